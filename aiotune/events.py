@@ -1,0 +1,205 @@
+"""The facts that a project's journal holds, in the past tense.
+
+The state of a project is a pure fold over these. A field may be added with a
+default; none is ever removed, renamed or given another meaning. Floats may be
+NaN or infinite: the store's codec writes them explicitly.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from aiotune._values import Value
+from aiotune.failures import TrialFailure
+from aiotune.status import TrialStatus
+
+__all__ = (
+    "EVENT_TYPES",
+    "AttemptEnded",
+    "AttemptStarted",
+    "Event",
+    "MetricsReported",
+    "ProjectClosed",
+    "ProjectCreated",
+    "ProjectOpened",
+    "RetryScheduled",
+    "SearchEnded",
+    "SearchStarted",
+    "SpaceGrew",
+    "TrialCreated",
+    "TrialEnded",
+    "TrialRequeued",
+    "event_tag",
+)
+
+
+def event_tag(name: str) -> str:
+    """Return the journal's name of an event class: ``TrialCreated`` → ``trial_created``."""
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+class _Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=event_tag):
+    """Base of all events; only here to share the encoding options."""
+
+
+class ProjectCreated(_Fact):
+    """The first record of every journal."""
+
+    format: int
+    project_id: str
+    created: float
+    version: str
+
+
+class ProjectOpened(_Fact):
+    """A process took the project's lock."""
+
+    pid: int
+    host: str
+    opened: float
+    version: str
+
+
+class SearchStarted(_Fact):
+    """``search()`` began, with this configuration."""
+
+    oracle: str
+    objective: list[dict[str, str]]
+    seed: int
+    max_trials: int | None
+    max_parallel_trials: int | None = None
+    executor: str = ""
+
+
+class SpaceGrew(_Fact):
+    """Hyperparameters were seen for the first time, in this order.
+
+    ``entries`` are ``{"class_name": ..., "config": {...}}``, the form of
+    ``HyperParameters.get_config()["space"]``.
+    """
+
+    entries: list[dict[str, Any]]
+
+
+class TrialCreated(_Fact):
+    """The oracle proposed a configuration.
+
+    ``index`` counts trials from 0. ``stream`` numbers the draw within the
+    trial, so that a worker can value hyperparameters that the oracle had not
+    seen, from (seed, index, stream, name) alone; ``None`` asks for defaults.
+    ``budget`` is free-form control data of the searcher (epochs, parent).
+    """
+
+    trial_id: str
+    index: int
+    values: dict[str, Value]
+    stream: int | None = None
+    budget: dict[str, Value] = {}
+    at: float = 0.0
+
+
+class AttemptStarted(_Fact):
+    """A process may now exist for this attempt; durable before it is started."""
+
+    trial_id: str
+    attempt: int
+    attempt_id: str
+    devices: list[str] = []
+    at: float = 0.0
+
+
+class MetricsReported(_Fact):
+    """Telemetry: one step's metrics of one execution; not waited for."""
+
+    trial_id: str
+    attempt: int
+    step: int
+    metrics: dict[str, float]
+    execution: int = 0
+
+
+class AttemptEnded(_Fact):
+    """The attempt's process is gone; exactly one for each ``AttemptStarted``."""
+
+    trial_id: str
+    attempt: int
+    attempt_id: str
+    outcome: TrialStatus
+    failure: TrialFailure | None = None
+    duration: float = 0.0
+    peak_host_bytes: int | None = None
+    at: float = 0.0
+
+
+class RetryScheduled(_Fact):
+    """The trial will be run again."""
+
+    trial_id: str
+    next_attempt: int
+    failures: int
+    retries_left: int
+    failure: TrialFailure
+    delay: float = 0.0
+
+
+class TrialRequeued(_Fact):
+    """An unfinished trial goes back to the queue through no fault of its own."""
+
+    trial_id: str
+    reason: str
+    lost: int = 0
+
+
+class TrialEnded(_Fact):
+    """A trial reached a final status.
+
+    ``metrics`` are the trial's result (means over executions, at ``best_step``),
+    ``executions`` the result of each execution, ``values`` the final values,
+    with hyperparameters discovered while it ran.
+    """
+
+    trial_id: str
+    status: TrialStatus
+    values: dict[str, Value]
+    score: float | None = None
+    best_step: int = 0
+    metrics: dict[str, float] = {}
+    executions: list[dict[str, float]] = []
+    failure: TrialFailure | None = None
+    at: float = 0.0
+
+
+class SearchEnded(_Fact):
+    """``search()`` returned or raised."""
+
+    reason: str
+    at: float = 0.0
+
+
+class ProjectClosed(_Fact):
+    """The project was closed in order; its own commit batch."""
+
+    at: float = 0.0
+
+
+Event = (
+    ProjectCreated
+    | ProjectOpened
+    | SearchStarted
+    | SpaceGrew
+    | TrialCreated
+    | AttemptStarted
+    | MetricsReported
+    | AttemptEnded
+    | RetryScheduled
+    | TrialRequeued
+    | TrialEnded
+    | SearchEnded
+    | ProjectClosed
+)
+"""Any journal fact."""
+
+EVENT_TYPES: tuple[type[Event], ...] = Event.__args__  # type: ignore[attr-defined]
+"""All event classes, for codecs and tests."""

@@ -1,0 +1,93 @@
+"""Why an attempt of a trial ended without a result."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+__all__ = ("FailureKind", "TrialFailure")
+
+
+class FailureKind(StrEnum):
+    """What went wrong, named by what follows from it. Persisted: add, never reuse."""
+
+    ERROR = "error"
+    """The user's code raised an exception."""
+    NOT_FINITE = "not_finite"
+    """The objective was NaN or infinite."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """A ``MemoryError`` or a device's out-of-memory error."""
+    EXITED = "exited"
+    """The worker process ended by itself and left no result."""
+    CRASHED = "crashed"
+    """The worker process died of a signal such as SIGSEGV."""
+    KILLED = "killed"
+    """Somebody else sent SIGKILL; the kernel's out-of-memory killer, as a rule."""
+    TIMED_OUT = "timed_out"
+    """The attempt outlived ``trial_timeout``."""
+    FAILED_TRIAL = "failed_trial"
+    """The user raised ``FailedTrialError``: final, never retried."""
+    OVERSIZED = "oversized"
+    """The model has more parameters than ``max_model_size``: final, never retried."""
+    FATAL = "fatal"
+    """The user raised ``FatalError``, or returned what cannot be a result."""
+    CANCELLED = "cancelled"
+    """The search stopped this attempt. Not the trial's fault."""
+    LOST = "lost"
+    """The tuner itself died while the attempt ran. Not the trial's fault."""
+    SPAWN_FAILED = "spawn_failed"
+    """No process could be started. Not the trial's fault."""
+
+    @property
+    def uses_up_a_retry(self) -> bool:
+        """Whether this counts against ``max_retries_per_trial``."""
+        return self in _COUNTED
+
+    @property
+    def may_be_retried(self) -> bool:
+        """Whether running the same trial again can help."""
+        return self not in _FINAL
+
+
+_COUNTED = frozenset(
+    {
+        FailureKind.ERROR,
+        FailureKind.NOT_FINITE,
+        FailureKind.OUT_OF_MEMORY,
+        FailureKind.EXITED,
+        FailureKind.CRASHED,
+        FailureKind.KILLED,
+        FailureKind.TIMED_OUT,
+    }
+)
+_FINAL = frozenset({FailureKind.FAILED_TRIAL, FailureKind.OVERSIZED, FailureKind.FATAL})
+
+
+class TrialFailure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One failed attempt, as text and numbers; it crosses processes and the journal.
+
+    Attributes:
+        kind: What follows from the failure.
+        type: The exception's class name, e.g. ``"ValueError"``; empty if no exception.
+        message: The exception's text, or a sentence made from the exit status.
+        traceback: The formatted traceback in the worker, if there was one.
+        mro: Qualified names (``module.Class``) of the exception's classes, most derived first.
+        exit_code: The worker's exit code, if that is how it ended.
+        signal: The name of the signal that ended the worker, e.g. ``"SIGSEGV"``.
+        log_path: Where the attempt's output is.
+    """
+
+    kind: FailureKind
+    type: str = ""
+    message: str = ""
+    traceback: str = ""
+    mro: tuple[str, ...] = ()
+    exit_code: int | None = None
+    signal: str | None = None
+    log_path: str | None = None
+
+    def summary(self) -> str:
+        """Return one line: ``ValueError: units must be positive``."""
+        first = self.message.strip().splitlines()[0] if self.message.strip() else ""
+        return f"{self.type}: {first}" if self.type else first or self.kind.value

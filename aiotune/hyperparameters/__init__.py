@@ -1,0 +1,1 @@
+"""The search space: what users declare, and how algorithms see it."""

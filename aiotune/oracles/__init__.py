@@ -1,0 +1,1 @@
+"""Oracles: the async face of a searcher, its trial table and its retries."""

@@ -1,0 +1,1 @@
+"""Decides in plain code (_core), acts in async code (_loop)."""

@@ -1,0 +1,34 @@
+"""Where the facts of a project are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
+
+from aiotune.events import Event
+
+__all__ = ("Store",)
+
+
+class Store(Protocol):
+    """An append-only sequence of events, owned by one event loop at a time."""
+
+    def history(self) -> Sequence[Event]:
+        """Return every event that the store held when it was opened, in order."""
+        ...
+
+    def append(self, *events: Event) -> Awaitable[None]:
+        """Queue events in order, without blocking; awaiting the result waits until they
+        are durable (and so is everything appended before them).
+
+        The result need not be awaited. A failed write raises from every later
+        ``append`` and from every pending result.
+
+        Raises:
+            StorageError: The store is closed or a write has failed.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Make everything durable and release the project."""
+        ...

@@ -1,0 +1,208 @@
+"""What a parent, a nursery, a keeper and a worker say to one another.
+
+All of it is data with a schema (msgspec structs in msgpack); nothing that
+arrives from a worker is ever unpickled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from aiotune._values import Value
+from aiotune.events import event_tag
+from aiotune.failures import TrialFailure
+
+__all__ = (
+    "Discovered",
+    "Done",
+    "Failed",
+    "ForkFailed",
+    "ForkWorker",
+    "FromKeeper",
+    "FromNursery",
+    "FromWorker",
+    "Hello",
+    "KeeperCommand",
+    "NurseryReady",
+    "Probed",
+    "Report",
+    "RunAttempt",
+    "RunProbe",
+    "RunSelfTest",
+    "ToWorker",
+    "TreeGone",
+    "WorkerStarted",
+)
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag=event_tag):
+    """Base of all messages; only here to share the encoding options."""
+
+
+# ── parent → worker ────────────────────────────────────────────────────────
+
+
+class RunAttempt(_Message):
+    """Run one attempt of one trial. The first and only order a worker gets.
+
+    ``space`` is a ``HyperParameters`` configuration whose ``values`` are the
+    trial's. ``stream`` as in ``TrialCreated``. ``environment`` is applied to
+    ``os.environ`` before anything of the user's is loaded. ``threads`` bounds
+    the back end's thread pools (0: leave them alone). ``objective`` is a list
+    of ``{"name", "direction"}``. ``trial_dir`` holds the checkpoint,
+    ``attempt_dir`` the log and the spooled result.
+    """
+
+    trial_id: str
+    index: int
+    attempt: int
+    attempt_id: str
+    seed: int
+    stream: int | None
+    space: dict[str, Any]
+    objective: list[dict[str, str]]
+    budget: dict[str, Value]
+    environment: dict[str, str]
+    threads: int
+    project_dir: str
+    trial_dir: str
+    attempt_dir: str
+
+
+class RunProbe(_Message):
+    """Load the payload, build the model on the CPU and say which hyperparameters it uses."""
+
+    space: dict[str, Any]
+    environment: dict[str, str]
+    threads: int
+
+
+class RunSelfTest(_Message):
+    """Train a tiny model with the nursery's back end: does a forked child work here?"""
+
+    environment: dict[str, str]
+
+
+ToWorker = RunAttempt | RunProbe | RunSelfTest
+
+# ── worker → parent ────────────────────────────────────────────────────────
+
+
+class Hello(_Message):
+    """The worker is alive and has read its order."""
+
+    pid: int
+
+
+class Discovered(_Message):
+    """Hyperparameters that the order's space did not hold, in order, with their values."""
+
+    entries: list[dict[str, Any]]
+    values: dict[str, Value]
+
+
+class Report(_Message):
+    """Metrics after one step (epoch) of one execution."""
+
+    step: int
+    metrics: dict[str, float]
+    execution: int = 0
+
+
+class Done(_Message):
+    """The attempt has a result; it was spooled to disk before this was sent.
+
+    ``values`` are all active values, discovered ones included; ``entries`` the
+    newly discovered hyperparameters.
+    """
+
+    metrics: dict[str, float]
+    best_step: int
+    executions: list[dict[str, float]]
+    values: dict[str, Value]
+    entries: list[dict[str, Any]]
+    peak_host_bytes: int | None = None
+
+
+class Probed(_Message):
+    """The model was built; ``entries`` is the whole space, in order of appearance."""
+
+    entries: list[dict[str, Any]]
+    values: dict[str, Value]
+    parameters: int | None = None
+
+
+class Failed(_Message):
+    """The order failed with an exception. Hyperparameters discovered until then go along."""
+
+    failure: TrialFailure
+    values: dict[str, Value]
+    entries: list[dict[str, Any]]
+
+
+FromWorker = Hello | Discovered | Report | Done | Probed | Failed
+
+# ── parent → nursery, nursery → parent ─────────────────────────────────────
+
+
+class ForkWorker(_Message):
+    """Fork a keeper and a worker. Three descriptors come along, in this order:
+    the worker's channel, the keeper's channel, the output log."""
+
+    attempt_id: str
+
+
+class NurseryReady(_Message):
+    """The nursery has imported its modules. ``threads`` counts its native threads."""
+
+    pid: int
+    imported: dict[str, str]
+    import_seconds: float
+    threads: int
+
+
+class ForkFailed(_Message):
+    """fork(2) failed."""
+
+    attempt_id: str
+    message: str
+
+
+FromNursery = NurseryReady | ForkFailed
+
+# ── keeper ↔ parent ────────────────────────────────────────────────────────
+
+
+class KeeperCommand(_Message):
+    """``terminate`` (SIGTERM, then SIGKILL after ``grace`` seconds), ``kill`` or ``dump``."""
+
+    action: str
+    grace: float = 0.0
+
+
+class WorkerStarted(_Message):
+    """The worker's process exists. The keeper's and the worker's pidfd come along."""
+
+    keeper_pid: int
+    worker_pid: int
+
+
+class TreeGone(_Message):
+    """The worker ended and nothing that it started is left.
+
+    ``status`` is the raw wait status; ``swept`` counts descendants that had to
+    be killed after the worker's own end; ``oom_kills`` is how much the
+    kernel's out-of-memory counter rose while the worker lived.
+    """
+
+    status: int
+    swept: int
+    cpu_seconds: float
+    peak_host_bytes: int
+    oom_kills: int = 0
+    forced: bool = False
+
+
+FromKeeper = WorkerStarted | TreeGone

@@ -1,0 +1,1 @@
+"""The child process: runs one order and exits. The only importer of keras."""

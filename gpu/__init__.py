@@ -1,0 +1,1 @@
+"""Devices and memory of this host; nothing of tuning."""
