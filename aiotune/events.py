@@ -44,7 +44,7 @@ class _Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=eve
     """Base of all events; only here to share the encoding options."""
 
 
-class ProjectCreated(_Fact):
+class ProjectCreated(_Fact, frozen=True, kw_only=True):
     """The first record of every journal."""
 
     format: int
@@ -53,7 +53,7 @@ class ProjectCreated(_Fact):
     version: str
 
 
-class ProjectOpened(_Fact):
+class ProjectOpened(_Fact, frozen=True, kw_only=True):
     """A process took the project's lock."""
 
     pid: int
@@ -62,7 +62,7 @@ class ProjectOpened(_Fact):
     version: str
 
 
-class SearchStarted(_Fact):
+class SearchStarted(_Fact, frozen=True, kw_only=True):
     """``search()`` began, with this configuration."""
 
     oracle: str
@@ -73,7 +73,7 @@ class SearchStarted(_Fact):
     executor: str = ""
 
 
-class SpaceGrew(_Fact):
+class SpaceGrew(_Fact, frozen=True, kw_only=True):
     """Hyperparameters were seen for the first time, in this order.
 
     ``entries`` are ``{"class_name": ..., "config": {...}}``, the form of
@@ -83,7 +83,7 @@ class SpaceGrew(_Fact):
     entries: list[dict[str, Any]]
 
 
-class TrialCreated(_Fact):
+class TrialCreated(_Fact, frozen=True, kw_only=True):
     """The oracle proposed a configuration.
 
     ``index`` counts trials from 0. ``stream`` numbers the draw within the
@@ -100,7 +100,7 @@ class TrialCreated(_Fact):
     at: float = 0.0
 
 
-class AttemptStarted(_Fact):
+class AttemptStarted(_Fact, frozen=True, kw_only=True):
     """A process may now exist for this attempt; durable before it is started."""
 
     trial_id: str
@@ -110,7 +110,7 @@ class AttemptStarted(_Fact):
     at: float = 0.0
 
 
-class MetricsReported(_Fact):
+class MetricsReported(_Fact, frozen=True, kw_only=True):
     """Telemetry: one step's metrics of one execution; not waited for."""
 
     trial_id: str
@@ -120,7 +120,7 @@ class MetricsReported(_Fact):
     execution: int = 0
 
 
-class AttemptEnded(_Fact):
+class AttemptEnded(_Fact, frozen=True, kw_only=True):
     """The attempt's process is gone; exactly one for each ``AttemptStarted``."""
 
     trial_id: str
@@ -133,7 +133,7 @@ class AttemptEnded(_Fact):
     at: float = 0.0
 
 
-class RetryScheduled(_Fact):
+class RetryScheduled(_Fact, frozen=True, kw_only=True):
     """The trial will be run again."""
 
     trial_id: str
@@ -144,7 +144,7 @@ class RetryScheduled(_Fact):
     delay: float = 0.0
 
 
-class TrialRequeued(_Fact):
+class TrialRequeued(_Fact, frozen=True, kw_only=True):
     """An unfinished trial goes back to the queue through no fault of its own."""
 
     trial_id: str
@@ -152,7 +152,7 @@ class TrialRequeued(_Fact):
     lost: int = 0
 
 
-class TrialEnded(_Fact):
+class TrialEnded(_Fact, frozen=True, kw_only=True):
     """A trial reached a final status.
 
     ``metrics`` are the trial's result (means over executions, at ``best_step``),
@@ -171,14 +171,14 @@ class TrialEnded(_Fact):
     at: float = 0.0
 
 
-class SearchEnded(_Fact):
+class SearchEnded(_Fact, frozen=True, kw_only=True):
     """``search()`` returned or raised."""
 
     reason: str
     at: float = 0.0
 
 
-class ProjectClosed(_Fact):
+class ProjectClosed(_Fact, frozen=True, kw_only=True):
     """The project was closed in order; its own commit batch."""
 
     at: float = 0.0
@@ -201,5 +201,5 @@ Event = (
 )
 """Any journal fact."""
 
-EVENT_TYPES: tuple[type[Event], ...] = Event.__args__  # type: ignore[attr-defined]
+EVENT_TYPES: tuple[type[Event], ...] = Event.__args__
 """All event classes, for codecs and tests."""

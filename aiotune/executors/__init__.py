@@ -3,10 +3,10 @@
 from aiotune.executors._base import (
     Executor,
     SpawnError,
-    WorkSpec,
     Worker,
     WorkerExit,
     WorkerMessage,
+    WorkSpec,
 )
 
 __all__ = (

@@ -18,10 +18,10 @@ class Store(Protocol):
         ...
 
     def append(self, *events: Event) -> Awaitable[None]:
-        """Queue events in order, without blocking; awaiting the result waits until they
-        are durable (and so is everything appended before them).
+        """Queue events in order, without blocking.
 
-        The result need not be awaited. A failed write raises from every later
+        Awaiting the result waits until they are durable, and with them
+        everything appended before. The result need not be awaited. A failed write raises from every later
         ``append`` and from every pending result.
 
         Raises:

@@ -44,7 +44,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag=eve
 # ── parent → worker ────────────────────────────────────────────────────────
 
 
-class RunAttempt(_Message):
+class RunAttempt(_Message, frozen=True, kw_only=True):
     """Run one attempt of one trial. The first and only order a worker gets.
 
     ``space`` is a ``HyperParameters`` configuration whose ``values`` are the
@@ -71,7 +71,7 @@ class RunAttempt(_Message):
     attempt_dir: str
 
 
-class RunProbe(_Message):
+class RunProbe(_Message, frozen=True, kw_only=True):
     """Load the payload, build the model on the CPU and say which hyperparameters it uses."""
 
     space: dict[str, Any]
@@ -79,7 +79,7 @@ class RunProbe(_Message):
     threads: int
 
 
-class RunSelfTest(_Message):
+class RunSelfTest(_Message, frozen=True, kw_only=True):
     """Train a tiny model with the nursery's back end: does a forked child work here?"""
 
     environment: dict[str, str]
@@ -90,20 +90,20 @@ ToWorker = RunAttempt | RunProbe | RunSelfTest
 # ── worker → parent ────────────────────────────────────────────────────────
 
 
-class Hello(_Message):
+class Hello(_Message, frozen=True, kw_only=True):
     """The worker is alive and has read its order."""
 
     pid: int
 
 
-class Discovered(_Message):
+class Discovered(_Message, frozen=True, kw_only=True):
     """Hyperparameters that the order's space did not hold, in order, with their values."""
 
     entries: list[dict[str, Any]]
     values: dict[str, Value]
 
 
-class Report(_Message):
+class Report(_Message, frozen=True, kw_only=True):
     """Metrics after one step (epoch) of one execution."""
 
     step: int
@@ -111,7 +111,7 @@ class Report(_Message):
     execution: int = 0
 
 
-class Done(_Message):
+class Done(_Message, frozen=True, kw_only=True):
     """The attempt has a result; it was spooled to disk before this was sent.
 
     ``values`` are all active values, discovered ones included; ``entries`` the
@@ -126,7 +126,7 @@ class Done(_Message):
     peak_host_bytes: int | None = None
 
 
-class Probed(_Message):
+class Probed(_Message, frozen=True, kw_only=True):
     """The model was built; ``entries`` is the whole space, in order of appearance."""
 
     entries: list[dict[str, Any]]
@@ -134,7 +134,7 @@ class Probed(_Message):
     parameters: int | None = None
 
 
-class Failed(_Message):
+class Failed(_Message, frozen=True, kw_only=True):
     """The order failed with an exception. Hyperparameters discovered until then go along."""
 
     failure: TrialFailure
@@ -147,14 +147,17 @@ FromWorker = Hello | Discovered | Report | Done | Probed | Failed
 # ── parent → nursery, nursery → parent ─────────────────────────────────────
 
 
-class ForkWorker(_Message):
-    """Fork a keeper and a worker. Three descriptors come along, in this order:
-    the worker's channel, the keeper's channel, the output log."""
+class ForkWorker(_Message, frozen=True, kw_only=True):
+    """Fork a keeper and a worker.
+
+    Three descriptors come along, in this order: the worker's channel, the
+    keeper's channel, the output log.
+    """
 
     attempt_id: str
 
 
-class NurseryReady(_Message):
+class NurseryReady(_Message, frozen=True, kw_only=True):
     """The nursery has imported its modules. ``threads`` counts its native threads."""
 
     pid: int
@@ -163,7 +166,7 @@ class NurseryReady(_Message):
     threads: int
 
 
-class ForkFailed(_Message):
+class ForkFailed(_Message, frozen=True, kw_only=True):
     """fork(2) failed."""
 
     attempt_id: str
@@ -175,21 +178,21 @@ FromNursery = NurseryReady | ForkFailed
 # ── keeper ↔ parent ────────────────────────────────────────────────────────
 
 
-class KeeperCommand(_Message):
+class KeeperCommand(_Message, frozen=True, kw_only=True):
     """``terminate`` (SIGTERM, then SIGKILL after ``grace`` seconds), ``kill`` or ``dump``."""
 
     action: str
     grace: float = 0.0
 
 
-class WorkerStarted(_Message):
+class WorkerStarted(_Message, frozen=True, kw_only=True):
     """The worker's process exists. The keeper's and the worker's pidfd come along."""
 
     keeper_pid: int
     worker_pid: int
 
 
-class TreeGone(_Message):
+class TreeGone(_Message, frozen=True, kw_only=True):
     """The worker ended and nothing that it started is left.
 
     ``status`` is the raw wait status; ``swept`` counts descendants that had to
