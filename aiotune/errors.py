@@ -22,6 +22,7 @@ __all__ = (
     "JournalCorrupt",
     "MissingExtra",
     "NoUsableDevice",
+    "OversizedModelError",
     "PayloadError",
     "ProjectError",
     "ProjectLocked",
@@ -59,6 +60,10 @@ class AiotuneError(Exception):
 
 class FailedTrialError(Exception):
     """Raise it in a trial to mark that trial FAILED without a retry."""
+
+
+class OversizedModelError(FailedTrialError):
+    """The trial's model has more parameters than ``max_model_size``."""
 
 
 class FatalError(Exception):

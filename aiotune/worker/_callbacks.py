@@ -1,0 +1,140 @@
+"""The two Keras callbacks of a trial: one reports each epoch, one keeps the best weights."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras  # noqa: TID253 - only imported where a model is trained
+
+from aiotune.errors import FatalValueError, OversizedModelError
+
+if TYPE_CHECKING:
+    from aiotune.objective import MultiObjective, Objective
+    from aiotune.trial import Trial
+    from aiotune.tuner import Tuner
+    from aiotune.worker._context import AttemptContext
+
+__all__ = ("BestEpoch", "ReportEpochs")
+
+
+def _numbers(logs: dict[str, Any] | None) -> dict[str, float]:
+    numbers = {}
+    for name, value in (logs or {}).items():
+        try:
+            numbers[name] = float(value)
+        except (TypeError, ValueError):
+            continue  # a metric that is not a scalar (a confusion matrix) cannot be compared
+    return numbers
+
+
+class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
+    """Calls the tuner's hooks and sends each epoch's metrics to the parent."""
+
+    def __init__(
+        self,
+        tuner: Tuner,
+        trial: Trial,
+        context: AttemptContext,
+        execution: int,
+        *,
+        check_objective: bool,
+        max_model_size: int | None,
+    ) -> None:
+        super().__init__()
+        self._tuner, self._trial, self._context = tuner, trial, context
+        self._execution = execution
+        self._check_objective = check_objective
+        self._max_model_size = max_model_size
+        # Keras calls batch hooks only where a callback overrides them: a tuner
+        # without such hooks must not pay two Python calls a batch.
+        if tuner.overrides("on_batch_begin"):
+            self.on_train_batch_begin = self._batch_begin
+        if tuner.overrides("on_batch_end"):
+            self.on_train_batch_end = self._batch_end
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Check the size of a model that only fit() could build."""
+        if self._max_model_size is not None and self.model.built:
+            parameters = int(self.model.count_params())
+            if parameters > self._max_model_size:
+                raise OversizedModelError(
+                    f"The model has {parameters:,} parameters; max_model_size is "
+                    f"{self._max_model_size:,}."
+                )
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Call the tuner's hook."""
+        self._tuner.on_epoch_begin(self._trial, self.model, epoch, logs=logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Call the tuner's hook and report."""
+        self._tuner.on_epoch_end(self._trial, self.model, epoch, logs=logs)
+        metrics = _numbers(logs)
+        if self._check_objective:
+            self._refuse_missing_objective(metrics)
+        self._context.report(epoch, metrics, self._execution)
+
+    def _refuse_missing_objective(self, metrics: dict[str, float]) -> None:
+        self._check_objective = False
+        missing = [name for name in self._context.objective.names if name not in metrics]
+        if missing:
+            raise FatalValueError(
+                f"The objective {', '.join(map(repr, missing))} is not among the metrics of the first "
+                f"epoch, {sorted(metrics)}. Pass validation_data=... for a val_ metric, add the metric "
+                "to compile(metrics=...), or choose another objective."
+            )
+
+    def _batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._tuner.on_batch_begin(self._trial, self.model, batch, logs)
+
+    def _batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._tuner.on_batch_end(self._trial, self.model, batch, logs=logs)
+
+
+class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the weights of the best epoch over all executions of a trial.
+
+    Where the logs do not hold the objective (a ``fit`` that computes it
+    afterwards), the last epoch's weights are kept.
+    """
+
+    def __init__(self, objective: Objective | MultiObjective, trial_dir: Path) -> None:
+        super().__init__()
+        self._objective = objective
+        self._trial_dir = trial_dir
+        self._best = math.nan
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save the weights if this epoch is the best so far."""
+        metrics = _numbers(logs)
+        if not self._objective.has_value(metrics):
+            self._save()
+            return
+        value = self._objective.get_value(metrics)
+        if math.isnan(self._best) or self._objective.better_than(value, self._best):
+            self._best = value
+            self._save()
+
+    def save_build(self, model: Any) -> None:
+        """Write what an unbuilt model needs to be built again before its weights are loaded."""
+        if not model.built:
+            return
+        text = json.dumps(model.get_build_config())
+        self._replace("build_config.json", lambda path: path.write_text(text))
+
+    def _save(self) -> None:
+        self._replace("checkpoint.weights.h5", lambda path: self.model.save_weights(path))
+
+    def _replace(self, name: str, write: Any) -> None:
+        # Beside, then moved: a kill in the middle leaves the older checkpoint whole.
+        self._trial_dir.mkdir(parents=True, exist_ok=True)
+        partial = self._trial_dir / f".partial-{os.getpid()}.{name}"
+        try:
+            write(partial)
+            os.replace(partial, self._trial_dir / name)
+        finally:
+            partial.unlink(missing_ok=True)

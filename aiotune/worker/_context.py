@@ -1,0 +1,68 @@
+"""What the code of a running attempt can reach: its order and its line to the parent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiotune.hyperparameters import HyperParameters, serialize
+from aiotune.objective import MultiObjective, Objective
+from aiotune.wire import Discovered, FromWorker, Report, RunAttempt
+
+__all__ = ("AttemptContext", "current_attempt")
+
+current_attempt: ContextVar[AttemptContext | None] = ContextVar("current_attempt", default=None)
+"""The attempt that runs in this context; set by the worker before any of the user's code."""
+
+
+@dataclass(slots=True)
+class AttemptContext:
+    """One running attempt, seen from inside its process.
+
+    Attributes:
+        order: What the parent asked for.
+        objective: The order's objective.
+        hyperparameters: The trial's; grows while the user's code runs.
+        say: Sends a message to the parent.
+        known: How many entries of the space the parent knows.
+        reported: Metrics given through ``oracle.update_trial`` by the user's code.
+    """
+
+    order: RunAttempt
+    objective: Objective | MultiObjective
+    hyperparameters: HyperParameters
+    say: Callable[[FromWorker], None]
+    known: int
+    reported: dict[str, float] = field(default_factory=dict)
+    reported_step: int = 0
+
+    @property
+    def trial_dir(self) -> Path:
+        """Where the trial's checkpoint belongs."""
+        return Path(self.order.trial_dir)
+
+    def announce(self) -> None:
+        """Tell the parent of hyperparameters that it does not know yet."""
+        entries = self.hyperparameters.space[self.known :]
+        if entries:
+            self.known += len(entries)
+            self.say(
+                Discovered(
+                    entries=[serialize(hp) for hp in entries],
+                    values=dict(self.hyperparameters.values),
+                )
+            )
+
+    def report(self, step: int, metrics: dict[str, float], execution: int = 0) -> None:
+        """Send one step's metrics."""
+        self.say(Report(step=step, metrics=metrics, execution=execution))
+
+    def seed_for(self, execution: int) -> int:
+        """Return a 32-bit seed that depends on the search's seed, trial, attempt and execution alone."""
+        from hashlib import blake2b
+
+        o = self.order
+        text = f"{o.seed}/{o.index}/{o.attempt}/{execution}".encode()
+        return int.from_bytes(blake2b(text, digest_size=4).digest(), "little")

@@ -1,0 +1,164 @@
+"""Builds, trains and saves Keras models: the only importer of keras."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras  # noqa: TID253 - this module is only imported where a model is needed
+
+from aiotune.errors import FatalTypeError, FatalValueError, OversizedModelError
+from aiotune.hypermodel import HyperModel
+from aiotune.worker._callbacks import BestEpoch, ReportEpochs
+from aiotune.worker._context import AttemptContext, current_attempt
+
+if TYPE_CHECKING:
+    from aiotune.hyperparameters import HyperParameters
+    from aiotune.trial import Trial
+    from aiotune.tuner import Tuner
+
+__all__ = ("build_model", "load_model", "run_keras_trial")
+
+
+def run_keras_trial(tuner: Tuner, trial: Trial, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Build and train the model of a trial, ``executions_per_trial`` times.
+
+    Weights of the best epoch over all executions are kept in the trial's
+    directory, with what is needed to build the model again.
+
+    Returns:
+        The list of what ``HyperModel.fit`` returned.
+    """
+    context = current_attempt.get()
+    if context is None:
+        raise FatalTypeError(
+            "Tuner.run_trial() was called outside a search. Call search(), or build the model "
+            "with tuner.hypermodel.build(hp)."
+        )
+    best = BestEpoch(context.objective, context.trial_dir)
+    results = []
+    for execution in range(tuner.executions_per_trial):
+        keras.utils.set_random_seed(context.seed_for(execution))
+        if execution:
+            keras.utils.clear_session()
+        results.append(_execute(tuner, trial, context, best, execution, args, kwargs))
+        context.announce()
+    return results
+
+
+def _execute(
+    tuner: Tuner,
+    trial: Trial,
+    context: AttemptContext,
+    best: BestEpoch,
+    execution: int,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    hp = trial.hyperparameters
+    model = build_model(tuner, hp)
+    context.announce()
+    fit_kwargs = dict(kwargs)
+    own_fit = type(tuner.hypermodel).fit is not HyperModel.fit
+    reporter = ReportEpochs(
+        tuner, trial, context, execution, check_objective=not own_fit, max_model_size=tuner.max_model_size
+    )
+    fit_kwargs["callbacks"] = [
+        *_user_callbacks(kwargs.get("callbacks"), trial.trial_id, execution),
+        reporter,
+        best,
+    ]
+    if not own_fit:
+        # The progress bar of a worker goes to a log file: a line an epoch says as much.
+        fit_kwargs["verbose"] = {"auto": 2, 1: 2}.get(kwargs.get("verbose", 2), kwargs.get("verbose", 2))
+    result = tuner.hypermodel.fit(hp, model, *args, **fit_kwargs)
+    best.save_build(model)
+    return result
+
+
+def _user_callbacks(callbacks: Any, trial_id: str, execution: int) -> list[Any]:
+    """Copy the user's callbacks, so that no execution sees the state of another."""
+    if callbacks is None:
+        return []
+    if isinstance(callbacks, keras.callbacks.Callback):
+        callbacks = [callbacks]
+    try:
+        copies = [copy.deepcopy(callback) for callback in callbacks]
+    except Exception as error:
+        raise FatalValueError(
+            "All callbacks used during a search should be deep-copyable, since each execution gets "
+            f"a copy; copying {callbacks!r} failed with {type(error).__name__}: {error}."
+        ) from error
+    for callback in copies:
+        if type(callback).__name__ == "TensorBoard":
+            callback.log_dir = str(Path(callback.log_dir) / trial_id / f"execution{execution}")
+    return copies
+
+
+def build_model(tuner: Tuner, hp: HyperParameters) -> Any:
+    """Build a trial's model, refuse what is no model or too large, and apply the compile overrides.
+
+    Raises:
+        FatalTypeError: ``build`` returned something that is not a Keras model.
+        OversizedModelError: The model has more parameters than ``max_model_size``.
+    """
+    model = tuner.hypermodel.build(hp)
+    if not isinstance(model, keras.Model):
+        raise FatalTypeError(
+            "Expected the model-building function, or HyperModel.build(), to return a valid Keras "
+            f"Model instance, but it returned {model!r} of type {type(model).__name__}."
+        )
+    if model.built:
+        check_size(model, tuner.max_model_size)
+    _override_compile(model, tuner)
+    return model
+
+
+def check_size(model: Any, max_model_size: int | None) -> None:
+    """Refuse a built model with more than ``max_model_size`` parameters, trainable or not."""
+    if max_model_size is None:
+        return
+    parameters = int(model.count_params())
+    if parameters > max_model_size:
+        raise OversizedModelError(
+            f"The model has {parameters:,} parameters; max_model_size is {max_model_size:,}."
+        )
+
+
+def _override_compile(model: Any, tuner: Tuner) -> None:
+    if not (tuner.optimizer or tuner.loss or tuner.metrics):
+        return
+    config = model.get_compile_config() if getattr(model, "compiled", False) else {}
+    config = keras.saving.deserialize_keras_object(config or {})
+    optimizer = tuner.optimizer
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        # One optimizer object holds the variables of one model.
+        optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    model.compile(
+        optimizer=optimizer or config.get("optimizer"),
+        loss=copy.deepcopy(tuner.loss) or config.get("loss"),
+        metrics=copy.deepcopy(tuner.metrics) or config.get("metrics"),
+    )
+
+
+def load_model(build: Callable[[], Any], trial_dir: Path) -> Any:
+    """Build a trial's model and load the weights of its best epoch.
+
+    Raises:
+        FileNotFoundError: The trial left no checkpoint.
+    """
+    checkpoint = trial_dir / "checkpoint.weights.h5"
+    if not checkpoint.exists():
+        raise FileNotFoundError(
+            f"There is no checkpoint at {checkpoint}. A trial keeps one when its fit() passes on "
+            "the callbacks that it is given; see HyperModel.fit."
+        )
+    model = build()
+    recipe = trial_dir / "build_config.json"
+    if not model.built and recipe.exists():
+        model.build_from_config(json.loads(recipe.read_text()))
+    model.load_weights(checkpoint)
+    return model

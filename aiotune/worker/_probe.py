@@ -1,0 +1,62 @@
+"""Builds the model once, on the CPU, to learn which hyperparameters it uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiotune.errors import FatalError
+from aiotune.hyperparameters import HyperParameters, deserialize, discover, serialize
+from aiotune.wire import Payload, Probed, RunProbe
+
+__all__ = ("discover_space", "run_probe")
+
+
+def run_probe(order: RunProbe, payload: Payload) -> Probed:
+    """Discover the search space of the payload's hypermodel.
+
+    Args:
+        order: The space known so far, and the environment that hides all GPUs.
+        payload: The tuner; a target without a hypermodel has nothing to discover.
+
+    Returns:
+        The whole space and the default values.
+
+    Raises:
+        FatalError: ``build`` returned no model, or raised a ``FatalError``.
+        Exception: ``build`` failed before it had used any hyperparameter.
+    """
+    hp = HyperParameters()
+    hp.add(deserialize(entry) for entry in order.space["space"])
+    hp = hp.with_values(order.space["values"])
+    hp.ensure_active_values()
+    parameters = discover_space(payload.target, hp)
+    return Probed(
+        entries=[serialize(entry) for entry in hp.space],
+        values=dict(hp.values),
+        parameters=parameters,
+    )
+
+
+def discover_space(tuner: Any, hp: HyperParameters) -> int | None:
+    """Build with defaults, and again for each conditional scope; return the first model's parameters.
+
+    A build that fails for these values says nothing about others: what it had
+    asked for until then is the space that is known, and trials will tell the
+    rest. Only a build that fails before its first hyperparameter fails for all.
+    """
+    hypermodel = getattr(tuner, "hypermodel", None)
+    if hypermodel is None:
+        return None
+    from aiotune.worker._keras import build_model
+
+    hypermodel.declare_hyperparameters(hp)
+    known = len(hp.space)
+    try:
+        model = discover(lambda h: build_model(tuner, h), hp)
+    except FatalError:
+        raise
+    except Exception:
+        if len(hp.space) == known == 0:
+            raise
+        return None
+    return int(model.count_params()) if model.built else None
