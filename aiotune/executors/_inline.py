@@ -1,0 +1,96 @@
+"""Runs attempts in the calling process, on the event loop: for debugging and black-box functions.
+
+A breakpoint in the user's code works, and a function of microseconds costs
+microseconds. The price: one synchronous trial runs at a time, it blocks the
+loop while it runs, a crash is the program's own, and memory is not returned.
+Coroutine trials do run side by side.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any
+
+import anyio
+
+from aiotune.executors._base import WorkerExit, WorkerMessage, WorkSpec
+from aiotune.wire import Failed, FromWorker, Payload, RunProbe
+from aiotune.worker import describe_exception, run_probe
+from aiotune.worker._attempt import Attempt
+
+__all__ = ("InlineExecutor",)
+
+
+class InlineExecutor:
+    """An executor without processes.
+
+    Args:
+        payload: The tuner and the arguments of ``search()``, used as they are.
+    """
+
+    def __init__(self, payload: Payload) -> None:
+        self._payload = payload
+
+    async def launch(self, work: WorkSpec) -> InlineWorker:
+        """Return a worker; it runs when its messages are read."""
+        return InlineWorker(work, self._payload)
+
+    async def aclose(self) -> None:
+        """Do nothing: no process is held."""
+
+
+class InlineWorker:
+    """One order, run by whoever iterates over :meth:`messages`."""
+
+    def __init__(self, work: WorkSpec, payload: Payload) -> None:
+        self._work, self._payload = work, payload
+        self._scope = anyio.CancelScope()
+        self._stopped = False
+        self._code: int | None = 0
+
+    async def messages(self) -> AsyncIterator[WorkerMessage]:
+        """Run the order, then yield all that it said."""
+        said: list[FromWorker] = []
+        with self._scope:
+            if not self._stopped:
+                await self._run(said)
+        for message in said:
+            yield message
+
+    async def _run(self, said: list[FromWorker]) -> None:
+        order = self._work.order
+        if isinstance(order, RunProbe):
+            try:
+                said.append(run_probe(order, self._payload))
+            except Exception as error:  # noqa: BLE001 - a failure is data
+                said.append(self._failed(error))
+            return
+        attempt = Attempt(order, self._payload, said.append)
+        try:
+            result = attempt.call()
+            if inspect.isawaitable(result):
+                result = await _typed(result)
+            said.append(attempt.finish(result))
+        except Exception as error:  # noqa: BLE001 - a failure is data
+            attempt.context.announce()
+            said.append(self._failed(error))
+        finally:
+            attempt.close()
+
+    def _failed(self, error: Exception) -> Failed:
+        self._code = 1
+        return Failed(failure=describe_exception(error), values={}, entries=[])
+
+    async def stop(self, *, grace: float) -> None:
+        """Cancel a coroutine trial; a synchronous one cannot be interrupted."""
+        self._stopped = True
+        self._scope.cancel()
+
+    async def wait(self) -> WorkerExit:
+        """Return at once: the order has run when its messages have ended."""
+        return WorkerExit(exit_code=self._code, stopped=self._stopped)
+
+
+async def _typed(result: Awaitable[Any]) -> Any:
+    return await result

@@ -1,0 +1,280 @@
+"""Runs one attempt of one trial: record, launch, listen, reap, conclude."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
+
+from aiotune import events, logs
+from aiotune.executors import Executor, SpawnError, Worker, WorkSpec
+from aiotune.failures import FailureKind, TrialFailure
+from aiotune.hyperparameters import HyperParameters, deserialize, serialize
+from aiotune.scheduler._outcomes import EndedBy, Outcome, classify
+from aiotune.status import TrialStatus
+from aiotune.wire import Discovered, Done, Failed, Hello, Probed, Report, RunAttempt
+
+if TYPE_CHECKING:
+    from aiotune._clock import Clock
+    from aiotune._devices import Slot
+    from aiotune._offload import Offloader
+    from aiotune.oracles import Oracle
+    from aiotune.store import Layout
+    from aiotune.trial import Trial
+
+__all__ = ("AttemptRunner", "Hooks", "Running")
+
+_SPAWN_DELAYS = (0.1, 0.5, 2.0, 5.0)
+
+
+class Hooks(Protocol):
+    """What a tuner lets its subclasses do around a trial, in the parent."""
+
+    async def trial_began(self, trial: Trial) -> None: ...
+    async def trial_ended(self, trial: Trial) -> None: ...
+
+
+@dataclass(slots=True)
+class Running:
+    """One attempt under way; owned by its runner, read by the display.
+
+    Attributes:
+        ended_by: Set when the scheduler itself ends the attempt.
+        step: Last reported step, or ``None``.
+        metrics: Last reported metrics.
+    """
+
+    trial: Trial
+    slot: Slot
+    attempt: int
+    attempt_id: str
+    started: float
+    worker: Worker | None = None
+    ended_by: EndedBy | None = None
+    grace: float = 0.0
+    step: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    async def stop(self, reason: EndedBy, grace: float) -> None:
+        """Ask the worker to end, now or as soon as it exists."""
+        self.ended_by = self.ended_by or reason
+        self.grace = grace
+        if self.worker is not None:
+            await self.worker.stop(grace=grace)
+
+
+class AttemptRunner:
+    """Runs attempts; holds what all of them share."""
+
+    def __init__(
+        self,
+        *,
+        oracle: Oracle,
+        executor: Executor,
+        layout: Layout,
+        log: Any,
+        clock: Clock,
+        offload: Offloader,
+        hooks: Hooks,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex[:8],
+    ) -> None:
+        self._oracle, self._executor, self._layout = oracle, executor, layout
+        self._log, self._clock, self._offload, self._hooks = log, clock, offload, hooks
+        self._new_id = new_id
+        self._objective = oracle.objective.to_dicts()
+        self._space_entries: list[dict[str, Any]] = []
+
+    def begin(self, trial: Trial, slot: Slot) -> Running:
+        """Give a trial its next attempt."""
+        attempt = trial.attempts + 1
+        attempt_id = f"{trial.trial_id}-{attempt:02d}-{self._new_id()}"
+        return Running(trial, slot, attempt, attempt_id, self._clock.monotonic())
+
+    async def run(self, running: Running) -> TrialFailure | None:
+        """Run an attempt to its recorded end.
+
+        Returns:
+            The failure, if it is one that must end the search (FATAL).
+
+        Raises:
+            SearchAborted: Too many trials failed in a row; this one is recorded.
+            StorageError: The journal cannot be written.
+            SpawnError: No process could be started, after several tries.
+        """
+        trial, slot = running.trial, running.slot
+        await self._oracle.record(
+            events.AttemptStarted(
+                trial_id=trial.trial_id,
+                attempt=running.attempt,
+                attempt_id=running.attempt_id,
+                devices=[slot.device] if slot.device else [],
+                at=self._clock.now(),
+            )
+        )
+        self._log.info(
+            logs.ATTEMPT_STARTED, trial=trial.trial_id, attempt=running.attempt, device=slot.label
+        )
+        await self._hooks.trial_began(trial)
+        outcome = await self._outcome(running)
+        await self._conclude(running, outcome)
+        await self._hooks.trial_ended(trial)
+        failure = outcome.failure
+        return failure if failure is not None and failure.kind is FailureKind.FATAL else None
+
+    # ── the process ────────────────────────────────────────────────────────
+
+    async def _outcome(self, running: Running) -> Outcome:
+        if running.ended_by is not None:  # stopped before a process existed
+            return Outcome(failure=TrialFailure(kind=FailureKind.CANCELLED, message="The search stopped."))
+        log_path = self._layout.output_log(running.trial.trial_id, running.attempt)
+        worker = await self._launch(WorkSpec(self._order(running), running.attempt_id, log_path))
+        running.worker = worker
+        if running.ended_by is not None:  # the stop came while the process was being made
+            await worker.stop(grace=running.grace)
+        last: Done | Failed | None = None
+        async for message in worker.messages():
+            match message:
+                case Done() | Failed():
+                    last = message
+                case Report():
+                    self._reported(running, message)
+                case Discovered():
+                    await self._discovered(running.trial, message.entries, message.values)
+                case Hello() | Probed():
+                    pass  # nothing follows from a greeting; a probe is another order
+        ending = await worker.wait()
+        if ending.swept:
+            self._log.info(logs.PROCESSES_SWEPT, trial=running.trial.trial_id, count=ending.swept)
+        silent = last is None and running.ended_by is None
+        tail = await self._offload.run("disk", _tail, log_path) if silent else ""
+        return classify(
+            last,
+            ending,
+            ended_by=running.ended_by,
+            seconds=self._clock.monotonic() - running.started,
+            log_path=str(log_path),
+            log_tail=tail,
+        )
+
+    async def _launch(self, work: WorkSpec) -> Worker:
+        for delay in _SPAWN_DELAYS:
+            try:
+                return await self._executor.launch(work)
+            except SpawnError as error:
+                self._log.warning(
+                    logs.SPAWN_FAILED, attempt_id=work.attempt_id, error_message=str(error), delay=delay
+                )
+                await anyio.sleep(delay)
+        return await self._executor.launch(work)
+
+    def _order(self, running: Running) -> RunAttempt:
+        trial, slot, layout = running.trial, running.slot, self._layout
+        return RunAttempt(
+            trial_id=trial.trial_id,
+            index=trial.index,
+            attempt=running.attempt,
+            attempt_id=running.attempt_id,
+            seed=self._oracle.seed,
+            stream=trial.stream,
+            space={"space": self._entries(trial.hyperparameters), "values": trial.hyperparameters.values},
+            objective=self._objective,
+            budget=dict(trial.budget),
+            environment=dict(slot.environment),
+            threads=slot.threads,
+            project_dir=str(layout.project_dir),
+            trial_dir=str(layout.trial_dir(trial.trial_id)),
+            attempt_dir=str(layout.attempt_dir(trial.trial_id, running.attempt)),
+        )
+
+    def _entries(self, hp: HyperParameters) -> list[dict[str, Any]]:
+        # Spaces only grow, and all trials share one: one list serves them all.
+        if len(hp.space) != len(self._space_entries):
+            self._space_entries = [serialize(entry) for entry in hp.space]
+        return self._space_entries
+
+    def _reported(self, running: Running, message: Report) -> None:
+        running.step, running.metrics = message.step, message.metrics
+        self._oracle.record(
+            events.MetricsReported(
+                trial_id=running.trial.trial_id,
+                attempt=running.attempt,
+                step=message.step,
+                metrics=message.metrics,
+                execution=message.execution,
+            )
+        )
+
+    async def _discovered(
+        self, trial: Trial, entries: list[dict[str, Any]], values: Mapping[str, Any]
+    ) -> None:
+        hp = trial.hyperparameters
+        if entries:
+            hp.add(deserialize(entry) for entry in entries)
+        if values != hp.values:
+            hp.values.update(values)
+        if entries:
+            await self._oracle.update_space(hp)
+
+    # ── the end ────────────────────────────────────────────────────────────
+
+    async def _conclude(self, running: Running, outcome: Outcome) -> None:
+        trial, failure = running.trial, outcome.failure
+        done = outcome.done
+        status = TrialStatus.COMPLETED if done is not None else _status_after(failure)
+        self._oracle.record(
+            events.AttemptEnded(
+                trial_id=trial.trial_id,
+                attempt=running.attempt,
+                attempt_id=running.attempt_id,
+                outcome=status,
+                failure=failure,
+                duration=self._clock.monotonic() - running.started,
+                peak_host_bytes=done.peak_host_bytes if done else None,
+                at=self._clock.now(),
+            )
+        )
+        if done is not None:
+            await self._discovered(trial, done.entries, done.values)
+            trial.executions = done.executions
+            await self._oracle.update_trial(trial.trial_id, done.metrics, step=done.best_step)
+            trial.status = TrialStatus.COMPLETED
+            await self._oracle.end_trial(trial)
+            return
+        assert failure is not None
+        trial.failure = failure
+        trial.message = failure.traceback or failure.summary()
+        if failure.kind in {FailureKind.CANCELLED, FailureKind.FATAL}:
+            # Unfinished, not failed: when the search is taken up again, with
+            # the cause mended, this trial runs again.
+            return
+        trial.status = status
+        await self._oracle.end_trial(trial)
+
+
+def _status_after(failure: TrialFailure | None) -> TrialStatus:
+    assert failure is not None
+    match failure.kind:
+        case FailureKind.CANCELLED:
+            return TrialStatus.CANCELLED
+        case FailureKind.FAILED_TRIAL:
+            return TrialStatus.FAILED
+        case FailureKind.OVERSIZED:
+            return TrialStatus.REJECTED
+        case _:
+            return TrialStatus.INVALID
+
+
+def _tail(path: Path, lines: int = 15, limit: int = 4096) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - limit))
+            text = file.read(limit).decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+

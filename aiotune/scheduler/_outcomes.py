@@ -1,0 +1,121 @@
+"""From how a worker ended to the outcome of its attempt: a pure function."""
+
+from __future__ import annotations
+
+import signal as signals
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from aiotune.executors import WorkerExit
+from aiotune.failures import FailureKind, TrialFailure
+from aiotune.wire import Done, Failed
+
+__all__ = ("EndedBy", "Outcome", "classify", "exit_in_words")
+
+
+class EndedBy(StrEnum):
+    """Why the scheduler itself ended an attempt."""
+
+    SEARCH_STOPPED = "search stopped"
+    TIME_LIMIT = "time limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended: with a result or with a failure, never with both."""
+
+    done: Done | None = None
+    failure: TrialFailure | None = None
+
+
+def classify(
+    last: Done | Failed | None,
+    ending: WorkerExit,
+    *,
+    ended_by: EndedBy | None,
+    seconds: float,
+    log_path: str,
+    log_tail: str = "",
+) -> Outcome:
+    """Decide what an attempt's end means.
+
+    A result that arrived counts whatever happened to the process afterwards.
+
+    Args:
+        last: The worker's final message, if one came.
+        ending: How the process ended.
+        ended_by: Set if the scheduler stopped it.
+        seconds: How long the attempt ran.
+        log_path: The attempt's output, for the messages.
+        log_tail: Last lines of that output; quoted where the process left no error.
+    """
+    if isinstance(last, Done):
+        return Outcome(done=last)
+    if isinstance(last, Failed):
+        return Outcome(failure=_with_log(last.failure, log_path))
+    if ended_by is EndedBy.SEARCH_STOPPED:
+        return _failure(FailureKind.CANCELLED, "The search stopped this attempt.", ending, log_path)
+    if ended_by is EndedBy.TIME_LIMIT:
+        text = f"The attempt was stopped after {seconds:.0f} s, its trial_timeout."
+        return _failure(FailureKind.TIMED_OUT, text, ending, log_path)
+    kind = _kind(ending)
+    text = f"The worker {exit_in_words(ending)} after {seconds:.1f} s and left no result."
+    if kind is FailureKind.OUT_OF_MEMORY:
+        text += " The kernel's out-of-memory killer ended it: run fewer trials at once or smaller models."
+    elif kind is FailureKind.KILLED:
+        text += " Somebody else sent the signal; the out-of-memory killer of a container is a usual cause."
+    if log_tail:
+        text += f" Last lines of {log_path}:\n{log_tail}"
+    return _failure(kind, text, ending, log_path)
+
+
+def exit_in_words(ending: WorkerExit) -> str:
+    """Return ``was killed by SIGSEGV`` or ``exited with code 3``."""
+    number = _signal_number(ending)
+    if number is not None:
+        return f"was killed by {_signal_name(number)}"
+    return f"exited with code {ending.exit_code}"
+
+
+def _signal_number(ending: WorkerExit) -> int | None:
+    if ending.signal is not None:
+        return ending.signal
+    # A shell in between reports a signal as 128 + its number.
+    if ending.exit_code is not None and 128 < ending.exit_code < 128 + signals.NSIG:
+        return ending.exit_code - 128
+    return None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signals.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _kind(ending: WorkerExit) -> FailureKind:
+    number = _signal_number(ending)
+    if number is None:
+        return FailureKind.EXITED
+    if number != signals.SIGKILL:
+        return FailureKind.CRASHED
+    return FailureKind.OUT_OF_MEMORY if ending.oom_kills else FailureKind.KILLED
+
+
+def _failure(kind: FailureKind, message: str, ending: WorkerExit, log_path: str) -> Outcome:
+    number = _signal_number(ending)
+    return Outcome(
+        failure=TrialFailure(
+            kind=kind,
+            message=message,
+            exit_code=ending.exit_code,
+            signal=None if number is None else _signal_name(number),
+            log_path=log_path,
+        )
+    )
+
+
+def _with_log(failure: TrialFailure, log_path: str) -> TrialFailure:
+    return msgspec.structs.replace(failure, log_path=failure.log_path or log_path)
