@@ -1,0 +1,106 @@
+"""The familiar tuners: a search algorithm and its tuner in one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiotune.tuner import Tuner
+
+if TYPE_CHECKING:
+    from aiotune.hyperparameters import HyperParameters
+
+__all__ = ("GridSearch", "RandomSearch", "Tuner")
+
+
+class RandomSearch(Tuner):
+    """Tries random configurations, never the same one twice.
+
+    Args:
+        hypermodel: As for :class:`Tuner`.
+        objective: What to optimise: a metric's name, an ``Objective``, a list
+            of these, or ``None`` if trials return a single number to minimise.
+        max_trials: How many configurations to try.
+        seed: Makes the configurations reproducible, whatever the number of workers.
+        hyperparameters: A search space given in advance; default what the model asks for.
+        tune_new_entries: Whether to tune hyperparameters that are not in it.
+        allow_new_entries: Whether the model may ask for others at all.
+        max_retries_per_trial: How often a trial that failed is run again.
+        max_consecutive_failed_trials: How many failed trials in a row end the
+            search; ``None``: no limit.
+        **kwargs: Arguments of :class:`Tuner`.
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        seed: int | None = None,
+        hyperparameters: HyperParameters | None = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int | None = 3,
+        **kwargs: Any,
+    ) -> None:
+        from aiotune.oracles import RandomSearchOracle
+
+        self.seed = seed
+        oracle = RandomSearchOracle(
+            objective=objective,
+            max_trials=max_trials,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+        )
+        super().__init__(oracle, hypermodel, **kwargs)
+
+
+class GridSearch(Tuner):
+    """Tries every combination of values, the last declared hyperparameter varying fastest.
+
+    A ``Float`` without a step is tried at its default and ten points of its range.
+
+    Args:
+        hypermodel: As for :class:`Tuner`.
+        objective: As for :class:`RandomSearch`.
+        max_trials: How many combinations to try; ``None``: all.
+        seed: Seeds the training of the trials; the grid does not depend on it.
+        hyperparameters: As for :class:`RandomSearch`.
+        tune_new_entries: As for :class:`RandomSearch`.
+        allow_new_entries: As for :class:`RandomSearch`.
+        max_retries_per_trial: As for :class:`RandomSearch`.
+        max_consecutive_failed_trials: As for :class:`RandomSearch`.
+        **kwargs: Arguments of :class:`Tuner`.
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_trials: int | None = None,
+        seed: int | None = None,
+        hyperparameters: HyperParameters | None = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int | None = 3,
+        **kwargs: Any,
+    ) -> None:
+        from aiotune.oracles import GridSearchOracle
+
+        self.seed = seed
+        oracle = GridSearchOracle(
+            objective=objective,
+            max_trials=max_trials,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+        )
+        super().__init__(oracle, hypermodel, **kwargs)

@@ -1,0 +1,66 @@
+"""What a trial's code sees as ``self.oracle`` in a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiotune.errors import FatalRuntimeError
+
+if TYPE_CHECKING:
+    from aiotune.objective import MultiObjective, Objective
+    from aiotune.oracles import Oracle
+
+__all__ = ("OracleView",)
+
+
+@dataclass(frozen=True, slots=True)
+class OracleView:
+    """The oracle's facts, and its ``update_trial``; the oracle itself stays with the tuner.
+
+    Attributes:
+        objective: The objective.
+        max_trials: The budget.
+        seed: The search's seed.
+    """
+
+    objective: Objective | MultiObjective
+    max_trials: int | None
+    seed: int
+
+    @classmethod
+    def of(cls, oracle: Oracle | OracleView) -> OracleView:
+        """Take the facts of an oracle."""
+        return cls(oracle.objective, oracle.max_trials, oracle.seed)
+
+    def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Report metrics from within ``run_trial``, in KerasTuner's old style.
+
+        If ``run_trial`` then returns ``None``, the last metrics that hold the
+        objective are its result.
+
+        Raises:
+            FatalRuntimeError: Called for another trial than the running one.
+        """
+        from aiotune.worker._context import current_attempt
+
+        context = current_attempt.get()
+        if context is None or context.order.trial_id != trial_id:
+            raise FatalRuntimeError(
+                f"oracle.update_trial({trial_id!r}, ...) was called in a worker that does not run "
+                "that trial. A trial may only report for itself."
+            )
+        numbers = {name: float(value) for name, value in metrics.items()}
+        context.report(step, numbers)
+        if self.objective.has_value(numbers):
+            context.reported.update(numbers)
+            context.reported_step = step
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"oracle.{name} is not available in a trial: trials run in processes of their own, and the "
+            "oracle stays with the tuner. Available: objective, max_trials, seed, update_trial()."
+        )
