@@ -1,1 +1,20 @@
 """Decides in plain code (_core), acts in async code (_loop)."""
+
+from aiotune.scheduler._attempts import AttemptRunner, Hooks, Running
+from aiotune.scheduler._commands import StopReason
+from aiotune.scheduler._core import SchedulerCore
+from aiotune.scheduler._fatal import rebuild_fatal
+from aiotune.scheduler._loop import SearchLoop, Timing
+from aiotune.scheduler._outcomes import exit_in_words
+
+__all__ = (
+    "AttemptRunner",
+    "Hooks",
+    "Running",
+    "SchedulerCore",
+    "SearchLoop",
+    "StopReason",
+    "Timing",
+    "exit_in_words",
+    "rebuild_fatal",
+)

@@ -1,0 +1,266 @@
+"""One search, put together: slots, executor, project, probe, loop, result.
+
+Whatever can be refused is refused before the project is opened, so that a
+mistake in the arguments changes nothing on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from aiotune import logs
+from aiotune._clock import SystemClock
+from aiotune._devices import SlotPlan, plan_slots
+from aiotune._offload import ThreadOffloader
+from aiotune._probing import probe_space
+from aiotune._progress import Progress
+from aiotune.errors import ConfigurationError, FatalError
+from aiotune.executors import Executor, InlineExecutor, LocalExecutor
+from aiotune.result import SearchResult
+from aiotune.scheduler import AttemptRunner, SchedulerCore, SearchLoop, StopReason, Timing
+from aiotune.wire import Payload
+
+if TYPE_CHECKING:
+    from aiotune.hyperparameters import HyperParameters
+    from aiotune.oracles import Oracle
+    from aiotune.store import Layout
+    from aiotune.trial import Trial
+    from aiotune.tuner import Tuner
+
+__all__ = ("known_space", "result_of", "run_search")
+
+
+async def run_search(tuner: Tuner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SearchResult:
+    """Run ``tuner.search(*args, **kwargs)``; see :meth:`Tuner.search`."""
+    if tuner._searching:  # noqa: SLF001 - the tuner's other half
+        raise ConfigurationError(
+            "This tuner is already searching. Await the first search() before starting another."
+        )
+    tuner._searching = True  # noqa: SLF001
+    try:
+        return await _unwrapped(_Search(tuner, args, kwargs).run())
+    finally:
+        tuner._searching = False  # noqa: SLF001
+
+
+async def _unwrapped(search: Awaitable[SearchResult]) -> SearchResult:
+    """Await a search; nobody outside ever meets an exception group of ours."""
+    try:
+        return await search
+    except BaseExceptionGroup as group:
+        leaves = _leaves(group)
+        cancelled = anyio.get_cancelled_exc_class()
+        first = next(
+            (e for e in leaves if isinstance(e, FatalError)),
+            next((e for e in leaves if not isinstance(e, cancelled)), leaves[0]),
+        )
+        for other in leaves:
+            if other is not first:
+                first.add_note(f"Also: {type(other).__name__}: {other}")
+        raise first from None
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found
+
+
+class _Search:
+    """The parts of one search and the order of their making and ending."""
+
+    def __init__(self, tuner: Tuner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.tuner = tuner
+        self.oracle: Oracle = tuner.oracle
+        self.layout: Layout = tuner._layout  # noqa: SLF001
+        self.payload = Payload(tuner, args, kwargs)
+        self.verbose = kwargs.get("verbose", "auto")
+        self.offload = ThreadOffloader()
+        self.clock = SystemClock()
+        self.terminated = False
+
+    async def run(self) -> SearchResult:
+        started = self.clock.monotonic()
+        plan = await self.offload.run(
+            "nvml",
+            partial(
+                plan_slots,
+                max_parallel_trials=self.tuner.max_parallel_trials,
+                devices=self.tuner.devices,
+            ),
+        )
+        async with AsyncExitStack() as stack:
+            executor = await stack.enter_async_context(_executor(self.tuner.executor, self.payload))
+            progress = Progress(self.oracle, verbose=self.verbose, clock=self.clock)
+            await self._open(stack, progress)
+            log = stack.enter_context(progress.logging(self.layout.events_log))
+            self.oracle.log = log
+            log.info(logs.SEARCH_STARTED, slots=len(plan.slots), why=plan.reason)
+            await self._prepare(executor, plan, log)
+            loop = self._loop(executor, plan, log, progress)
+            stack.enter_context(self._sigterm(loop))
+            stack.enter_context(progress.showing(loop.running))
+            await loop.run()
+            await _maybe_await(self.tuner.on_search_end())
+            result = result_of(self.oracle, self.layout, elapsed=self.clock.monotonic() - started)
+            log.info(logs.SEARCH_FINISHED, trials=len(result.trials), best_score=result.best_score)
+        if self.terminated:
+            signal.raise_signal(signal.SIGTERM)  # die of it, as the sender expects
+        return result
+
+    async def _open(self, stack: AsyncExitStack, progress: Progress) -> None:
+        tuner = self.tuner
+        overwrite = tuner.overwrite and not tuner._opened  # noqa: SLF001
+        await stack.enter_async_context(
+            self.oracle.open(tuner.directory, tuner.project_name, overwrite=overwrite)
+        )
+        tuner._opened = True  # noqa: SLF001
+
+    async def _prepare(self, executor: Executor, plan: SlotPlan, log: Any) -> None:
+        await _maybe_await(self.tuner.on_search_begin())
+        if self.tuner.hypermodel is not None:
+            await probe_space(self.oracle, executor, plan, self.layout, log)
+
+    def _loop(
+        self, executor: Executor, plan: SlotPlan, log: Any, progress: Progress
+    ) -> SearchLoop:
+        runner = AttemptRunner(
+            oracle=self.oracle,
+            executor=executor,
+            layout=self.layout,
+            log=log,
+            clock=self.clock,
+            offload=self.offload,
+            hooks=_TunerHooks(self.tuner),
+        )
+        return SearchLoop(
+            core=SchedulerCore(len(plan.slots), ahead=1 if self.oracle.proposes_ahead else 0),
+            oracle=self.oracle,
+            runner=runner,
+            plan=plan,
+            log=log,
+            clock=self.clock,
+            timing=Timing(
+                grace=self.tuner.stop_grace, trial_timeout=self.tuner.trial_timeout
+            ),
+            on_tick=progress.tick,
+        )
+
+    def _sigterm(self, loop: SearchLoop) -> Any:
+        def stop() -> None:
+            self.terminated = True
+            loop.stop(StopReason.CANCELLED, self.tuner.stop_grace)
+
+        return _on_sigterm(stop)
+
+
+class _on_sigterm:  # noqa: N801 - reads as what it is, a context
+    """Within it SIGTERM stops the search in order, if nobody else handles it."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._installed = False
+
+    def __enter__(self) -> None:
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop)
+            self._installed = True
+
+    def __exit__(self, *exc: object) -> None:
+        if self._installed:
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+
+
+class _TunerHooks:
+    """Calls the hooks that a tuner overrides, and only those."""
+
+    def __init__(self, tuner: Tuner) -> None:
+        self._began = tuner.on_trial_begin if tuner.overrides("on_trial_begin") else None
+        self._ended = tuner.on_trial_end if tuner.overrides("on_trial_end") else None
+
+    async def trial_began(self, trial: Trial) -> None:
+        if self._began is not None:
+            await _maybe_await(self._began(trial))
+
+    async def trial_ended(self, trial: Trial) -> None:
+        if self._ended is not None:
+            await _maybe_await(self._ended(trial))
+
+
+async def _maybe_await(result: Any) -> None:
+    if inspect.isawaitable(result):
+        await result
+
+
+@asynccontextmanager
+async def _executor(choice: Any, payload: Payload) -> AsyncIterator[Executor]:
+    """Make the executor that was asked for, and end it afterwards."""
+    if choice == "local":
+        made: Executor = await LocalExecutor.start(payload)
+    elif choice == "inline":
+        made = InlineExecutor(payload)
+    elif isinstance(choice, str):
+        raise ConfigurationError(f"executor must be 'local', 'inline' or an Executor, not {choice!r}.")
+    else:
+        yield choice  # the caller's own: the caller ends it
+        return
+    try:
+        yield made
+    finally:
+        with anyio.CancelScope(shield=True):
+            await made.aclose()
+
+
+def result_of(oracle: Oracle, layout: Layout, *, elapsed: float) -> SearchResult:
+    """Gather the result from an oracle's trials."""
+    return SearchResult.from_trials(
+        list(oracle.trials.values()),
+        objective=oracle.objective,
+        project_dir=layout.project_dir,
+        elapsed=elapsed,
+    )
+
+
+def known_space(tuner: Tuner) -> HyperParameters:
+    """Return the tuner's search space, probing the model in a process if it is not known yet.
+
+    Synchronous, so that it can be called before a search and inside a notebook.
+    """
+    oracle = tuner._loaded_oracle()  # noqa: SLF001
+    if oracle.hyperparameters.space or tuner.hypermodel is None:
+        return oracle.hyperparameters
+    failure: list[BaseException] = []
+
+    def probe() -> None:
+        try:
+            asyncio.run(_probe_alone(tuner))
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+            failure.append(error)
+
+    # A thread of its own: the caller's may have a running event loop.
+    thread = threading.Thread(target=probe, name="aiotune-probe")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return oracle.hyperparameters
+
+
+async def _probe_alone(tuner: Tuner) -> None:
+    plan = await ThreadOffloader().run("nvml", partial(plan_slots, max_parallel_trials=1))
+    log = logs.open_log(None, verbose=0)
+    async with _executor(tuner.executor, Payload(tuner, (), {})) as executor:
+        await probe_space(tuner.oracle, executor, plan, tuner._layout, log)  # noqa: SLF001
+
+
