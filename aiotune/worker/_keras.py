@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ("build_model", "load_model", "run_keras_trial")
 
 
-def run_keras_trial(tuner: Tuner, trial: Trial, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def run_keras_trial(
+    tuner: Tuner, trial: Trial, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     """Build and train the model of a trial, ``executions_per_trial`` times.
 
     Weights of the best epoch over all executions are kept in the trial's
@@ -64,7 +66,12 @@ def _execute(
     fit_kwargs = dict(kwargs)
     own_fit = type(tuner.hypermodel).fit is not HyperModel.fit
     reporter = ReportEpochs(
-        tuner, trial, context, execution, check_objective=not own_fit, max_model_size=tuner.max_model_size
+        tuner,
+        trial,
+        context,
+        execution,
+        check_objective=not own_fit,
+        max_model_size=tuner.max_model_size,
     )
     fit_kwargs["callbacks"] = [
         *_user_callbacks(kwargs.get("callbacks"), trial.trial_id, execution),
@@ -73,7 +80,9 @@ def _execute(
     ]
     if not own_fit:
         # The progress bar of a worker goes to a log file: a line an epoch says as much.
-        fit_kwargs["verbose"] = {"auto": 2, 1: 2}.get(kwargs.get("verbose", 2), kwargs.get("verbose", 2))
+        fit_kwargs["verbose"] = {"auto": 2, 1: 2}.get(
+            kwargs.get("verbose", 2), kwargs.get("verbose", 2)
+        )
     result = tuner.hypermodel.fit(hp, model, *args, **fit_kwargs)
     best.save_build(model)
     return result
