@@ -1,5 +1,6 @@
 """What parent and worker processes say to each other, and how code and data travel."""
 
+from aiotune.wire._frames import MAX_FRAME, FrameError, FrameReader, encode
 from aiotune.wire._messages import (
     Discovered,
     Done,
@@ -23,11 +24,14 @@ from aiotune.wire._messages import (
 )
 
 __all__ = (
+    "MAX_FRAME",
     "Discovered",
     "Done",
     "Failed",
     "ForkFailed",
     "ForkWorker",
+    "FrameError",
+    "FrameReader",
     "FromKeeper",
     "FromNursery",
     "FromWorker",
@@ -42,4 +46,5 @@ __all__ = (
     "ToWorker",
     "TreeGone",
     "WorkerStarted",
+    "encode",
 )
