@@ -1,0 +1,222 @@
+"""What a trial measured: values of metrics over steps and executions."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable
+from typing import Any
+
+from aiotune.objective import infer_metric_direction
+
+__all__ = ("MetricHistory", "MetricObservation", "MetricsTracker")
+
+
+class MetricObservation:
+    """The values of a metric at one step, one for each execution."""
+
+    __slots__ = ("step", "value")
+
+    def __init__(self, value: float | Iterable[float], step: int) -> None:
+        self.value = [float(v) for v in value] if isinstance(value, Iterable) else [float(value)]
+        self.step = step
+
+    def append(self, value: float) -> None:
+        """Add another execution's value."""
+        self.value.append(float(value))
+
+    def mean(self) -> float:
+        """Return the mean over executions."""
+        return sum(self.value) / len(self.value)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the observation as data."""
+        return {"value": list(self.value), "step": self.step}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MetricObservation) and other.get_config() == self.get_config()
+
+    def __hash__(self) -> int:
+        return hash(self.step)
+
+    def __repr__(self) -> str:
+        return f"MetricObservation(value={self.value}, step={self.step})"
+
+
+class MetricHistory:
+    """One metric's observations by step.
+
+    Args:
+        direction: ``"min"`` or ``"max"``.
+
+    Raises:
+        ValueError: The direction is neither.
+    """
+
+    __slots__ = ("_observations", "direction")
+
+    def __init__(self, direction: str = "min") -> None:
+        if direction not in {"min", "max"}:
+            raise ValueError(f"`direction` should be one of 'min' and 'max', but is {direction!r}.")
+        self.direction = direction
+        self._observations: dict[int, MetricObservation] = {}
+
+    def update(self, value: float, step: int) -> None:
+        """Add a value; one at a known step is another execution's."""
+        if step in self._observations:
+            self._observations[step].append(value)
+        else:
+            self._observations[step] = MetricObservation(value, step)
+
+    def get_history(self) -> list[MetricObservation]:
+        """Return the observations in order of steps."""
+        return [self._observations[step] for step in sorted(self._observations)]
+
+    def get_best_value(self) -> float | None:
+        """Return the best mean over steps; NaN only if there is nothing else, ``None`` if nothing."""
+        means = [observation.mean() for observation in self._observations.values()]
+        numbers = [mean for mean in means if not math.isnan(mean)]
+        if numbers:
+            return min(numbers) if self.direction == "min" else max(numbers)
+        return math.nan if means else None
+
+    def get_best_step(self) -> int | None:
+        """Return the first step with the best mean."""
+        best = self.get_best_value()
+        if best is None:
+            return None
+        history = self.get_history()
+        return next((o.step for o in history if o.mean() == best), history[0].step)
+
+    def get_last_value(self) -> float | None:
+        """Return the mean at the last step."""
+        return self._observations[max(self._observations)].mean() if self._observations else None
+
+    def get_statistics(self) -> dict[str, float]:
+        """Return min, max, mean, median, var and std of the steps' means, NaN left out."""
+        numbers = [m for o in self._observations.values() if not math.isnan(m := o.mean())]
+        if not numbers:
+            return {}
+        variance = statistics.pvariance(numbers)
+        return {
+            "min": min(numbers),
+            "max": max(numbers),
+            "mean": statistics.fmean(numbers),
+            "median": statistics.median(numbers),
+            "var": variance,
+            "std": math.sqrt(variance),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the history as data."""
+        return {
+            "direction": self.direction,
+            "observations": [observation.get_config() for observation in self.get_history()],
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> MetricHistory:
+        """Rebuild from :meth:`get_config`."""
+        made = cls(config["direction"])
+        for observation in config["observations"]:
+            made._observations[observation["step"]] = MetricObservation(**observation)
+        return made
+
+
+class MetricsTracker:
+    """All metrics of one trial, by name."""
+
+    __slots__ = ("metrics",)
+
+    def __init__(self) -> None:
+        self.metrics: dict[str, MetricHistory] = {}
+
+    def exists(self, name: str) -> bool:
+        """Whether a metric is known."""
+        return name in self.metrics
+
+    def register(self, name: str, direction: str | None = None) -> None:
+        """Make a metric known.
+
+        Args:
+            name: Its name.
+            direction: Default inferred from the name, else ``"min"``.
+
+        Raises:
+            ValueError: It is known already.
+        """
+        if name in self.metrics:
+            raise ValueError(f"The metric {name!r} already exists.")
+        self.metrics[name] = MetricHistory(direction or infer_metric_direction(name) or "min")
+
+    def update(self, name: str, value: float, step: int = 0) -> bool:
+        """Add a value; return whether it is the best so far."""
+        if name not in self.metrics:
+            self.register(name)
+        history = self.metrics[name]
+        before = history.get_best_value()
+        history.update(value, step)
+        if math.isnan(value):
+            return False
+        if before is None or math.isnan(before):
+            return True
+        return value < before if history.direction == "min" else value > before
+
+    def get_history(self, name: str) -> list[MetricObservation]:
+        """Return a metric's observations."""
+        return self._of(name).get_history()
+
+    def set_history(self, name: str, observations: Iterable[MetricObservation]) -> None:
+        """Replace a metric's observations."""
+        if name not in self.metrics:
+            self.register(name)
+        history = MetricHistory(self.metrics[name].direction)
+        for observation in observations:
+            for value in observation.value:
+                history.update(value, observation.step)
+        self.metrics[name] = history
+
+    def get_best_value(self, name: str) -> float | None:
+        """Return a metric's best value."""
+        return self._of(name).get_best_value()
+
+    def get_best_step(self, name: str) -> int | None:
+        """Return the step of a metric's best value."""
+        return self._of(name).get_best_step()
+
+    def get_statistics(self, name: str) -> dict[str, float]:
+        """Return a metric's statistics over steps."""
+        return self._of(name).get_statistics()
+
+    def get_last_value(self, name: str) -> float | None:
+        """Return a metric's last value."""
+        return self._of(name).get_last_value()
+
+    def get_direction(self, name: str) -> str:
+        """Return a metric's direction."""
+        return self._of(name).direction
+
+    def latest(self) -> dict[str, float]:
+        """Return the last value of every metric."""
+        return _filled({name: h.get_last_value() for name, h in self.metrics.items()})
+
+    def _of(self, name: str) -> MetricHistory:
+        if name not in self.metrics:
+            raise ValueError(f"Unknown metric {name!r}; known: {sorted(self.metrics)}.")
+        return self.metrics[name]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return all metrics as data."""
+        return {"metrics": {name: history.get_config() for name, history in self.metrics.items()}}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> MetricsTracker:
+        """Rebuild from :meth:`get_config`."""
+        made = cls()
+        for name, history in config["metrics"].items():
+            made.metrics[name] = MetricHistory.from_config(history)
+        return made
+
+
+def _filled(values: dict[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if value is not None}

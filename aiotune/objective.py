@@ -1,0 +1,199 @@
+"""What is optimised, and in which direction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiotune.errors import ConfigurationError, UnknownDirection
+
+__all__ = (
+    "DEFAULT_OBJECTIVE_NAME",
+    "DefaultObjective",
+    "MultiObjective",
+    "Objective",
+    "create_objective",
+    "infer_metric_direction",
+    "objective_from_dicts",
+)
+
+DEFAULT_OBJECTIVE_NAME = "default_objective"
+_DIRECTIONS = ("min", "max")
+
+
+class Objective:
+    """A metric and whether less or more of it is better.
+
+    Args:
+        name: The metric's name, e.g. ``"val_loss"``.
+        direction: ``"min"`` or ``"max"``.
+
+    Raises:
+        ConfigurationError: The direction is neither.
+    """
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, name: str, direction: str) -> None:
+        if direction not in _DIRECTIONS:
+            raise ConfigurationError(
+                f"The direction of the objective {name!r} must be 'min' or 'max', but is {direction!r}."
+            )
+        self.name = name
+        self.direction = direction
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics that a result must hold."""
+        return (self.name,)
+
+    def has_value(self, logs: Mapping[str, Any]) -> bool:
+        """Whether the metrics hold the objective."""
+        return self.name in logs
+
+    def get_value(self, logs: Mapping[str, Any]) -> float:
+        """Return the objective among metrics."""
+        return float(logs[self.name])
+
+    def better_than(self, a: float, b: float) -> bool:
+        """Whether ``a`` is strictly better than ``b``; NaN is better than nothing."""
+        return a < b if self.direction == "min" else a > b
+
+    def to_dicts(self) -> list[dict[str, str]]:
+        """Return the objective as data, one dict a member."""
+        return [{"name": self.name, "direction": self.direction}]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Objective) and other.to_dicts() == self.to_dicts()
+
+    def __repr__(self) -> str:
+        return f'Objective(name="{self.name}", direction="{self.direction}")'
+
+
+class DefaultObjective(Objective):
+    """Stands where no objective is named: a trial's single number, to be minimised."""
+
+    def __init__(self) -> None:
+        super().__init__(DEFAULT_OBJECTIVE_NAME, "min")
+
+
+class MultiObjective(Objective):
+    """Several objectives, added up: those to be minimised less those to be maximised.
+
+    Args:
+        objectives: The members, unweighted.
+    """
+
+    def __init__(self, objectives: Sequence[Objective]) -> None:
+        super().__init__("multi_objective", "min")
+        self.objectives = tuple(objectives)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The members' metrics."""
+        return tuple(objective.name for objective in self.objectives)
+
+    def has_value(self, logs: Mapping[str, Any]) -> bool:
+        """Whether the metrics hold every member."""
+        return all(objective.has_value(logs) for objective in self.objectives)
+
+    def get_value(self, logs: Mapping[str, Any]) -> float:
+        """Return the sum."""
+        return sum(
+            objective.get_value(logs) * (1 if objective.direction == "min" else -1)
+            for objective in self.objectives
+        )
+
+    def to_dicts(self) -> list[dict[str, str]]:
+        """Return the members as data, ordered by name."""
+        return sorted(
+            (d for objective in self.objectives for d in objective.to_dicts()),
+            key=lambda d: d["name"],
+        )
+
+    def __repr__(self) -> str:
+        return f'MultiObjective(name="multi_objective", direction="min"): {list(self.objectives)}'
+
+
+def create_objective(objective: Any) -> Objective:
+    """Return the objective for what a user passed.
+
+    Args:
+        objective: ``None`` (a single number, minimised), a metric's name whose
+            direction is known, an :class:`Objective`, or a list of these.
+
+    Raises:
+        UnknownDirection: A name does not tell its direction.
+        ConfigurationError: It is something else, or an empty list.
+    """
+    match objective:
+        case None:
+            return DefaultObjective()
+        case Objective():
+            return objective
+        case str():
+            direction = infer_metric_direction(objective)
+            if direction is None:
+                raise UnknownDirection(
+                    f"Could not infer optimization direction: that of {objective!r} is unknown.",
+                    hint=f"Write Objective({objective!r}, 'max') or Objective({objective!r}, 'min').",
+                )
+            return Objective(objective, direction)
+        case [_, *_]:
+            members = [create_objective(member) for member in objective]
+            return MultiObjective(members) if len(members) > 1 else members[0]
+        case _:
+            raise ConfigurationError(
+                "`objective` not understood, expected a metric's name, an Objective or a list of "
+                f"these, but received {objective!r} of type {type(objective).__name__}."
+            )
+
+
+def objective_from_dicts(members: Sequence[Mapping[str, str]]) -> Objective:
+    """Rebuild an objective from :meth:`Objective.to_dicts`."""
+    objectives = [Objective(member["name"], member["direction"]) for member in members]
+    return objectives[0] if len(objectives) == 1 else MultiObjective(objectives)
+
+
+_MIN = frozenset(
+    """loss crossentropy ce mse mae mape msle rmse mean_squared_error mean_absolute_error
+    mean_absolute_percentage_error mean_squared_logarithmic_error root_mean_squared_error kld
+    kl_divergence kullback_leibler_divergence poisson logcosh log_cosh huber hinge squared_hinge
+    categorical_hinge binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy
+    binary_focal_crossentropy categorical_focal_crossentropy false_positives false_negatives ctc dice
+    tversky error perplexity""".split()
+)
+_MAX = frozenset(
+    """acc accuracy binary_accuracy categorical_accuracy sparse_categorical_accuracy
+    top_k_categorical_accuracy sparse_top_k_categorical_accuracy true_positives true_negatives
+    precision recall auc f1 f1_score fbeta_score r2 r2_score cosine_similarity pearson_correlation
+    concordance_correlation iou io_u binary_iou binary_io_u mean_iou mean_io_u one_hot_iou
+    one_hot_io_u one_hot_mean_iou one_hot_mean_io_u sensitivity_at_specificity
+    specificity_at_sensitivity precision_at_recall recall_at_precision""".split()
+)
+_MAX_PATTERN = re.compile(r"^(sparse_)?top_\d+_(categorical_)?(accuracy|acc)$")
+
+
+def infer_metric_direction(metric: Any) -> str | None:
+    """Return ``"min"`` or ``"max"`` for a metric of Keras, ``None`` for an unknown one.
+
+    Args:
+        metric: A name, with or without ``val_`` and ``weighted_``, in snake or
+            camel case; or a metric or loss object, or a function, by its name.
+    """
+    name = metric if isinstance(metric, str) else _name_of(metric)
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+    name = name.removeprefix("val_").removeprefix("weighted_")
+    # Keras numbers the second metric object of a kind: auc_1.
+    for candidate in (name, re.sub(r"_\d+$", "", name)):
+        if candidate in _MIN or candidate.endswith("_loss"):
+            return "min"
+        if candidate in _MAX or _MAX_PATTERN.match(candidate):
+            return "max"
+    return None
+
+
+def _name_of(metric: Any) -> str:
+    name = getattr(metric, "name", None) or getattr(metric, "__name__", None)
+    return name if isinstance(name, str) else type(metric).__name__

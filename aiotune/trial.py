@@ -1,0 +1,161 @@
+"""A trial: one configuration and what became of it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from aiotune._values import Value
+from aiotune.errors import InternalError
+from aiotune.failures import TrialFailure
+from aiotune.hyperparameters import HyperParameters
+from aiotune.metrics import MetricsTracker
+from aiotune.status import TRANSITIONS, TrialStatus
+
+__all__ = ("Trial",)
+
+
+class Trial:
+    """One configuration and what became of it.
+
+    Args:
+        hyperparameters: The space and this trial's values.
+        trial_id: Default made from the time and random digits.
+        status: Where the trial stands.
+        message: Why it failed, if it did.
+
+    Attributes:
+        index: Position in order of creation, from 0.
+        metrics: The result's metrics.
+        score: The objective, once completed.
+        best_step: Epoch (from 0) that the result belongs to.
+        failure: The last failed attempt, as data.
+        attempts: How many attempts were started.
+        failures: How many failed in a way that uses up a retry.
+        lost: How many were lost because the tuner itself died.
+        devices: Where the last attempt ran; empty on the CPU.
+        executions: Metrics of each execution.
+        history: One ``(execution, step, metrics)`` for each reported epoch of the last attempt.
+        stream: Random stream of its values; see ``Proposal``.
+        budget: Control data of the searcher.
+    """
+
+    __slots__ = (
+        "_status",
+        "attempts",
+        "best_step",
+        "budget",
+        "devices",
+        "executions",
+        "failure",
+        "failures",
+        "history",
+        "hyperparameters",
+        "index",
+        "lost",
+        "message",
+        "metrics",
+        "score",
+        "stream",
+        "trial_id",
+    )
+
+    def __init__(
+        self,
+        hyperparameters: HyperParameters,
+        trial_id: str | None = None,
+        status: TrialStatus | str = TrialStatus.RUNNING,
+        message: str | None = None,
+    ) -> None:
+        self.hyperparameters = hyperparameters
+        self.trial_id = trial_id if trial_id is not None else _new_id()
+        self._status = TrialStatus(status)
+        self.message = message
+        self.index = 0
+        self.metrics = MetricsTracker()
+        self.score: float | None = None
+        self.best_step = 0
+        self.failure: TrialFailure | None = None
+        self.attempts = 0
+        self.failures = 0
+        self.lost = 0
+        self.devices: list[str] = []
+        self.executions: list[dict[str, float]] = []
+        self.history: list[tuple[int, int, dict[str, float]]] = []
+        self.stream: int | None = None
+        self.budget: Mapping[str, Value] = {}
+
+    @property
+    def status(self) -> TrialStatus:
+        """Where the trial stands; only legal moves can be assigned.
+
+        Raises:
+            InternalError: The table of legal moves does not have this one.
+        """
+        return self._status
+
+    @status.setter
+    def status(self, status: TrialStatus | str) -> None:
+        new = TrialStatus(status)
+        if new is not self._status and new not in TRANSITIONS[self._status]:
+            raise InternalError(
+                f"Trial {self.trial_id} cannot go from {self._status} to {new}; from there it can go to "
+                f"{sorted(TRANSITIONS[self._status]) or 'nowhere'}."
+            )
+        self._status = new
+
+    @property
+    def values(self) -> Mapping[str, Value]:
+        """The values of its active hyperparameters."""
+        return self.hyperparameters.values
+
+    def display_hyperparameters(self) -> None:
+        """Print its values."""
+        print(self._hyperparameters_text())  # noqa: T201 - printing is its purpose
+
+    def summary(self) -> None:
+        """Print what it was and what became of it."""
+        from aiotune._summaries import trial_summary
+
+        print(trial_summary(self))  # noqa: T201 - printing is its purpose
+
+    def _hyperparameters_text(self) -> str:
+        if not self.values:
+            return "default configuration"
+        return "\n".join(f"{name}: {value}" for name, value in self.values.items())
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the trial as data."""
+        return {
+            "trial_id": self.trial_id,
+            "hyperparameters": self.hyperparameters.get_config(),
+            "metrics": self.metrics.get_config(),
+            "score": self.score,
+            "best_step": self.best_step,
+            "status": str(self.status),
+            "message": self.message,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Trial:
+        """Rebuild from :meth:`get_state`."""
+        made = cls(
+            HyperParameters.from_config(state["hyperparameters"]),
+            state["trial_id"],
+            state["status"],
+            state.get("message"),
+        )
+        made.metrics = MetricsTracker.from_config(state["metrics"])
+        made.score = state["score"]
+        made.best_step = state["best_step"]
+        return made
+
+    def __repr__(self) -> str:
+        score = "" if self.score is None else f", score={self.score:.6g}"
+        return f"Trial({self.trial_id}, {self._status}{score})"
+
+
+def _new_id() -> str:
+    return f"{time.time_ns():016x}{secrets.token_hex(8)}"
