@@ -9,11 +9,15 @@ from aiotune.searchers._base import (
     Tried,
     Wait,
 )
+from aiotune.searchers._grid import GridSearcher
+from aiotune.searchers._random import RandomSearcher
 
 __all__ = (
     "Exhausted",
+    "GridSearcher",
     "History",
     "Proposal",
+    "RandomSearcher",
     "Searcher",
     "SearcherDecision",
     "Tried",
