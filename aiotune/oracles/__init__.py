@@ -1,1 +1,69 @@
 """Oracles: the async face of a searcher, its trial table and its retries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiotune.hyperparameters import HyperParameters
+from aiotune.oracles._oracle import Oracle
+from aiotune.searchers import GridSearcher, RandomSearcher
+
+__all__ = ("GridSearchOracle", "Oracle", "RandomSearchOracle")
+
+
+class RandomSearchOracle(Oracle):
+    """Random configurations, never the same one twice; see :class:`Oracle` for the arguments."""
+
+    proposes_ahead = True
+
+    def __init__(
+        self,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        seed: int | None = None,
+        hyperparameters: HyperParameters | None = None,
+        allow_new_entries: bool = True,
+        tune_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int | None = 3,
+    ) -> None:
+        super().__init__(
+            objective,
+            max_trials,
+            hyperparameters,
+            allow_new_entries,
+            tune_new_entries,
+            seed,
+            max_retries_per_trial,
+            max_consecutive_failed_trials,
+            searcher=RandomSearcher(),
+        )
+
+
+class GridSearchOracle(Oracle):
+    """Every combination once; see :class:`Oracle` for the arguments."""
+
+    proposes_ahead = True
+
+    def __init__(
+        self,
+        objective: Any = None,
+        max_trials: int | None = None,
+        seed: int | None = None,
+        hyperparameters: HyperParameters | None = None,
+        allow_new_entries: bool = True,
+        tune_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int | None = 3,
+    ) -> None:
+        super().__init__(
+            objective,
+            max_trials,
+            hyperparameters,
+            allow_new_entries,
+            tune_new_entries,
+            seed,
+            max_retries_per_trial,
+            max_consecutive_failed_trials,
+            searcher=GridSearcher(),
+        )

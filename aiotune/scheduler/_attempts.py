@@ -240,7 +240,7 @@ class AttemptRunner:
         if done is not None:
             await self._discovered(trial, done.entries, done.values)
             trial.executions = done.executions
-            await self._oracle.update_trial(trial.trial_id, done.metrics, step=done.best_step)
+            await self._oracle.report_result(trial, done.metrics, done.best_step)
             trial.status = TrialStatus.COMPLETED
             await self._oracle.end_trial(trial)
             return
