@@ -22,6 +22,8 @@ from aiotune.wire._messages import (
     TreeGone,
     WorkerStarted,
 )
+from aiotune.wire._payload import Packed, Payload, Surroundings, load, pack, surroundings_of
+from aiotune.wire._spool import read_result, write_result
 
 __all__ = (
     "MAX_FRAME",
@@ -38,13 +40,21 @@ __all__ = (
     "Hello",
     "KeeperCommand",
     "NurseryReady",
+    "Packed",
+    "Payload",
     "Probed",
     "Report",
     "RunAttempt",
     "RunProbe",
     "RunSelfTest",
+    "Surroundings",
     "ToWorker",
     "TreeGone",
     "WorkerStarted",
     "encode",
+    "load",
+    "pack",
+    "read_result",
+    "surroundings_of",
+    "write_result",
 )

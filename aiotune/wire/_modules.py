@@ -1,0 +1,100 @@
+"""Which modules a worker will import, found without importing anything."""
+
+from __future__ import annotations
+
+import dis
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from functools import cache
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+__all__ = ("imports_in_code", "is_importable", "needed_modules")
+
+_OWN = __name__.partition(".")[0]
+
+
+@cache
+def is_importable(name: str) -> bool:
+    """Whether a fresh interpreter with this ``sys.path`` finds a module.
+
+    ``sys.modules`` proves nothing: the module may have been made by hand, or
+    its directory may have been on the path for a moment only.
+    """
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names or top in sys.builtin_module_names:
+        return True
+    for finder in sys.meta_path:
+        find = getattr(finder, "find_spec", None)
+        if find is not None and find(top, None) is not None:
+            return True
+    return False
+
+
+def needed_modules(names: Iterable[str]) -> frozenset[str]:
+    """Return the top-level modules that these modules bring with them.
+
+    A module of the user's own is opened: what it holds in its globals and
+    what its functions import when they are called will be imported too. A
+    module of the standard library or of an installed package stands for itself.
+
+    Args:
+        names: Full names, as a pickle refers to them.
+    """
+    found: set[str] = set()
+    queue, seen = list(names), set[str]()
+    while queue:
+        name = queue.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        module = sys.modules.get(name)
+        if module is not None and _is_users(module):
+            queue.extend(_referred_to_by(module))
+        elif name != "__main__":
+            found.add(name.partition(".")[0])
+    return frozenset(found)
+
+
+def imports_in_code(code: CodeType) -> Iterator[str]:
+    """Yield the modules that a function imports in its body, and in functions within it."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "IMPORT_NAME" and instruction.argval:
+            yield instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from imports_in_code(constant)
+
+
+def _referred_to_by(module: ModuleType) -> Iterator[str]:
+    for value in list(vars(module).values()):
+        if isinstance(value, ModuleType):
+            yield value.__name__
+            continue
+        home = getattr(value, "__module__", None)
+        if isinstance(home, str):
+            yield home
+        if home == module.__name__:
+            for function in _functions(value):
+                yield from imports_in_code(function.__code__)
+
+
+def _functions(value: Any) -> Iterator[FunctionType]:
+    if isinstance(value, FunctionType):
+        yield value
+    elif isinstance(value, type):
+        yield from (member for member in vars(value).values() if isinstance(member, FunctionType))
+
+
+def _is_users(module: ModuleType) -> bool:
+    file = getattr(module, "__file__", None)
+    if not isinstance(file, str) or module.__name__.partition(".")[0] == _OWN:
+        return False
+    return not file.startswith(_installed())
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    keys = ("stdlib", "platstdlib", "purelib", "platlib")
+    return tuple(f"{sysconfig.get_path(key)}/" for key in keys)
