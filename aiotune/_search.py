@@ -131,9 +131,7 @@ class _Search:
         if self.tuner.hypermodel is not None:
             await probe_space(self.oracle, executor, plan, self.layout, log)
 
-    def _loop(
-        self, executor: Executor, plan: SlotPlan, log: Any, progress: Progress
-    ) -> SearchLoop:
+    def _loop(self, executor: Executor, plan: SlotPlan, log: Any, progress: Progress) -> SearchLoop:
         runner = AttemptRunner(
             oracle=self.oracle,
             executor=executor,
@@ -150,9 +148,7 @@ class _Search:
             plan=plan,
             log=log,
             clock=self.clock,
-            timing=Timing(
-                grace=self.tuner.stop_grace, trial_timeout=self.tuner.trial_timeout
-            ),
+            timing=Timing(grace=self.tuner.stop_grace, trial_timeout=self.tuner.trial_timeout),
             on_tick=progress.tick,
         )
 
@@ -211,7 +207,9 @@ async def _executor(choice: Any, payload: Payload) -> AsyncIterator[Executor]:
     elif choice == "inline":
         made = InlineExecutor(payload)
     elif isinstance(choice, str):
-        raise ConfigurationError(f"executor must be 'local', 'inline' or an Executor, not {choice!r}.")
+        raise ConfigurationError(
+            f"executor must be 'local', 'inline' or an Executor, not {choice!r}."
+        )
     else:
         yield choice  # the caller's own: the caller ends it
         return
@@ -262,5 +260,3 @@ async def _probe_alone(tuner: Tuner) -> None:
     log = logs.open_log(None, verbose=0)
     async with _executor(tuner.executor, Payload(tuner, (), {})) as executor:
         await probe_space(tuner.oracle, executor, plan, tuner._layout, log)  # noqa: SLF001
-
-

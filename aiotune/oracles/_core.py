@@ -111,7 +111,7 @@ def score_of(trial: Trial, objective: Objective) -> tuple[float | None, int]:
     return sums[step], step
 
 
-def conclude(state: ProjectState, trial: Trial, policy: RetryPolicy, at: float) -> events.Event:
+def conclude(trial: Trial, policy: RetryPolicy, at: float) -> events.Event:
     """Decide what follows from the end of a trial's attempt: another one, or the trial's end.
 
     ``trial.status`` says how it went; ``trial.score`` is set if it completed.
@@ -191,9 +191,7 @@ def take_up(state: ProjectState, policy: RetryPolicy, at: float) -> list[events.
             decided.append(_ended(trial, TrialStatus.FAILED, failure, at))
         else:
             reason = "lost" if lost > trial.lost else str(trial.status).lower()
-            decided.append(
-                events.TrialRequeued(trial_id=trial.trial_id, reason=reason, lost=lost)
-            )
+            decided.append(events.TrialRequeued(trial_id=trial.trial_id, reason=reason, lost=lost))
     return decided
 
 

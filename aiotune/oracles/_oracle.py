@@ -270,7 +270,9 @@ class Oracle:
     def get_best_trials(self, num_trials: int = 1) -> list[Trial]:
         """Return the best completed trials, best first; failed ones are never among them."""
         done = [
-            t for t in self.trials.values() if t.status is TrialStatus.COMPLETED and t.score is not None
+            t
+            for t in self.trials.values()
+            if t.status is TrialStatus.COMPLETED and t.score is not None
         ]
         done.sort(key=lambda t: t.score or 0.0, reverse=self.objective.direction == "max")
         return done[:num_trials]
@@ -459,7 +461,7 @@ class Oracle:
         await self.update_space(stored.hyperparameters)
         if stored.status in {TrialStatus.RUNNING, TrialStatus.COMPLETED}:
             await self._score(stored)
-        event = _core.conclude(self._state, stored, self._policy, time.time())
+        event = _core.conclude(stored, self._policy, time.time())
         commit = self.record(event)
         for tuner_id, trial_id in list(self._ongoing.items()):
             if trial_id == stored.trial_id:

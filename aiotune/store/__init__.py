@@ -1,5 +1,8 @@
 """The journal of a project: facts appended, made durable, folded into state."""
 
 from aiotune.store._base import Store
+from aiotune.store._file import FileStore, open_project, read_events
+from aiotune.store._layout import Layout
+from aiotune.store._memory import MemoryStore
 
-__all__ = ("Store",)
+__all__ = ("FileStore", "Layout", "MemoryStore", "Store", "open_project", "read_events")

@@ -1,0 +1,177 @@
+"""One event, one line: ``crc32 SP json LF``."""
+
+from __future__ import annotations
+
+import codecs
+import math
+import zlib
+from typing import Any
+
+import msgspec
+
+from aiotune.errors import JournalCorrupt
+from aiotune.events import Event, MetricsReported, TrialCreated, TrialEnded
+from aiotune.failures import TrialFailure
+
+__all__ = ("BadLine", "Envelope", "decode_line", "encode_line")
+
+VERSION = 1
+_MESSAGE, _TRACEBACK, _LINE = 8 << 10, 32 << 10, 64 << 10
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Event)
+_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+class BadLine(Exception):
+    """A line that is torn or damaged."""
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What surrounds an event in its line.
+
+    Attributes:
+        v: Record version.
+        seq: Position of the record in the journal, from 0.
+        b: Offset in the segment at which the record's commit batch starts.
+        ign: Whether a reader that does not know the type may skip the record.
+    """
+
+    v: int
+    seq: int
+    b: int
+    ign: bool = False
+
+
+_envelope = msgspec.json.Decoder(Envelope)
+
+
+def encode_line(event: Event, *, seq: int, batch: int, at: int, since: int) -> bytes:
+    """Return a record's line.
+
+    Args:
+        event: The fact.
+        seq: Its position in the journal.
+        batch: Offset of its commit batch in the segment.
+        at: Unix time in nanoseconds.
+        since: Nanoseconds since the project was opened.
+    """
+    body = _encoder.encode(_finite(_short(event)))
+    head = b'{"v":%d,"seq":%d,"b":%d,"t":%d,"m":%d,' % (VERSION, seq, batch, at, since)
+    text = head + body[1:]
+    if not text.isascii():
+        text = _ascii(text)
+    if len(text) > _LINE:
+        raise ValueError(
+            f"A {type(event).__name__} record of {len(text)} bytes is over the limit of {_LINE}. Report "
+            "fewer metrics, or shorter values."
+        )
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def decode_line(line: bytes) -> tuple[Envelope, Event | None]:
+    """Return a record's envelope and event; ``None`` for an ignorable event of an unknown type.
+
+    Raises:
+        BadLine: The line is torn or damaged.
+        JournalCorrupt: It is whole, but written by a newer version.
+    """
+    if len(line) < 11 or line[8:9] != b" " or not line.endswith(b"\n"):  # noqa: PLR2004
+        raise BadLine
+    text = line[9:-1]
+    try:
+        right = int(line[:8], 16) == zlib.crc32(text)
+    except ValueError:
+        right = False
+    if not right:
+        raise BadLine
+    try:
+        envelope = _envelope.decode(text)
+    except msgspec.MsgspecError as error:
+        raise BadLine from error
+    try:
+        return envelope, _decoder.decode(text)
+    except msgspec.ValidationError as error:
+        return _unknown(envelope, text, error)
+
+
+def _unknown(envelope: Envelope, text: bytes, error: Exception) -> tuple[Envelope, Event | None]:
+    if b'{"$f":' in text:
+        return envelope, msgspec.convert(_restored(msgspec.json.decode(text)), Event)
+    if envelope.ign:
+        return envelope, None
+    raise JournalCorrupt(
+        f"Record {envelope.seq} of the journal is of a kind that this version does not know ({error}).",
+        hint="It was written by a newer aiotune: upgrade aiotune to open this project.",
+    )
+
+
+def _short(event: Event) -> Event:
+    failure: TrialFailure | None = getattr(event, "failure", None)
+    if failure is None or (
+        len(failure.message) <= _MESSAGE // 4 and len(failure.traceback) <= _TRACEBACK // 4
+    ):
+        return event
+    cut = msgspec.structs.replace(
+        failure,
+        message=_cut(failure.message, _MESSAGE // 4),
+        traceback=_cut(failure.traceback, _TRACEBACK // 4),
+    )
+    return msgspec.structs.replace(event, failure=cut)
+
+
+def _cut(text: str, limit: int) -> str:
+    # A tail says more than a head: the error is at the end of a traceback.
+    return text if len(text) <= limit else f"... {text[-limit:]}"
+
+
+def _finite(event: Event) -> Any:
+    """Return what to encode: msgspec writes NaN and infinity as null without a word."""
+    match event:
+        case MetricsReported():
+            numbers = event.metrics.values()
+        case TrialEnded():
+            several = [event.metrics, event.values, *event.executions]
+            numbers = [v for one in several for v in one.values() if isinstance(v, float)]
+            if event.score is not None:
+                numbers.append(event.score)
+        case TrialCreated():
+            numbers = [v for v in event.values.values() if isinstance(v, float)]
+        case _:
+            return event
+    if all(map(math.isfinite, numbers)):
+        return event
+    return _marked(msgspec.to_builtins(event))
+
+
+def _marked(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _marked(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_marked(value) for value in data]
+    if isinstance(data, float) and not math.isfinite(data):
+        return {"$f": "nan" if math.isnan(data) else "inf" if data > 0 else "-inf"}
+    return data
+
+
+def _restored(data: Any) -> Any:
+    if isinstance(data, dict):
+        if data.keys() == {"$f"}:
+            return _NON_FINITE[data["$f"]]
+        return {key: _restored(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_restored(value) for value in data]
+    return data
+
+
+def _ascii(text: bytes) -> bytes:
+    return text.decode().encode("ascii", "json_escape")
+
+
+def _json_escape(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    pairs = zip(units[::2], units[1::2], strict=True)
+    return "".join(f"\\u{high:02x}{low:02x}" for high, low in pairs), error.end
+
+
+codecs.register_error("json_escape", _json_escape)

@@ -1,0 +1,179 @@
+"""A project directory: made, locked, repaired, opened, discarded."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio.to_thread
+
+from aiotune import __version__
+from aiotune.errors import ProjectError
+from aiotune.events import Event, ProjectClosed, ProjectCreated, ProjectOpened
+from aiotune.store._journal import Commit, Journal
+from aiotune.store._layout import Layout
+from aiotune.store._lock import ProjectLock
+from aiotune.store._recovery import Recovered, recover, sync_directory
+
+__all__ = ("FORMAT", "FileStore", "open_project", "read_events")
+
+FORMAT = 1
+
+
+class FileStore:
+    """A project directory that this process holds; made by :func:`open_project`.
+
+    Attributes:
+        layout: The project's paths.
+        repaired: How many bytes of a torn tail were cut off when it was opened.
+    """
+
+    def __init__(self, layout: Layout, lock: ProjectLock, recovered: Recovered) -> None:
+        self.layout = layout
+        self.repaired = recovered.cut
+        self._lock = lock
+        self._history = recovered.events
+        self._journal = Journal(layout.journal_dir, recovered)
+
+    def history(self) -> Sequence[Event]:
+        """Return the events that were there when the project was opened."""
+        return self._history
+
+    def append(self, *events: Event) -> Commit:
+        """Queue events; see :class:`~aiotune.store.Store`."""
+        return self._journal.append(events)
+
+    async def aclose(self) -> None:
+        """Record the close as a batch of its own, and let go of the project."""
+        try:
+            # What came before is synced first: a finished project is then
+            # covered by a later batch, so damage to any part of it is seen.
+            await self._journal.append(())
+            await self._journal.append((ProjectClosed(at=time.time()),))
+        except ProjectError:
+            pass  # a journal that failed was reported when it failed
+        finally:
+            await self._journal.aclose()
+            self._lock.release()
+
+
+async def open_project(layout: Layout, *, overwrite: bool = False) -> FileStore:
+    """Take a project directory, making it if need be.
+
+    Args:
+        layout: Where it is.
+        overwrite: Discard what is there, if it is a project of ours.
+
+    Raises:
+        ProjectLocked: Another process holds it.
+        JournalCorrupt: Its journal is damaged.
+        ProjectError: The directory belongs to something else, or cannot be used.
+    """
+    try:
+        store, opening = await anyio.to_thread.run_sync(_open, layout, overwrite)
+    except OSError as error:
+        raise ProjectError(
+            f"The project directory {layout.project_dir} cannot be used: {error.strerror or error}.",
+            hint="Choose a directory=... that you can write to.",
+        ) from error
+    await store.append(*opening)
+    return store
+
+
+def read_events(layout: Layout) -> list[Event]:
+    """Read a project's events without holding it; an unfinished last line is left out.
+
+    Raises:
+        JournalCorrupt: The journal is damaged.
+    """
+    if not layout.journal_dir.is_dir():
+        return []
+    return recover(layout.journal_dir, repair=False).events
+
+
+def _open(layout: Layout, overwrite: bool) -> tuple[FileStore, list[Event]]:
+    project = layout.project_dir
+    _make(project)
+    lock = ProjectLock(layout.lock_file)
+    try:
+        half_discarded = any(project.glob(".discarded-*"))
+        ours = _is_ours(layout) or half_discarded
+        if not ours:
+            _refuse_foreign(layout)
+        if half_discarded or (ours and overwrite):
+            _discard(layout)
+        layout.journal_dir.mkdir(mode=0o700, exist_ok=True)
+        sync_directory(project)
+        recovered = recover(layout.journal_dir, repair=True)
+        store = FileStore(layout, lock, recovered)
+    except BaseException:
+        lock.release()
+        raise
+    opening: list[Event] = []
+    if not recovered.events:
+        opening.append(
+            ProjectCreated(
+                format=FORMAT, project_id=uuid.uuid4().hex, created=time.time(), version=__version__
+            )
+        )
+    opening.append(
+        ProjectOpened(
+            pid=os.getpid(), host=socket.gethostname(), opened=time.time(), version=__version__
+        )
+    )
+    return store, opening
+
+
+def _make(project: Path) -> None:
+    if project.exists() and not project.is_dir():
+        raise ProjectError(
+            f"{project} is a file, so it cannot be a project directory. Choose another project_name."
+        )
+    project.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        project.mkdir(mode=0o700)
+
+
+def _is_ours(layout: Layout) -> bool:
+    return layout.segment(1).is_file()
+
+
+_OWN_NAMES = frozenset({"LOCK", "journal", "events.log", "nursery.log", "probe.log"})
+
+
+def _refuse_foreign(layout: Layout) -> None:
+    foreign = sorted(p.name for p in layout.project_dir.iterdir() if p.name not in _OWN_NAMES)
+    if not foreign:
+        return
+    layout.lock_file.unlink(missing_ok=True)
+    if "oracle.json" in foreign:
+        raise ProjectError(
+            f"{layout.project_dir} holds a project of KerasTuner, which aiotune does not continue. Choose "
+            "another project_name."
+        )
+    raise ProjectError(
+        f"{layout.project_dir} is not empty and not a project of aiotune; it holds "
+        f"{', '.join(foreign[:3])}{' and more' if len(foreign) > 3 else ''}.",  # noqa: PLR2004
+        hint="Choose another project_name, or empty the directory.",
+    )
+
+
+def _discard(layout: Layout) -> None:
+    """Empty a project of ours that we hold: aside first, so that a kill leaves no half of it."""
+    project = layout.project_dir
+    aside = project / f".discarded-{uuid.uuid4().hex[:8]}"
+    aside.mkdir(mode=0o700)
+    # The journal goes first: without it nothing here counts as a project.
+    names = sorted(project.iterdir(), key=lambda p: p.name != "journal")
+    for path in names:
+        if path.name not in {"LOCK", aside.name}:
+            path.rename(aside / path.name)
+    sync_directory(project)
+    for leftover in project.glob(".discarded-*"):
+        shutil.rmtree(leftover)
