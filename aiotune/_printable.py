@@ -1,0 +1,30 @@
+"""Text of unknown origin, made safe for a terminal and a log."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ("printable",)
+
+# C0 and C1 controls, DEL, line and paragraph separators, bidirectional marks.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+
+
+def printable(text: object, limit: int = 4096) -> str:
+    """Return text in one line without control characters, cut to a length.
+
+    Control characters, which could move the cursor or forge a line, appear as
+    ``\\n``, ``\\x1b`` or ``\\u202e``.
+
+    Args:
+        text: Anything; its ``str`` is shown.
+        limit: Longest result, in characters.
+    """
+    shown = str(text)
+    if len(shown) > limit:
+        shown = f"{shown[: limit - 3]}..."
+    return _UNSAFE.sub(_escaped, shown)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match.group().encode("unicode_escape").decode("ascii")
