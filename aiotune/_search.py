@@ -139,7 +139,7 @@ class _Search:
             log=log,
             clock=self.clock,
             offload=self.offload,
-            hooks=_TunerHooks(self.tuner),
+            hooks=_TunerHooks(self.tuner, progress),
         )
         return SearchLoop(
             core=SchedulerCore(len(plan.slots), ahead=1 if self.oracle.proposes_ahead else 0),
@@ -179,9 +179,10 @@ class _on_sigterm:  # noqa: N801 - reads as what it is, a context
 
 
 class _TunerHooks:
-    """Calls the hooks that a tuner overrides, and only those."""
+    """Shows what ended, and calls the hooks that a tuner overrides."""
 
-    def __init__(self, tuner: Tuner) -> None:
+    def __init__(self, tuner: Tuner, progress: Progress) -> None:
+        self._progress = progress
         self._began = tuner.on_trial_begin if tuner.overrides("on_trial_begin") else None
         self._ended = tuner.on_trial_end if tuner.overrides("on_trial_end") else None
 
@@ -189,7 +190,8 @@ class _TunerHooks:
         if self._began is not None:
             await _maybe_await(self._began(trial))
 
-    async def trial_ended(self, trial: Trial) -> None:
+    async def trial_ended(self, trial: Trial, seconds: float) -> None:
+        self._progress.ended(trial, seconds)
         if self._ended is not None:
             await _maybe_await(self._ended(trial))
 
@@ -257,6 +259,6 @@ def known_space(tuner: Tuner) -> HyperParameters:
 
 async def _probe_alone(tuner: Tuner) -> None:
     plan = await ThreadOffloader().run("nvml", partial(plan_slots, max_parallel_trials=1))
-    log = logs.open_log(None, verbose=0)
+    log = logs.open_log(None)
     async with _executor(tuner.executor, Payload(tuner, (), {})) as executor:
         await probe_space(tuner.oracle, executor, plan, tuner._layout, log)  # noqa: SLF001

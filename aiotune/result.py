@@ -98,7 +98,9 @@ class SearchResult:
     def __str__(self) -> str:
         counts = ", ".join(f"{n} {status.lower()}" for status, n in self.counts.items())
         lines = [f"{len(self.trials)} trials ({counts or 'none'}) in {self.elapsed:.1f} s"]
-        lines += [f"  {i:>6}  {s:<9}  {score:>10}  {values}" for i, s, score, values in self._table()]
+        lines += [
+            f"  {i:>6}  {s:<9}  {score:>10}  {values}" for i, s, score, values in self._table()
+        ]
         return "\n".join(lines)
 
     __repr__ = __str__

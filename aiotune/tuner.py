@@ -85,7 +85,9 @@ class Tuner:
     ) -> None:
         _refuse_unknown(type(self).__name__, kwargs)
         _check_oracle(oracle)
-        _check_numbers(max_model_size, executions_per_trial, max_parallel_trials, trial_timeout, stop_grace)
+        _check_numbers(
+            max_model_size, executions_per_trial, max_parallel_trials, trial_timeout, stop_grace
+        )
         if distribution_strategy is not None:
             raise ConfigurationError(
                 "distribution_strategy is not supported: aiotune runs one trial on one GPU, and all "

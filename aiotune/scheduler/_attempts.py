@@ -35,7 +35,7 @@ class Hooks(Protocol):
     """What a tuner lets its subclasses do around a trial, in the parent."""
 
     async def trial_began(self, trial: Trial) -> None: ...
-    async def trial_ended(self, trial: Trial) -> None: ...
+    async def trial_ended(self, trial: Trial, seconds: float) -> None: ...
 
 
 @dataclass(slots=True)
@@ -120,8 +120,10 @@ class AttemptRunner:
         )
         await self._hooks.trial_began(trial)
         outcome = await self._outcome(running)
-        await self._conclude(running, outcome)
-        await self._hooks.trial_ended(trial)
+        try:
+            await self._conclude(running, outcome)
+        finally:  # also when this failure was one too many in a row
+            await self._hooks.trial_ended(trial, self._clock.monotonic() - running.started)
         failure = outcome.failure
         return failure if failure is not None and failure.kind is FailureKind.FATAL else None
 
@@ -129,7 +131,9 @@ class AttemptRunner:
 
     async def _outcome(self, running: Running) -> Outcome:
         if running.ended_by is not None:  # stopped before a process existed
-            return Outcome(failure=TrialFailure(kind=FailureKind.CANCELLED, message="The search stopped."))
+            return Outcome(
+                failure=TrialFailure(kind=FailureKind.CANCELLED, message="The search stopped.")
+            )
         log_path = self._layout.output_log(running.trial.trial_id, running.attempt)
         worker = await self._launch(WorkSpec(self._order(running), running.attempt_id, log_path))
         running.worker = worker
@@ -166,7 +170,10 @@ class AttemptRunner:
                 return await self._executor.launch(work)
             except SpawnError as error:
                 self._log.warning(
-                    logs.SPAWN_FAILED, attempt_id=work.attempt_id, error_message=str(error), delay=delay
+                    logs.SPAWN_FAILED,
+                    attempt_id=work.attempt_id,
+                    error_message=str(error),
+                    delay=delay,
                 )
                 await anyio.sleep(delay)
         return await self._executor.launch(work)
@@ -180,7 +187,10 @@ class AttemptRunner:
             attempt_id=running.attempt_id,
             seed=self._oracle.seed,
             stream=trial.stream,
-            space={"space": self._entries(trial.hyperparameters), "values": trial.hyperparameters.values},
+            space={
+                "space": self._entries(trial.hyperparameters),
+                "values": trial.hyperparameters.values,
+            },
             objective=self._objective,
             budget=dict(trial.budget),
             environment=dict(slot.environment),
@@ -276,5 +286,3 @@ def _tail(path: Path, lines: int = 15, limit: int = 4096) -> str:
     except OSError:
         return ""
     return "\n".join(text.splitlines()[-lines:])
-
-

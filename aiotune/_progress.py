@@ -1,0 +1,136 @@
+"""Between a search and its audience: the log, the display, and a line for each ended trial."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiotune import logs
+from aiotune._printable import printable
+from aiotune.display import RunningTrial, Snapshot, clock, make_display
+from aiotune.status import TrialStatus
+
+if TYPE_CHECKING:
+    from aiotune._clock import Clock
+    from aiotune.oracles import Oracle
+    from aiotune.scheduler import Running
+    from aiotune.trial import Trial
+
+__all__ = ("Progress",)
+
+_EVENTS = {
+    TrialStatus.COMPLETED: logs.TRIAL_COMPLETED,
+    TrialStatus.FAILED: logs.TRIAL_FAILED,
+    TrialStatus.REJECTED: logs.TRIAL_REJECTED,
+    TrialStatus.CANCELLED: logs.TRIAL_CANCELLED,
+}
+
+
+class Progress:
+    """Shows one search.
+
+    Args:
+        oracle: Whose trials.
+        verbose: See :func:`~aiotune.display.make_display`.
+        clock: Tells how long things take.
+    """
+
+    def __init__(self, oracle: Oracle, *, verbose: int | str, clock: Clock) -> None:
+        self._oracle, self._clock = oracle, clock
+        self._display = make_display(verbose, sys.stdout)
+        self._quiet = verbose in (0, False)
+        self._started = clock.monotonic()
+        self._running: Mapping[str, Running] = {}
+        self._ended = self._failed = 0
+        self.log = logs.open_log(None)
+
+    @contextmanager
+    def logging(self, path: Path) -> Iterator[logs.SearchLog]:
+        """Open the search's log; what matters to people is shown too."""
+        self.log = logs.open_log(path, show=None if self._quiet else self._show)
+        try:
+            yield self.log
+        finally:
+            self.log.close()
+
+    def _show(self, text: str, level: int) -> None:
+        self._display.line(text)
+
+    @contextmanager
+    def showing(self, running: Mapping[str, Running]) -> Iterator[None]:
+        """Show the search while the context lasts."""
+        self._running = running
+        trials = self._oracle.trials.values()
+        self._ended = sum(t.status.is_final for t in trials)
+        self._failed = sum(t.status.is_final and t.score is None for t in trials)
+        self._display.start()
+        try:
+            yield
+        finally:
+            self._display.stop()
+
+    def tick(self) -> None:
+        """Draw the present moment and write the log."""
+        self._display.update(self._snapshot())
+        self.log.flush()
+
+    def ended(self, trial: Trial, seconds: float) -> None:
+        """Tell that an attempt has ended and been recorded; a retry is told by the oracle."""
+        event = _EVENTS.get(trial.status)
+        if event is None:
+            return
+        if trial.status.is_final:
+            self._ended += 1
+            self._failed += trial.score is None
+        level = self.log.info if trial.status is TrialStatus.COMPLETED else self.log.warning
+        if trial.status is TrialStatus.CANCELLED:
+            level = self.log.info
+        level(
+            event,
+            trial=trial.trial_id,
+            score=trial.score,
+            best_step=trial.best_step,
+            seconds=round(seconds, 3),
+            hp=dict(trial.values),
+            attempts=trial.attempts,
+            device=trial.devices[0] if trial.devices else "cpu",
+            error=None if trial.failure is None else trial.failure.summary(),
+        )
+        if trial.status is TrialStatus.COMPLETED and not self._quiet:
+            self._display.line(self._completed(trial, seconds))
+
+    def _completed(self, trial: Trial, seconds: float) -> str:
+        name = self._oracle.objective.name
+        text = f"Trial {trial.trial_id} complete [{clock(seconds)}]  {name}: {trial.score:.6g}"
+        best = self._oracle.best_trial
+        if best is not None and best.score is not None:
+            text += f"  best so far: {best.score:.6g} (trial {best.trial_id})"
+        return printable(text, 300)
+
+    def _snapshot(self) -> Snapshot:
+        now = self._clock.monotonic()
+        best = self._oracle.best_trial
+        return Snapshot(
+            running=tuple(
+                RunningTrial(
+                    r.trial.trial_id,
+                    r.attempt,
+                    r.slot.label,
+                    now - r.started,
+                    r.step,
+                    r.metrics,
+                    r.trial.values,
+                )
+                for r in self._running.values()
+            ),
+            ended=self._ended,
+            failed=self._failed,
+            budget=self._oracle.max_trials,
+            objective=self._oracle.objective.name,
+            best_score=None if best is None else best.score,
+            best_trial=None if best is None else best.trial_id,
+            elapsed=now - self._started,
+        )
