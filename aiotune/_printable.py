@@ -11,10 +11,10 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u
 
 
 def printable(text: object, limit: int = 4096) -> str:
-    """Return text in one line without control characters, cut to a length.
+    r"""Return text in one line without control characters, cut to a length.
 
     Control characters, which could move the cursor or forge a line, appear as
-    ``\\n``, ``\\x1b`` or ``\\u202e``.
+    ``\n``, ``\x1b`` or ``\u202e``.
 
     Args:
         text: Anything; its ``str`` is shown.

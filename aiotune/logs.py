@@ -171,7 +171,7 @@ def _open(path: Path) -> int:
     )
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:  # noqa: PLR0911 - one arm a kind of value
     """Return a JSON value: text made safe, numbers of any library as Python's."""
     match value:
         case None | bool() | int():

@@ -22,6 +22,9 @@ class EndedBy(StrEnum):
     TIME_LIMIT = "time limit"
 
 
+_SHELL = 128
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How an attempt ended: with a result or with a failure, never with both."""
@@ -83,8 +86,9 @@ def _signal_number(ending: WorkerExit) -> int | None:
     if ending.signal is not None:
         return ending.signal
     # A shell in between reports a signal as 128 + its number.
-    if ending.exit_code is not None and 128 < ending.exit_code < 128 + signals.NSIG:
-        return ending.exit_code - 128
+    code = ending.exit_code
+    if code is not None and _SHELL < code < _SHELL + signals.NSIG:
+        return code - _SHELL
     return None
 
 

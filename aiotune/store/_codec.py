@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import math
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -126,21 +127,23 @@ def _cut(text: str, limit: int) -> str:
 
 def _finite(event: Event) -> Any:
     """Return what to encode: msgspec writes NaN and infinity as null without a word."""
-    match event:
-        case MetricsReported():
-            numbers = event.metrics.values()
-        case TrialEnded():
-            several = [event.metrics, event.values, *event.executions]
-            numbers = [v for one in several for v in one.values() if isinstance(v, float)]
-            if event.score is not None:
-                numbers.append(event.score)
-        case TrialCreated():
-            numbers = [v for v in event.values.values() if isinstance(v, float)]
-        case _:
-            return event
-    if all(map(math.isfinite, numbers)):
+    if all(map(math.isfinite, _floats(event))):
         return event
     return _marked(msgspec.to_builtins(event))
+
+
+def _floats(event: Event) -> list[float]:
+    match event:
+        case MetricsReported():
+            return list(event.metrics.values())
+        case TrialEnded():
+            several: list[Mapping[str, Any]] = [event.metrics, event.values, *event.executions]
+            found = [v for one in several for v in one.values() if isinstance(v, float)]
+            return found if event.score is None else [*found, event.score]
+        case TrialCreated():
+            return [v for v in event.values.values() if isinstance(v, float)]
+        case _:
+            return []
 
 
 def _marked(data: Any) -> Any:

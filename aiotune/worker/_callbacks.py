@@ -127,7 +127,7 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         self._replace("build_config.json", lambda path: path.write_text(text))
 
     def _save(self) -> None:
-        self._replace("checkpoint.weights.h5", lambda path: self.model.save_weights(path))
+        self._replace("checkpoint.weights.h5", self.model.save_weights)
 
     def _replace(self, name: str, write: Any) -> None:
         # Beside, then moved: a kill in the middle leaves the older checkpoint whole.
@@ -135,6 +135,6 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         partial = self._trial_dir / f".partial-{os.getpid()}.{name}"
         try:
             write(partial)
-            os.replace(partial, self._trial_dir / name)
+            partial.replace(self._trial_dir / name)
         finally:
             partial.unlink(missing_ok=True)
