@@ -9,7 +9,7 @@ from aiotune import logs
 from aiotune.errors import ConfigurationError, PayloadError
 from aiotune.executors import Executor, Worker, WorkSpec
 from aiotune.failures import FailureKind, TrialFailure
-from aiotune.hyperparameters import HyperParameters, deserialize, serialize
+from aiotune.hyperparameters import HyperParameters, deserialize
 from aiotune.scheduler import exit_in_words, rebuild_fatal
 from aiotune.wire import Failed, Probed, RunProbe
 
@@ -33,12 +33,10 @@ async def probe_space(
         PayloadError: The worker could not load what was sent.
         ConfigurationError: The model cannot be built at all.
     """
-    space = oracle.hyperparameters
+    # Only what the program itself declares goes in: what an earlier run found
+    # would hide that the program has changed since.
     order = RunProbe(
-        space={
-            "space": [serialize(entry) for entry in space.space],
-            "values": dict(space.values),
-        },
+        space=oracle.given_space.get_config(),
         environment=dict(plan.probe_environment),
         threads=1,
     )
@@ -53,7 +51,7 @@ async def probe_space(
         )
     hp = HyperParameters()
     hp.add(deserialize(entry) for entry in answer.entries)
-    await oracle.update_space(hp.with_values(answer.values))
+    await oracle.declare_space(hp.with_values(answer.values))
     log.info(logs.SPACE_PROBED, hyperparameters=len(answer.entries), parameters=answer.parameters)
 
 
@@ -67,11 +65,11 @@ async def _answer(worker: Worker) -> Probed | Failed | str:
 
 
 def _sentence(failure: TrialFailure, log_path: str) -> Exception:
-    if failure.kind is FailureKind.FATAL:
-        return rebuild_fatal(failure, "(the first build of the model)")
     error: ConfigurationError
     if failure.type == PayloadError.__name__:
         error = PayloadError(failure.message)
+    elif failure.kind is FailureKind.FATAL:
+        return rebuild_fatal(failure, "(the first build of the model)")
     else:
         error = ConfigurationError(
             f"The model cannot be built: {failure.summary()}.",

@@ -24,7 +24,8 @@ from aiotune._offload import ThreadOffloader
 from aiotune._probing import probe_space
 from aiotune._progress import Progress
 from aiotune.errors import ConfigurationError, FatalError
-from aiotune.executors import Executor, InlineExecutor, LocalExecutor
+from aiotune.executors import Executor
+from aiotune.executors._inline import InlineExecutor
 from aiotune.result import SearchResult
 from aiotune.scheduler import AttemptRunner, SchedulerCore, SearchLoop, StopReason, Timing
 from aiotune.wire import Payload
@@ -205,6 +206,8 @@ async def _maybe_await(result: Any) -> None:
 async def _executor(choice: Any, payload: Payload) -> AsyncIterator[Executor]:
     """Make the executor that was asked for, and end it afterwards."""
     if choice == "local":
+        from aiotune.executors._local import LocalExecutor
+
         made: Executor = await LocalExecutor.start(payload)
     elif choice == "inline":
         made = InlineExecutor(payload)

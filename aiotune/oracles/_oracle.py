@@ -229,6 +229,11 @@ class Oracle:
         return self._state.space
 
     @property
+    def given_space(self) -> HyperParameters:
+        """The search space given in advance; empty if none was."""
+        return self._given.copy() if self._given is not None else HyperParameters()
+
+    @property
     def seed(self) -> int:
         """The seed of proposals and training."""
         return self._state.seed

@@ -79,8 +79,10 @@ class SchedulerCore:
         match stimulus:
             case TrialProposed(trial_id):
                 self._proposal_returned()
-                if trial_id in self.running or trial_id in self.ready:
-                    self._broken(f"trial {trial_id} was proposed while it is here already")
+                if trial_id in self.ready:
+                    self._broken(f"trial {trial_id} was proposed while it is ready already")
+                # It may still be running: a retry can be proposed between the
+                # record of an attempt's end and the news of it. It then waits.
                 self.ready.append(trial_id)
             case ProposalEnded():
                 self._proposal_returned()
@@ -106,12 +108,16 @@ class SchedulerCore:
             self._broken("a slot was lost")
         if self.proposing < 0:
             self._broken("more proposals returned than were asked for")
-        if set(self.ready) & set(self.running):
-            self._broken("a trial is ready and running")
-        if not self.stopping and self.ready and self.free:
+        if len(set(self.ready)) != len(self.ready):
+            self._broken("a trial is ready twice")
+        if not self.stopping and self._launchable():
             self._broken("a trial is ready and a slot is free")
         if self.finished and (self.running or self.proposing):
             self._broken("finished with work under way")
+
+    def _launchable(self) -> list[str]:
+        """Return the ready trials that free slots could take now."""
+        return [t for t in self.ready if t not in self.running][: len(self.free)]
 
     def _proposal_returned(self) -> None:
         if self.proposing == 0:
@@ -137,8 +143,9 @@ class SchedulerCore:
     def _settle(self, commands: list[Command]) -> list[Command]:
         """Fill the slots, ask for what will be needed, notice the end."""
         if self.stopping is None:
-            while self.ready and self.free:
-                slot, trial_id = self.free.pop(), self.ready.popleft()
+            for trial_id in self._launchable():
+                slot = self.free.pop()
+                self.ready.remove(trial_id)
                 self.running[trial_id] = slot
                 commands.append(Launch(trial_id, slot))
             wanted = len(self.free) + self.ahead - len(self.ready) - self.proposing

@@ -146,13 +146,24 @@ def test_an_impossible_stimulus_is_refused_with_the_story(stimulus: Stimulus) ->
         core.handle(stimulus)
 
 
-def test_a_trial_proposed_twice_is_refused() -> None:
-    """The same trial cannot be ready or running twice."""
+def test_a_retry_proposed_before_its_attempt_is_over_waits() -> None:
+    """A trial that is still running is not launched a second time, even if a slot is free."""
     core = SchedulerCore(2, ahead=0)
     core.start()
     core.handle(TrialProposed("0"))
 
-    with pytest.raises(InternalError, match="proposed while it is here"):
+    assert core.handle(TrialProposed("0")) == []
+    assert core.handle(AttemptConcluded("0", requeued=False))[0] == Launch("0", 0)
+
+
+def test_a_trial_proposed_twice_is_refused() -> None:
+    """The same trial cannot be ready twice."""
+    core = SchedulerCore(1, ahead=1)
+    core.start()
+    core.handle(TrialProposed("0"))
+    core.handle(TrialProposed("0"))
+
+    with pytest.raises(InternalError):
         core.handle(TrialProposed("0"))
 
 
