@@ -1,0 +1,49 @@
+# Two commands on a machine that has only Python and pip:
+#   make quickstart   installs into .venv and tunes a digit classifier
+#   make test         installs into .venv and runs the tests
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+# Containers often forbid bytecode; without it every import of a back end is
+# two to three times dearer, so the installed packages are compiled once.
+COMPILE := env -u PYTHONDONTWRITEBYTECODE $(PY) -m compileall -q -j 0 $$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))') >/dev/null || true
+
+.PHONY: quickstart test check format bench clean
+
+quickstart: $(VENV)/.quickstart
+	$(PY) examples/quickstart.py
+
+test: $(VENV)/.dev
+	$(PY) -m pytest
+
+check: $(VENV)/.dev
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.dev
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+bench: $(VENV)/.dev
+	for script in import_time tune_anything noop_trials attempt_start loop_stall; do \
+	  $(PY) benchmarks/$$script.py || exit 1; done
+
+clean:
+	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade "pip>=25.1"
+	touch $@
+
+$(VENV)/.quickstart: $(VENV)/.made pyproject.toml
+	$(PY) -m pip install --quiet --editable ".[quickstart]" tensorflow-cpu
+	$(COMPILE)
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml
+	$(PY) -m pip install --quiet --editable ".[quickstart]" --group dev
+	$(COMPILE)
+	touch $@

@@ -1,0 +1,88 @@
+"""What every test is held to: no blocked loop, no process left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import settings
+
+from aiotune.testing import VirtualTimeLoop
+
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=100)
+settings.load_profile("repeatable")
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Give tests marked ``virtual_time`` a loop whose clock jumps."""
+    if item.get_closest_marker("virtual_time"):
+        return {"virtual": VirtualTimeLoop}
+    return {"asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a coroutine test in which aiotune's own code blocks the event loop."""
+    if not asyncio.iscoroutinefunction(getattr(request.node, "obj", None)):
+        yield
+        return
+    with blockbuster_ctx("aiotune") as buster:
+        _allow(buster)
+        yield
+
+
+def _allow(buster: BlockBuster) -> None:
+    # Appending a line to the log's file goes to the page cache: microseconds.
+    buster.functions["os.write"].can_block_in("aiotune/logs.py", {"flush"})
+    buster.functions["os.stat"].deactivate()
+    # The inline executor runs the user's code on the loop by design.
+    for function in buster.functions.values():
+        function.can_block_in("aiotune/executors/_inline.py", {"_run"})
+
+
+@pytest.fixture(autouse=True)
+def no_process_left() -> Iterator[None]:
+    """Fail a test that leaves a process of its own behind, child or orphan."""
+    before = _mine()
+    yield
+    left = _mine() - before
+    gone, alive = psutil.wait_procs([psutil.Process(p) for p in left if psutil.pid_exists(p)], 2)
+    named = [f"{p.pid} {' '.join(_command(p))[:120]}" for p in alive if _running(p)]
+    assert not named, f"processes left behind: {named}"
+
+
+def _mine() -> set[int]:
+    children = {p.pid for p in psutil.Process().children(recursive=True)}
+    marked = {p.pid for p in psutil.process_iter() if _is_worker(p)}
+    return children | marked
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return process.uids().real == os.getuid() and "aiotune.worker" in " ".join(
+            process.cmdline()
+        )
+    except psutil.Error:
+        return False
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _running(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
