@@ -2,6 +2,7 @@
 
 from aiotune.wire._frames import MAX_FRAME, FrameError, FrameReader, encode
 from aiotune.wire._messages import (
+    Adopt,
     Discovered,
     Done,
     Failed,
@@ -27,6 +28,7 @@ from aiotune.wire._spool import read_result, write_result
 
 __all__ = (
     "MAX_FRAME",
+    "Adopt",
     "Discovered",
     "Done",
     "Failed",

@@ -15,6 +15,7 @@ from aiotune.events import event_tag
 from aiotune.failures import TrialFailure
 
 __all__ = (
+    "Adopt",
     "Discovered",
     "Done",
     "Failed",
@@ -85,6 +86,15 @@ class RunSelfTest(_Message, frozen=True, kw_only=True):
     environment: dict[str, str]
 
 
+class Adopt(_Message, frozen=True, kw_only=True):
+    """Tells a worker that was started ahead of need whose it is now, before its order.
+
+    The output log of the attempt comes along as a descriptor.
+    """
+
+    attempt_id: str
+
+
 ToWorker = RunAttempt | RunProbe | RunSelfTest
 
 # ── worker → parent ────────────────────────────────────────────────────────
@@ -151,10 +161,13 @@ class ForkWorker(_Message, frozen=True, kw_only=True):
     """Fork a keeper and a worker.
 
     Three descriptors come along, in this order: the worker's channel, the
-    keeper's channel, the output log.
+    keeper's channel, the output log. A ``fresh`` worker executes a new
+    interpreter, which imports ``imports`` before it waits for its order.
     """
 
     attempt_id: str
+    fresh: bool = False
+    imports: list[str] = []
 
 
 class NurseryReady(_Message, frozen=True, kw_only=True):
@@ -167,19 +180,23 @@ class NurseryReady(_Message, frozen=True, kw_only=True):
 
 
 class ForkFailed(_Message, frozen=True, kw_only=True):
-    """fork(2) failed."""
+    """fork(2) failed; said on the channel that the keeper would have had."""
 
     attempt_id: str
     message: str
 
 
-FromNursery = NurseryReady | ForkFailed
+FromNursery = NurseryReady
 
 # ── keeper ↔ parent ────────────────────────────────────────────────────────
 
 
 class KeeperCommand(_Message, frozen=True, kw_only=True):
-    """``terminate`` (SIGTERM, then SIGKILL after ``grace`` seconds), ``kill`` or ``dump``."""
+    """``terminate`` (SIGTERM, then SIGKILL after ``grace`` seconds), ``kill``, ``dump`` or ``log``.
+
+    ``dump`` writes all stacks into the log; ``log`` brings the descriptor of
+    the output log that is to be kept within bounds from now on.
+    """
 
     action: str
     grace: float = 0.0
@@ -208,4 +225,4 @@ class TreeGone(_Message, frozen=True, kw_only=True):
     forced: bool = False
 
 
-FromKeeper = WorkerStarted | TreeGone
+FromKeeper = WorkerStarted | ForkFailed | TreeGone

@@ -7,10 +7,11 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib.machinery import PathFinder
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-__all__ = ("imports_in_code", "is_importable", "needed_modules")
+__all__ = ("imports_in_code", "is_importable", "is_installed", "needed_modules")
 
 _OWN = __name__.partition(".")[0]
 
@@ -30,6 +31,17 @@ def is_importable(name: str) -> bool:
         if find is not None and find(top, None) is not None:
             return True
     return False
+
+
+def is_installed(name: str) -> bool:
+    """Whether a top-level module belongs to an installed distribution."""
+    if name in sys.stdlib_module_names or name == _OWN:
+        return False
+    spec = PathFinder.find_spec(name)
+    places = spec.submodule_search_locations if spec is not None else None
+    where = [spec.origin] if spec is not None and spec.origin else list(places or ())
+    homes = tuple(f"{sysconfig.get_path(key)}/" for key in ("purelib", "platlib"))
+    return any(place.startswith(homes) for place in where)
 
 
 def needed_modules(names: Iterable[str]) -> frozenset[str]:

@@ -1,0 +1,33 @@
+"""Which modules the nursery imports, so that no worker has to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiotune.wire import Packed
+from aiotune.wire._modules import is_installed
+
+__all__ = ("imports_for",)
+
+_OWN = "aiotune."
+_KERAS_SIDE = "aiotune.worker._keras"
+
+
+def imports_for(target: Any, packed: Packed) -> tuple[str, ...]:
+    """Choose what is imported ahead of the workers.
+
+    Installed packages that the program refers to, and keras if a model is to
+    be built. The user's own modules are left to the workers: importing one
+    may run an operation of the back end, after which no fork works.
+
+    Args:
+        target: The payload's target.
+        packed: The payload as it travels.
+    """
+    names = {name for name in packed.modules if is_installed(name)}
+    if getattr(target, "hypermodel", None) is not None:
+        names.add("keras")
+    own = sorted(name for name in packed.references if name.startswith(_OWN))
+    # keras first: it decides which back end is imported, and how.
+    ordered = sorted(names, key=lambda name: (name != "keras", name))
+    return (*ordered, *([_KERAS_SIDE] if "keras" in names else []), *own)

@@ -1,0 +1,276 @@
+"""Attempts in processes of this machine.
+
+::
+
+    LocalExecutor ──Popen──► nursery (imports once)
+        │   ▲                   ├─fork─► keeper ──fork──► worker ── …
+        │   └─ channels ────────┼─fork─► keeper ──fork──► worker ── …
+        └───────────────────────┘
+
+The nursery is not a parent that anything depends on: if it dies, running
+attempts go on under their keepers, and the next launch starts another one.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import anyio
+from anyio import to_thread
+
+from aiotune.executors._base import SpawnError, WorkSpec
+from aiotune.executors._imports import imports_for
+from aiotune.executors._nursery import Nursery, NurseryLost
+from aiotune.executors._process import ProcessWorker
+from aiotune.executors._spawn import StandbyWorkers
+from aiotune.executors._trust import SelfTest, end
+from aiotune.wire import Packed, Payload, RunAttempt, RunProbe, pack
+
+__all__ = ("LocalExecutor", "StartMethod")
+
+StartMethod = Literal["auto", "nursery", "spawn"]
+"""How workers come to be: forked, in fresh interpreters, or whichever a self-test allows."""
+
+_NURSERIES_PER_LAUNCH = 3
+_CLOSE_DEADLINE = 30.0  # seconds; a process stuck in a driver does not die of SIGKILL
+
+
+class LocalExecutor:
+    """Runs each order in a process of its own.
+
+    Args:
+        payload: The program and the arguments of ``search()``.
+        imports: Modules to import once for all workers; default: installed
+            packages that the program refers to. Importing them must run no
+            operation of a back end.
+        log: Takes ``info(event, **fields)`` and ``warning(event, **fields)``.
+        start: ``"nursery"`` forks workers, ``"spawn"`` starts interpreters,
+            ``"auto"`` forks if a self-test of keras in a fork succeeds.
+    """
+
+    def __init__(
+        self,
+        payload: Payload,
+        *,
+        imports: Sequence[str] | None = None,
+        log: Any = None,
+        start: StartMethod = "auto",
+    ) -> None:
+        self.log = log
+        self._payload = payload
+        self._imports = None if imports is None else tuple(imports)
+        self._start_method = start
+        self._packed: Packed | None = None
+        self._nursery: Nursery | None = None
+        self._standby: StandbyWorkers | None = None
+        self._self_test: SelfTest | None = None
+        self._trusted: bool | None = None  # None: not known yet
+        self._live: set[ProcessWorker] = set()
+        self._starting = anyio.Lock()
+        self._judging = anyio.Lock()
+        self._closed = False
+
+    @classmethod
+    async def start(cls, payload: Payload, **options: Any) -> Self:
+        """Make an executor whose nursery is already importing.
+
+        Raises:
+            PayloadError: The payload cannot travel.
+            SpawnError: No process can be started.
+        """
+        executor = cls(payload, **options)
+        try:
+            await executor._begin()
+        except BaseException:
+            await executor.aclose()
+            raise
+        return executor
+
+    async def launch(self, work: WorkSpec) -> ProcessWorker:
+        """Start a worker on an order.
+
+        Raises:
+            SpawnError: No process could be started.
+            PayloadError: The payload cannot travel.
+        """
+        self._refuse_if_closed()
+        try:
+            log_fd = await to_thread.run_sync(_open_log, work.log_path)
+        except OSError as error:
+            raise SpawnError(
+                f"The output log {work.log_path} cannot be opened: {error}."
+            ) from error
+        try:
+            return await self._launch(work, log_fd)
+        except OSError as error:
+            raise SpawnError(f"A worker could not be started: {error}.") from error
+        finally:
+            os.close(log_fd)
+
+    async def aclose(self) -> None:
+        """End all workers and the nursery; nothing is left on return.
+
+        Only a process that the kernel cannot end, stuck in a driver, makes it
+        give up, after half a minute.
+        """
+        self._closed = True
+        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _CLOSE_DEADLINE):
+            while self._live:
+                for worker in list(self._live):
+                    await worker.stop(grace=0.0)
+                for worker in list(self._live):
+                    await worker.wait()
+            if self._nursery is not None:
+                await self._nursery.aclose()
+            if self._packed is not None:
+                # Giving back gigabytes takes the kernel a while.
+                await to_thread.run_sync(self._packed.close)
+                self._packed = None
+
+    async def _launch(self, work: WorkSpec, log_fd: int) -> ProcessWorker:
+        await self._ready()
+        if isinstance(work.order, RunAttempt):
+            await self._judge()
+        else:
+            async with self._judging:
+                await self._begin_self_test()
+        worker = await self._ordered(work, log_fd)
+        if isinstance(work.order, RunProbe) and not await self._judge():
+            # It was forked while the self-test ran. What a fork says that may
+            # hang or lie is not worth waiting for; a probe leaves no trace.
+            await end(worker)
+            worker = await self._ordered(work, log_fd)
+        return worker
+
+    async def _ordered(self, work: WorkSpec, log_fd: int) -> ProcessWorker:
+        if self._standby is not None:
+            worker = await self._standby.take(work.attempt_id, log_fd)
+        else:
+            worker = await self._fork(work.attempt_id, lambda _: log_fd)
+        try:
+            await worker.give(work.order)
+            if self._standby is not None:
+                await self._standby.prepare()
+        except BaseException:
+            await end(worker)
+            raise
+        return worker
+
+    # ── the nursery ────────────────────────────────────────────────────────
+
+    async def _begin(self) -> Nursery:
+        """Pack the payload and start a nursery, unless that is done and it lives."""
+        async with self._starting:
+            self._refuse_if_closed()
+            if self._packed is None:
+                self._packed = await to_thread.run_sync(pack, self._payload)
+                self._choose_imports(self._packed)
+            nursery = self._nursery
+            if nursery is not None and nursery.alive:
+                return nursery
+            if nursery is not None:
+                self._say("warning", "nursery_lost", pid=nursery.pid)
+                await nursery.aclose()
+            self._nursery = nursery = Nursery(self._packed.fd, self._imports_of_nursery())
+            await to_thread.run_sync(nursery.start)
+            return nursery
+
+    def _choose_imports(self, packed: Packed) -> None:
+        if self._imports is None:
+            self._imports = imports_for(self._payload.target, packed)
+        if packed.by_value:
+            self._say("info", "payload_by_value", modules=list(packed.by_value))
+        if self._start_method == "spawn":
+            self._standby = StandbyWorkers(partial(self._fork, fresh=True))
+        if self._start_method != "auto" or "keras" not in self._imports:
+            self._trusted = True
+
+    def _imports_of_nursery(self) -> tuple[str, ...]:
+        return self._imports or () if self._standby is None else ()
+
+    async def _ready(self) -> Nursery:
+        """Return a nursery that has imported its modules."""
+        nursery = await self._begin()
+        async with self._starting:
+            if nursery.info is None:
+                info = await nursery.ready()
+                self._say(
+                    "info",
+                    "nursery_ready",
+                    imported=info.imported,
+                    seconds=round(info.import_seconds, 3),
+                    threads=info.threads,
+                )
+        return nursery
+
+    async def _fork(
+        self, marker: str, output: Callable[[Nursery], int], *, fresh: bool = False
+    ) -> ProcessWorker:
+        """Have a nursery fork a worker; a nursery that has died is replaced."""
+        lost: NurseryLost | None = None
+        for _ in range(_NURSERIES_PER_LAUNCH):
+            nursery = await self._ready()
+            imports = self._imports or () if fresh else ()
+            try:
+                started = await nursery.fork(marker, output(nursery), fresh=fresh, imports=imports)
+            except NurseryLost as error:
+                lost = error
+                continue
+            worker = ProcessWorker(started, (marker,), self._live.discard)
+            self._live.add(worker)
+            if self._closed:
+                await end(worker)
+                self._refuse_if_closed()
+            return worker
+        raise SpawnError(
+            f"No worker could be forked: {_NURSERIES_PER_LAUNCH} processes that fork workers ended "
+            f"one after the other. {lost}"
+        ) from lost
+
+    # ── can a fork be trusted? ─────────────────────────────────────────────
+
+    async def _judge(self) -> bool:
+        """Return whether the workers that exist now can be trusted; the first call finds out."""
+        async with self._judging:
+            if self._trusted is None:
+                await self._begin_self_test()
+                assert self._self_test is not None
+                reason = await self._self_test.verdict()
+                self._trusted = reason is None
+                if reason is not None:
+                    self._say("warning", "nursery_failed", reason=reason)
+                    await self._use_fresh_interpreters()
+                    return False
+        return True
+
+    async def _begin_self_test(self) -> None:
+        """Fork the worker that tells whether forks work, ahead of the first real one."""
+        if self._trusted is None and self._self_test is None:
+            worker = await self._fork(f"selftest-{uuid.uuid4().hex[:8]}", lambda n: n.output_fd)
+            self._self_test = SelfTest(worker)
+            await self._self_test.begin()
+
+    async def _use_fresh_interpreters(self) -> None:
+        self._standby = StandbyWorkers(partial(self._fork, fresh=True))
+        if self._nursery is not None:
+            await self._nursery.aclose()  # the next one imports nothing
+            self._nursery = None
+
+    def _say(self, level: str, event: str, **fields: Any) -> None:
+        if self.log is not None:
+            getattr(self.log, level)(event, **fields)
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise SpawnError("The executor is closed.")
+
+
+def _open_log(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path, flags, 0o600)

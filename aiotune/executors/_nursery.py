@@ -1,0 +1,288 @@
+"""The tuner's side of the nursery: start it, ask it for workers, end it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO
+
+import anyio
+
+from aiotune.executors._base import SpawnError
+from aiotune.executors._watch import Watch, has_ended
+from aiotune.wire import (
+    ForkFailed,
+    ForkWorker,
+    FrameReader,
+    FromKeeper,
+    NurseryReady,
+    WorkerStarted,
+    encode,
+)
+from aiotune.worker._launch import interpreter, worker_environment
+
+__all__ = ("Nursery", "NurseryLost", "Started")
+
+_PACKET = 64 * 1024
+_TAIL = 4000  # bytes of output quoted when it dies
+_LAST_WAIT = 1.0  # seconds
+
+
+class NurseryLost(Exception):
+    """The nursery's process has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A worker's process and its keeper's, as descriptors of this process.
+
+    Attributes:
+        channel: The worker's, a stream of frames.
+        keeper: The keeper's, one frame a packet.
+        worker_pidfd: Readable when the worker has ended.
+        keeper_pidfd: Readable when the keeper has ended.
+        worker_pid: For messages and tests; may be another's one day.
+        keeper_pid: Likewise.
+    """
+
+    channel: socket.socket
+    keeper: socket.socket
+    worker_pidfd: int
+    keeper_pidfd: int
+    worker_pid: int
+    keeper_pid: int
+
+    def close(self) -> None:
+        """Close all descriptors; a keeper that still lives ends its tree then."""
+        self.channel.close()
+        self.keeper.close()
+        os.close(self.worker_pidfd)
+        os.close(self.keeper_pidfd)
+
+
+class Nursery:
+    """A process that has imported modules and forks workers.
+
+    It belongs to no event loop: it may be started in one and used in another.
+
+    Args:
+        payload_fd: The packed payload; every worker inherits it.
+        imports: Modules that the process imports before it is ready.
+    """
+
+    def __init__(self, payload_fd: int, imports: Sequence[str] = ()) -> None:
+        self.imports = tuple(imports)
+        self._payload_fd = payload_fd
+        self._info: NurseryReady | None = None
+        self._pidfd = -1
+        self._sending = anyio.Lock()
+
+    def start(self) -> None:
+        """Start the process; blocks for some milliseconds.
+
+        Raises:
+            SpawnError: It cannot be started.
+        """
+        # A file of no name: read when the process dies, gone when nobody is left.
+        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel.setblocking(False)
+        owner = os.pidfd_open(os.getpid())
+        words = ["nursery", str(theirs.fileno()), str(owner), str(self._payload_fd), *self.imports]
+        argv, environment = interpreter(words, worker_environment(os.environ, self.imports))
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - this package's own module
+                argv,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=self._output,
+                pass_fds=(theirs.fileno(), owner, self._payload_fd),
+                start_new_session=True,  # Ctrl-C is for the tuner, which decides
+            )
+        except OSError as error:
+            self._channel.close()
+            self._output.close()
+            raise SpawnError(
+                f"The process that forks workers cannot be started: {error}."
+            ) from error
+        finally:
+            os.close(owner)
+            theirs.close()
+        self._pidfd = os.pidfd_open(self._process.pid)
+        self._end = weakref.finalize(self, _kill, self._process, os.getpid())
+
+    @property
+    def pid(self) -> int:
+        """Process id, for messages and tests."""
+        return self._process.pid
+
+    @property
+    def output_fd(self) -> int:
+        """Where its output goes."""
+        return self._output.fileno()
+
+    @property
+    def info(self) -> NurseryReady | None:
+        """What it said when it was ready; ``None`` before."""
+        return self._info
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process was started and has not ended."""
+        return self._pidfd >= 0 and not has_ended(self._pidfd)
+
+    async def ready(self) -> NurseryReady:
+        """Wait until the modules are imported; not to be called by two tasks at once.
+
+        Raises:
+            SpawnError: The process ended instead; its last output is quoted.
+        """
+        if self._info is None:
+            watch = Watch(self._channel.fileno(), self._pidfd)
+            try:
+                await watch.wait()
+            finally:
+                watch.close()
+            data = _received(self._channel)
+            if not data:
+                raise SpawnError(self._epitaph())
+            (self._info,) = FrameReader[NurseryReady](NurseryReady).feed(data)
+        return self._info
+
+    async def fork(
+        self, attempt_id: str, log_fd: int, *, fresh: bool = False, imports: Sequence[str] = ()
+    ) -> Started:
+        """Have a worker forked.
+
+        Args:
+            attempt_id: Marks the worker and all that it starts.
+            log_fd: stdout and stderr of the worker; still the caller's.
+            fresh: The worker executes a new interpreter.
+            imports: What that interpreter imports.
+
+        Raises:
+            NurseryLost: The nursery has ended; start another.
+            SpawnError: The system refused to fork.
+        """
+        worker, worker_end = socket.socketpair()
+        keeper, keeper_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        request = encode(ForkWorker(attempt_id=attempt_id, fresh=fresh, imports=list(imports)))
+        try:
+            worker.setblocking(False)
+            keeper.setblocking(False)
+            fds = [worker_end.fileno(), keeper_end.fileno(), log_fd]
+            await self._send(request, fds)
+            worker_end.close()
+            keeper_end.close()
+            return await self._started(worker, keeper)
+        except BaseException:
+            worker.close()
+            await _given_up(keeper)
+            raise
+        finally:
+            worker_end.close()
+            keeper_end.close()
+
+    async def aclose(self) -> None:
+        """End the process and wait for its end, in bounded time."""
+        if self._pidfd < 0:
+            return
+        if self._info is not None:
+            self._channel.close()  # it listens: let it reap its last keepers
+        else:
+            self._process.kill()
+        with anyio.move_on_after(_LAST_WAIT, shield=True):
+            await anyio.wait_readable(self._pidfd)
+        self.close()
+
+    def close(self) -> None:
+        """Kill the process at once; running workers go on until their channels are closed."""
+        if self._pidfd < 0:
+            return
+        self._end()
+        os.close(self._pidfd)
+        self._pidfd = -1
+        self._channel.close()
+        self._output.close()
+
+    async def _send(self, request: bytes, fds: list[int]) -> None:
+        async with self._sending:
+            while True:
+                try:
+                    socket.send_fds(self._channel, [request], fds)
+                except BlockingIOError:
+                    await anyio.wait_writable(self._channel)
+                except OSError as error:
+                    raise NurseryLost(self._epitaph()) from error
+                else:
+                    return
+
+    async def _started(self, worker: socket.socket, keeper: socket.socket) -> Started:
+        watch = Watch(keeper.fileno(), self._pidfd)
+        try:
+            await watch.wait()
+        finally:
+            watch.close()
+        try:
+            data, fds, _, _ = socket.recv_fds(keeper, _PACKET, 2, socket.MSG_CMSG_CLOEXEC)
+        except (BlockingIOError, ConnectionError):
+            data, fds = b"", []
+        if not data:
+            if not self.alive:
+                raise NurseryLost(self._epitaph())
+            raise SpawnError("The process that should have kept the worker ended before it began.")
+        (message,) = FrameReader[WorkerStarted | ForkFailed](FromKeeper).feed(data)
+        if isinstance(message, ForkFailed):
+            raise SpawnError(f"The system refused to fork a worker: {message.message}.")
+        return Started(
+            channel=worker,
+            keeper=keeper,
+            worker_pidfd=fds[1],
+            keeper_pidfd=fds[0],
+            worker_pid=message.worker_pid,
+            keeper_pid=message.keeper_pid,
+        )
+
+    def _epitaph(self) -> str:
+        size = os.fstat(self.output_fd).st_size
+        tail = os.pread(self.output_fd, _TAIL, max(0, size - _TAIL)).decode(errors="replace")
+        imports = ", ".join(self.imports) or "nothing"
+        said = f" Its last output:\n{tail}" if tail.strip() else ""
+        return f"The process that forks workers ended; it had to import {imports}.{said}"
+
+
+def _received(channel: socket.socket) -> bytes:
+    try:
+        return channel.recv(_PACKET)
+    except (BlockingIOError, ConnectionError):
+        return b""
+
+
+async def _given_up(keeper: socket.socket) -> None:
+    """Let go of a worker that may or may not have been forked, and wait for its end."""
+    try:
+        keeper.shutdown(socket.SHUT_WR)  # the keeper ends its tree
+        with anyio.move_on_after(_LAST_WAIT, shield=True):
+            while True:
+                await anyio.wait_readable(keeper)
+                if not _received(keeper):
+                    break
+    except OSError:
+        pass  # it has ended already
+    finally:
+        keeper.close()
+
+
+def _kill(process: subprocess.Popen[bytes], owner: int) -> None:
+    # A child that the user's program forked runs this at its exit, too; the
+    # nursery is not its own.
+    if os.getpid() == owner:
+        process.send_signal(signal.SIGKILL)
+        process.wait()

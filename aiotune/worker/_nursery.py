@@ -1,0 +1,190 @@
+"""The nursery: imports once, runs no operation, and forks for as long as it is asked.
+
+A fork of a process that has imported a back end and done nothing with it
+works on all of them and takes milliseconds; a fork after a single operation
+hangs. So this process only imports, waits and forks.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Iterable
+from typing import NoReturn
+
+from aiotune.wire import (
+    ForkFailed,
+    ForkWorker,
+    FrameReader,
+    NurseryReady,
+    encode,
+    surroundings_of,
+)
+from aiotune.worker._keeper import Charge, keep
+from aiotune.worker._linux import fork_quietly, set_name
+
+__all__ = ("import_all", "listen_for_dumps", "serve")
+
+_PACKET = 64 * 1024
+_EXPECTED_FDS = 3
+
+# What every worker needs, so that no fork has to import it again.
+_OWN_MODULES = (
+    "aiotune.worker._session",
+    "aiotune.worker._failures",
+    "aiotune.worker._attempt",
+    "aiotune.worker._probe",
+    "aiotune.worker._launch",
+    "cloudpickle",
+)
+
+
+def serve(channel_fd: int, owner_fd: int, payload_fd: int, modules: Iterable[str]) -> NoReturn:
+    """Import modules, then fork workers until the tuner closes the channel or is gone.
+
+    Args:
+        channel_fd: A SEQPACKET socket to the tuner.
+        owner_fd: A pidfd of the tuner.
+        payload_fd: The packed payload, handed on to every worker.
+        modules: What to import; what fails to import is left to the workers.
+    """
+    set_name("aiotune-nursery")
+    listen_for_dumps()
+    channel = socket.socket(fileno=channel_fd)
+    surroundings_of(payload_fd).enter()
+    started = time.perf_counter()
+    imported = import_all(modules)
+    seconds = time.perf_counter() - started
+    # Objects that are never collected are never written to, and their pages stay shared.
+    gc.collect()
+    gc.freeze()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    ready = NurseryReady(
+        pid=os.getpid(),
+        imported=imported,
+        import_seconds=seconds,
+        threads=len(os.listdir("/proc/self/task")),  # noqa: PTH208 - a count
+    )
+    try:
+        channel.send(encode(ready))
+        _Nursery(channel, owner_fd, payload_fd).run()
+    except ConnectionError:
+        os._exit(0)  # the tuner is gone, or wants no more
+
+
+def listen_for_dumps() -> None:
+    """Write stacks to stderr on a fatal signal and on SIGUSR2; forked children inherit it."""
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR2, all_threads=True, chain=False)
+    # Output is read while the attempt runs, and must survive a SIGKILL.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def import_all(modules: Iterable[str]) -> dict[str, str]:
+    """Import modules, and what a session needs; return the versions of what worked."""
+    imported: dict[str, str] = {}
+    for name in (*_OWN_MODULES, *modules):
+        try:
+            module = importlib.import_module(name)
+        except Exception:  # noqa: BLE001 - a user's module may raise anything when imported
+            # The worker that needs it fails in the same way, and tells its trial.
+            traceback.print_exc()
+            continue
+        if name not in _OWN_MODULES:
+            imported[name] = str(getattr(module, "__version__", ""))
+    return imported
+
+
+class _Nursery:
+    """The loop of the nursery, and the descriptors that its children must not keep."""
+
+    def __init__(self, channel: socket.socket, owner_fd: int, payload_fd: int) -> None:
+        self._channel = channel
+        self._owner_fd, self._payload_fd = owner_fd, payload_fd
+        self._keepers: dict[int, int] = {}  # pidfd → pid
+        self._reader = FrameReader[ForkWorker](ForkWorker)
+        self._poll = select.poll()
+        self._poll.register(channel, select.POLLIN)
+        self._poll.register(owner_fd, select.POLLIN)
+
+    def run(self) -> NoReturn:
+        """Fork on request and reap keepers, until the tuner is gone."""
+        while True:
+            for fd, _ in self._poll.poll():
+                if fd == self._owner_fd:
+                    os._exit(0)  # each keeper sees it by itself
+                elif fd == self._channel.fileno():
+                    self._serve_request()
+                else:
+                    self._reap(fd)
+
+    def _serve_request(self) -> None:
+        data, fds, _, _ = socket.recv_fds(
+            self._channel, _PACKET, _EXPECTED_FDS, socket.MSG_CMSG_CLOEXEC
+        )
+        if not data:
+            self._leave()
+        for request in self._reader.feed(data):
+            self._fork_keeper(request, fds)
+        for fd in fds:
+            os.close(fd)
+
+    def _leave(self) -> NoReturn:
+        # Not every container has an init process that reaps orphans.
+        while self._keepers and os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        os._exit(0)
+
+    def _fork_keeper(self, request: ForkWorker, fds: list[int]) -> None:
+        worker_fd, keeper_fd, log_fd = fds
+        try:
+            pid = fork_quietly()
+        except OSError as error:
+            message = ForkFailed(attempt_id=request.attempt_id, message=str(error))
+            os.write(keeper_fd, encode(message))
+            return
+        if pid == 0:
+            self._become_keeper(
+                Charge(
+                    attempt_id=request.attempt_id,
+                    worker_fd=worker_fd,
+                    keeper_fd=keeper_fd,
+                    log_fd=log_fd,
+                    owner_fd=self._owner_fd,
+                    payload_fd=self._payload_fd,
+                    fresh=request.fresh,
+                    imports=tuple(request.imports),
+                )
+            )
+        pidfd = os.pidfd_open(pid)
+        self._keepers[pidfd] = pid
+        self._poll.register(pidfd, select.POLLIN)
+
+    def _become_keeper(self, charge: Charge) -> NoReturn:
+        try:
+            # Only what is known to be the nursery's own: an imported module
+            # may hold descriptors that its user will need in the worker.
+            self._channel.close()
+            for pidfd in self._keepers:
+                os.close(pidfd)
+            keep(charge)
+        except BaseException:
+            traceback.print_exc()
+            raise
+        finally:
+            os._exit(1)
+
+    def _reap(self, pidfd: int) -> None:
+        os.waitpid(self._keepers.pop(pidfd), 0)
+        self._poll.unregister(pidfd)
+        os.close(pidfd)

@@ -1,0 +1,32 @@
+"""Trains a tiny model in a forked worker: does a fork of the nursery work on this machine?"""
+
+from __future__ import annotations
+
+from aiotune.wire import Probed
+
+__all__ = ("run_self_test",)
+
+_SAMPLES, _FEATURES, _EPOCHS = 8, 2, 2
+
+
+def run_self_test() -> Probed:
+    """Build, compile and fit a model of three parameters on the CPU.
+
+    A fork that is not safe shows here as a hang, a crash or a wrong loss.
+
+    Raises:
+        RuntimeError: The loss is not a finite number.
+    """
+    import keras
+    import numpy as np
+
+    x = np.linspace(-1.0, 1.0, _SAMPLES * _FEATURES, dtype="float32").reshape(_SAMPLES, _FEATURES)
+    y = x.sum(axis=1, keepdims=True)
+    with keras.device("cpu:0"):
+        model = keras.Sequential([keras.Input((_FEATURES,)), keras.layers.Dense(1)])
+        model.compile(optimizer="sgd", loss="mse")
+        history = model.fit(x, y, batch_size=4, epochs=_EPOCHS, verbose=0)
+    losses = history.history["loss"]
+    if len(losses) != _EPOCHS or not np.all(np.isfinite(losses)):
+        raise RuntimeError(f"The losses of {_EPOCHS} epochs are {losses}.")
+    return Probed(entries=[], values={}, parameters=int(model.count_params()))

@@ -1,0 +1,166 @@
+"""A worker's whole life: take the order, load the program, run it, say the result, exit.
+
+It ends with ``os._exit``: a user's thread that does not end, or a driver's
+exit handler that hangs, must not hold a GPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn, assert_never
+
+import msgspec
+
+from aiotune.wire import (
+    Done,
+    Failed,
+    Hello,
+    Probed,
+    RunAttempt,
+    RunProbe,
+    RunSelfTest,
+    load,
+    write_result,
+)
+from aiotune.worker._channel import Adopted, Channel, NoOrder
+from aiotune.worker._failures import describe_exception
+from aiotune.worker._linux import mark, set_name
+
+__all__ = ("RESULT_FILE", "limit_threads", "run_session")
+
+RESULT_FILE = "result.json"
+"""Name of the spooled result in the attempt's directory."""
+
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+def run_session(channel_fd: int, payload_fd: int) -> NoReturn:
+    """Serve one order and end the process.
+
+    The exit code is 0 after a result, 1 after a failure that was reported,
+    and the user's own after ``sys.exit()``.
+    """
+    code = 70  # EX_SOFTWARE: only seen if this module itself is broken
+    try:
+        code = _Session(Channel(channel_fd), payload_fd).run()
+    except NoOrder:
+        code = 0
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            # The user's code may have closed or replaced it.
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(code)
+
+
+def limit_threads(threads: int) -> None:
+    """Bound the thread pools of the back ends that are imported; 0 leaves them alone.
+
+    It has to come before the back end's first operation. JAX has no such
+    setting; it follows the CPU affinity and the environment.
+    """
+    if threads <= 0:
+        return
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None:
+        tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(threads)
+
+
+class _Session:
+    """One order, from its arrival to the exit code."""
+
+    def __init__(self, channel: Channel, payload_fd: int) -> None:
+        self._channel, self._payload_fd = channel, payload_fd
+        self._process = os.getpid()
+
+    def run(self) -> int:
+        order, adopted = self._channel.receive()
+        if adopted is not None:
+            _move_to(adopted)
+        os.environ.update(order.environment)
+        self._channel.say(Hello(pid=self._process))
+        try:
+            self._finish(order)
+        except SystemExit as leaving:
+            return _exit_code(leaving)
+        except KeyboardInterrupt:
+            return _INTERRUPTED
+        except BaseException as error:  # noqa: BLE001 - whatever the user raised is data
+            self._channel.say(Failed(failure=describe_exception(error), values={}, entries=[]))
+            return 1
+        return 0
+
+    def _finish(self, order: RunAttempt | RunProbe | RunSelfTest) -> None:
+        answer = self._answer(order)
+        if os.getpid() != self._process:
+            return  # a child that the user's code forked came back up here
+        if isinstance(answer, Done) and isinstance(order, RunAttempt):
+            answer = _with_peak(answer)
+            _spool(order, answer)
+        self._channel.say(answer)
+
+    def _answer(self, order: RunAttempt | RunProbe | RunSelfTest) -> Done | Probed:
+        # Imported by the nursery beforehand; here for workers that have none.
+        match order:
+            case RunAttempt():
+                limit_threads(order.threads)
+                from aiotune.worker._attempt import run_attempt
+
+                return run_attempt(order, load(self._payload_fd), self._channel.say)
+            case RunProbe():
+                limit_threads(order.threads)
+                from aiotune.worker._probe import run_probe
+
+                return run_probe(order, load(self._payload_fd))
+            case RunSelfTest():
+                from aiotune.worker._selftest import run_self_test
+
+                return run_self_test()
+            case _:
+                assert_never(order)
+
+
+def _move_to(adopted: Adopted) -> None:
+    """Become the attempt's: its log, its marker, its name."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(adopted.log_fd, 1)
+    os.dup2(adopted.log_fd, 2)
+    os.close(adopted.log_fd)
+    mark(adopted.attempt_id)
+    set_name(f"aio {adopted.attempt_id}")
+
+
+def _with_peak(done: Done) -> Done:
+    if done.peak_host_bytes is not None:
+        return done
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return msgspec.structs.replace(done, peak_host_bytes=peak)
+
+
+def _spool(order: RunAttempt, done: Done) -> None:
+    directory = Path(order.attempt_dir)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        write_result(directory / RESULT_FILE, done)
+    except OSError as error:
+        # The message may still arrive; a full disk must not cost a result.
+        sys.stderr.write(f"aiotune: the result could not be written to disk: {error}\n")
+
+
+def _exit_code(leaving: SystemExit) -> int:
+    if leaving.code is None:
+        return 0
+    if isinstance(leaving.code, int):
+        return leaving.code & 0xFF
+    sys.stderr.write(f"{leaving.code}\n")
+    return 1
