@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from aiotune.errors import ConfigurationError
 from aiotune.hyperparameters._kinds import Boolean, Choice, Fixed, HyperParameter
 from aiotune.hyperparameters._numeric import Float, Int
 
@@ -16,7 +17,7 @@ _KINDS: dict[str, type[HyperParameter]] = {
 
 
 def serialize(hp: HyperParameter) -> dict[str, Any]:
-    """Return ``{"class_name": ..., "config": ...}``."""
+    """Return ``{"class_name": ..., "config": ...}``, which JSON can carry."""
     return {"class_name": hp.kind, "config": hp.get_config()}
 
 
@@ -24,11 +25,12 @@ def deserialize(config: Mapping[str, Any]) -> HyperParameter:
     """Rebuild a hyperparameter from :func:`serialize`'s form.
 
     Raises:
-        ValueError: The class is not one of Int, Float, Choice, Boolean, Fixed.
+        ConfigurationError: The class is not one of Int, Float, Choice, Boolean, Fixed.
     """
     kind = _KINDS.get(config["class_name"])
     if kind is None:
-        raise ValueError(
-            f"{config['class_name']!r} is not a kind of hyperparameter; there are {sorted(_KINDS)}."
+        raise ConfigurationError(
+            f"{config['class_name']!r} is not a kind of hyperparameter; there are "
+            f"{', '.join(sorted(_KINDS))}."
         )
     return kind.from_config(config["config"])

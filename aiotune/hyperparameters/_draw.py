@@ -7,10 +7,11 @@ order in which hyperparameters are discovered, or on which process draws them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from hashlib import blake2b
 
 from aiotune._values import Value
+from aiotune.hyperparameters._conditions import hold
 from aiotune.hyperparameters._kinds import HyperParameter
 
 __all__ = ("draw", "draw_values")
@@ -34,19 +35,27 @@ def draw(hp: HyperParameter, *, seed: int, index: int, stream: int) -> Value:
 def draw_values(
     entries: Iterable[HyperParameter], *, seed: int, index: int, stream: int
 ) -> dict[str, Value]:
-    """Draw all hyperparameters that are active, given the values drawn before them."""
+    """Draw all hyperparameters that are active, given the values drawn before them.
+
+    Args:
+        entries: A space, parents before children.
+        seed: As for :func:`draw`; so are ``index`` and ``stream``.
+        index: See ``seed``.
+        stream: See ``seed``.
+
+    Returns:
+        Values by full name, in the order of the entries.
+    """
     prefix = b"%d/%d/%d/" % (seed, index, stream)
     values: dict[str, Value] = {}
     for hp in entries:
-        if hp.name not in values and _holds(hp, values):
+        if hp.name not in values and hold(hp.conditions, values):
             values[hp.name] = _at(hp, prefix)
     return values
 
 
-def _holds(hp: HyperParameter, values: Mapping[str, Value]) -> bool:
-    return not hp.conditions or all(c.is_active(values) for c in hp.conditions)
-
-
 def _at(hp: HyperParameter, prefix: bytes) -> Value:
+    # The key has a fixed length, so no two (numbers, key) give one message. The
+    # upper 53 bits fill a float's mantissa evenly; more would round to 1.0.
     digest = blake2b(prefix + hp.draw_key, digest_size=8).digest()
     return hp.prob_to_value((int.from_bytes(digest, "little") >> 11) * _UNIT)

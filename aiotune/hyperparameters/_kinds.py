@@ -1,56 +1,82 @@
-"""The kinds of hyperparameter.
+"""What a hyperparameter is, and the kinds that list their values.
 
-Each is immutable, so that thousands of trials share one object. A value and a
-probability in [0, 1) correspond: equal parts of the unit interval (in the
-scale of ``sampling``) are equally likely.
+Every hyperparameter is frozen: all trials of a search share one object. A
+value and a cumulative probability in [0, 1) correspond, and equal parts of the
+unit interval, in the scale of ``sampling``, are equally likely.
 """
 
 from __future__ import annotations
 
+import math
+import numbers
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from functools import cached_property
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from json import dumps
+from typing import Any, ClassVar, Self
 
 from aiotune._values import Value
+from aiotune.errors import ConfigurationError
 from aiotune.hyperparameters._conditions import Parent, condition_from_config
 
-__all__ = ("Boolean", "Choice", "Fixed", "HyperParameter")
+__all__ = ("INT64", "Boolean", "Choice", "Fixed", "HyperParameter", "index_of", "middle_of")
+
+INT64 = range(-(2**63), 2**63)
+"""The whole numbers that a frame between processes and a record can carry."""
 
 
+@dataclass(frozen=True, slots=True, init=False)
 class HyperParameter(ABC):
     """One dimension of a search space.
 
-    Args:
+    Attributes:
         name: Full name, scopes joined with ``/``.
-        default: Value where nothing else is known.
+        default: The value where nothing else is known.
         conditions: All must hold for it to be active.
+        identity: Name and conditions: what tells two entries of one space apart.
+        draw_key: The identity as 16 bytes, from which random draws are seeded.
     """
 
     kind: ClassVar[str]
 
-    def __init__(
-        self, name: str, default: Value | None = None, conditions: Sequence[Parent] | None = None
-    ) -> None:
-        self.name = str(name)
-        self._default = default
-        self.conditions: tuple[Parent, ...] = tuple(conditions or ())
+    name: str
+    default: Value
+    conditions: tuple[Parent, ...]
+    identity: tuple[str, tuple[Parent, ...]] = field(repr=False, compare=False)
+    draw_key: bytes = field(repr=False, compare=False)
 
-    @property
-    @abstractmethod
-    def default(self) -> Value:
-        """The value where nothing else is known."""
+    def _freeze(self, name: str, conditions: Iterable[Parent] | None, **own: Any) -> None:
+        """Set every field once; a frozen class has no other way to be written."""
+        name, conditions = str(name), tuple(conditions or ())
+        text = dumps([name, [[parent.name, parent.values] for parent in conditions]])
+        key = blake2b(text.encode(), digest_size=16).digest()
+        fields = {"name": name, "conditions": conditions, "draw_key": key, **own}
+        for attribute, value in fields.items():
+            object.__setattr__(self, attribute, value)
+        object.__setattr__(self, "identity", (name, conditions))
 
     @property
     @abstractmethod
     def values(self) -> tuple[Value, ...]:
-        """The values that a grid tries, in a fixed order; all of them, if they are countable."""
+        """The values that a grid tries, in a fixed order."""
 
     @property
     @abstractmethod
+    def domain(self) -> Sequence[Value] | None:
+        """Every value that can be drawn, in a fixed order; ``None`` for a continuum."""
+
+    @property
     def size(self) -> int | None:
-        """How many distinct values there are; ``None`` for a continuum."""
+        """How many values can be drawn; ``None`` for a continuum."""
+        domain = self.domain
+        return None if domain is None else len(domain)
+
+    def accepts(self, value: Value) -> bool:
+        """Whether a value can be drawn."""
+        domain = self.domain
+        return domain is not None and value in domain
 
     @abstractmethod
     def prob_to_value(self, prob: float) -> Value:
@@ -58,50 +84,32 @@ class HyperParameter(ABC):
 
     @abstractmethod
     def value_to_prob(self, value: Value) -> float:
-        """Return the centre of the probabilities that give a value."""
+        """Return the middle, in [0, 1], of the probabilities that give a value.
+
+        Raises:
+            ConfigurationError: The value is not one of a list of values. A
+                number outside a range counts as the nearest in it.
+        """
 
     @abstractmethod
     def _own_config(self) -> dict[str, Any]:
-        """Return what is particular to the kind."""
+        """Return the constructor's arguments that are particular to the kind."""
 
     def random_sample(self, seed: int | None = None) -> Value:
-        """Draw a value; equal seeds give equal values."""
+        """Draw a value; equal seeds give equal values, ``None`` a value of chance."""
         return self.prob_to_value(random.Random(seed).random())  # noqa: S311 - not for secrets
 
     def get_config(self) -> dict[str, Any]:
-        """Return the hyperparameter as data, in KerasTuner's form."""
-        return {
-            "name": self.name,
-            **self._own_config(),
-            "conditions": [condition.get_config() for condition in self.conditions],
-        }
+        """Return the constructor's arguments as JSON data, in KerasTuner's form."""
+        conditions = [condition.get_config() for condition in self.conditions]
+        return {"name": self.name, **self._own_config(), "conditions": conditions}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> HyperParameter:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Rebuild from :meth:`get_config`; the argument is left as it is."""
-        own = dict(config)
-        own["conditions"] = [condition_from_config(c) for c in config.get("conditions", [])]
-        return cls(**own)
-
-    @cached_property
-    def identity(self) -> tuple[str, tuple[Parent, ...]]:
-        """Name and conditions: what tells two hyperparameters of one space apart."""
-        return (self.name, self.conditions)
-
-    @cached_property
-    def draw_key(self) -> bytes:
-        """What seeds draws for this hyperparameter: its identity, as bytes."""
-        return repr(self.identity).encode()
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.get_config() == self.get_config()
-
-    def __hash__(self) -> int:
-        return hash(self.identity)
-
-    def __repr__(self) -> str:
-        inside = ", ".join(f"{k}: {v!r}" for k, v in self.get_config().items() if k != "conditions")
-        return f"{type(self).__name__}({inside})"
+        make: Callable[..., Self] = cls
+        conditions = [condition_from_config(c) for c in config.get("conditions", ())]
+        return make(**{**config, "conditions": conditions})
 
 
 def index_of(prob: float, count: int) -> int:
@@ -110,28 +118,33 @@ def index_of(prob: float, count: int) -> int:
 
 
 def middle_of(index: int, count: int) -> float:
-    """Return the middle of a part."""
+    """Return the middle of one of ``count`` equal parts of [0, 1)."""
     return (index + 0.5) / count
 
 
+@dataclass(frozen=True, slots=True, init=False)
 class Choice(HyperParameter):
-    """One of several values.
+    """One of several values, each as likely as the others.
 
     Args:
         name: Full name.
-        values: ``str``, ``int``, ``float`` or ``bool``, all of one type.
+        values: ``str``, ``int``, ``float`` or ``bool``, all of one type. A
+            value that is listed again counts once.
         ordered: Whether their order means something; default for numbers. Only
             numbers can be ordered.
         default: One of the values; default the first.
-        conditions: When it is active.
+        conditions: When it is active; default always.
 
     Raises:
-        ValueError: There are no values, the default is not among them, or
-            strings are said to be ordered.
+        ConfigurationError: There are no values, one is not finite, the default
+            is not among them, or values that are no numbers are to be ordered.
         TypeError: The values are of several types, or of another type.
     """
 
-    kind = "Choice"
+    kind: ClassVar[str] = "Choice"
+
+    values: tuple[Value, ...]
+    ordered: bool
 
     def __init__(
         self,
@@ -139,107 +152,130 @@ class Choice(HyperParameter):
         values: Iterable[Value],
         ordered: bool | None = None,
         default: Value | None = None,
-        conditions: Sequence[Parent] | None = None,
+        conditions: Iterable[Parent] | None = None,
     ) -> None:
-        super().__init__(name, default, conditions)
-        self._values = _checked_choices(self.name, values)
-        numeric = isinstance(self._values[0], (int, float)) and not isinstance(
-            self._values[0], bool
-        )
+        choices = _checked_choices(name, values)
+        numeric = not isinstance(choices[0], (str, bool))
         if ordered and not numeric:
-            raise ValueError(
-                f"`ordered` must be False for Choice {self.name!r}, since its values {list(self._values)!r} "
-                "are not numbers."
+            raise ConfigurationError(
+                f"`ordered` must be False for Choice {name!r}, since its values {list(choices)} are "
+                "not numbers. Leave it out."
             )
-        if default is not None and default not in self._values:
-            raise ValueError(
-                f"The default value should be one of the choices {list(self._values)!r} of Choice "
-                f"{self.name!r}, but is {default!r}."
+        if default is not None and default not in choices:
+            raise ConfigurationError(
+                f"The default value should be one of the choices {list(choices)} of Choice {name!r}, "
+                f"but it is {default!r}."
             )
-        self.ordered = numeric if ordered is None else ordered
+        # The choice equal to the default, so that 1 does not stand for True.
+        chosen = choices[0] if default is None else choices[choices.index(default)]
+        is_ordered = numeric if ordered is None else bool(ordered)
+        self._freeze(name, conditions, values=choices, ordered=is_ordered, default=chosen)
 
     @property
-    def default(self) -> Value:
-        """The given default, or the first value."""
-        return self._values[0] if self._default is None else self._default
-
-    @property
-    def values(self) -> tuple[Value, ...]:
-        """All values, as given."""
-        return self._values
-
-    @property
-    def size(self) -> int:
-        """How many values there are."""
-        return len(self._values)
+    def domain(self) -> tuple[Value, ...]:
+        """All values, as listed."""
+        return self.values
 
     def prob_to_value(self, prob: float) -> Value:
         """Return the value whose equal part of [0, 1) holds the probability."""
-        return self._values[index_of(prob, len(self._values))]
+        return self.values[index_of(prob, len(self.values))]
 
     def value_to_prob(self, value: Value) -> float:
-        """Return the middle of the value's part."""
-        return middle_of(self._values.index(value), len(self._values))
+        """Return the middle of the value's part.
+
+        Raises:
+            ConfigurationError: The value is not one of the choices.
+        """
+        if value not in self.values:
+            raise ConfigurationError(
+                f"{value!r} is not one of the choices {list(self.values)} of Choice {self.name!r}."
+            )
+        return middle_of(self.values.index(value), len(self.values))
 
     def _own_config(self) -> dict[str, Any]:
-        return {"default": self.default, "values": list(self._values), "ordered": self.ordered}
+        return {"default": self.default, "values": list(self.values), "ordered": self.ordered}
 
 
 def _checked_choices(name: str, values: Iterable[Value]) -> tuple[Value, ...]:
-    choices = tuple(values)
-    if not choices:
-        raise ValueError(f"`values` must be provided: Choice {name!r} has none.")
-    types = {type(v) for v in choices}
+    listed = list(values)
+    if not listed:
+        raise ConfigurationError(f"`values` must be provided: Choice {name!r} has none to choose.")
+    plain = [_plain(value) for value in listed]
+    for value, as_listed in zip(plain, listed, strict=True):
+        if value is None:
+            raise TypeError(
+                f"A Choice can contain only `int`, `float`, `str`, or `bool` values, but {name!r} has "
+                f"{as_listed!r} of type {type(as_listed).__name__}. Choose among names, and look the "
+                "objects up in build()."
+            )
+        _check_portable(f"Choice {name!r} has", value)
+    types = sorted({type(value).__name__ for value in plain})
     if len(types) > 1:
         raise TypeError(
-            f"A Choice can contain only one type of value, but {name!r} has "
-            f"{sorted(t.__name__ for t in types)}."
+            f"A Choice can contain only one type of values, but {name!r} has {listed} of types "
+            f"{', '.join(types)}. Write them all as one type."
         )
-    if types.isdisjoint({str, int, float, bool}):
-        raise TypeError(
-            f"A Choice can contain only int, float, str, or bool values, but {name!r} has "
-            f"{types.pop().__name__}. Choose among names, and look the objects up in build()."
-        )
-    return choices
+    return tuple(dict.fromkeys(value for value in plain if value is not None))
 
 
+def _plain(value: object) -> Value | None:
+    """Return a value as the built-in type that it is a form of, NumPy's too; else ``None``."""
+    if isinstance(value, (bool, str)):
+        return bool(value) if isinstance(value, bool) else str(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    return None
+
+
+def _check_portable(whose: str, value: Value) -> None:
+    """Refuse numbers that JSON or a 64-bit integer cannot carry to a worker and back."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigurationError(
+            f"{whose} the value {value}, which JSON cannot write. Use a finite number, or a name."
+        )
+    if isinstance(value, int) and value not in INT64:
+        raise ConfigurationError(
+            f"{whose} the value {value}, which does not fit into 64 bits. Use a float, or a name."
+        )
+
+
+@dataclass(frozen=True, slots=True, init=False)
 class Boolean(HyperParameter):
     """``True`` or ``False``.
 
     Args:
         name: Full name.
         default: Default ``False``.
-        conditions: When it is active.
+        conditions: When it is active; default always.
 
     Raises:
-        ValueError: The default is neither ``True`` nor ``False``.
+        ConfigurationError: The default is neither ``True`` nor ``False``.
     """
 
-    kind = "Boolean"
+    kind: ClassVar[str] = "Boolean"
+
+    default: bool
 
     def __init__(
-        self, name: str, default: bool = False, conditions: Sequence[Parent] | None = None
+        self, name: str, default: bool = False, conditions: Iterable[Parent] | None = None
     ) -> None:
-        super().__init__(name, default, conditions)
-        if default not in {True, False}:
-            raise ValueError(
-                f"`default` must be a Python boolean for Boolean {self.name!r}, but is {default!r}."
+        if default not in (True, False):
+            raise ConfigurationError(
+                f"`default` must be a Python boolean, but that of Boolean {name!r} is {default!r}."
             )
+        self._freeze(name, conditions, default=bool(default))
 
     @property
-    def default(self) -> bool:
-        """The given default."""
-        return bool(self._default)
-
-    @property
-    def values(self) -> tuple[Value, ...]:
+    def values(self) -> tuple[bool, ...]:
         """Both values."""
         return (True, False)
 
     @property
-    def size(self) -> int:
-        """Two."""
-        return 2
+    def domain(self) -> tuple[bool, ...]:
+        """Both values."""
+        return (True, False)
 
     def prob_to_value(self, prob: float) -> bool:
         """Return ``True`` for the upper half."""
@@ -253,33 +289,33 @@ class Boolean(HyperParameter):
         return {"default": self.default}
 
 
+@dataclass(frozen=True, slots=True, init=False)
 class Fixed(HyperParameter):
-    """A constant.
+    """A constant that is listed with the others.
 
     Args:
         name: Full name.
         value: The constant.
-        conditions: When it is active.
+        conditions: When it is active; default always.
 
     Raises:
-        ValueError: The value is not an ``int``, ``float``, ``str`` or ``bool``.
+        ConfigurationError: The value is not an ``int``, ``float``, ``str`` or
+            ``bool``, or it is not finite.
     """
 
-    kind = "Fixed"
+    kind: ClassVar[str] = "Fixed"
 
-    def __init__(self, name: str, value: Value, conditions: Sequence[Parent] | None = None) -> None:
-        super().__init__(name, value, conditions)
-        if not isinstance(value, (int, float, str, bool)):
-            raise ValueError(  # noqa: TRY004 - KerasTuner's contract
-                f"`Fixed` value must be an int, float, str, or bool, but that of {self.name!r} is "
-                f"{value!r}."
+    value: Value
+
+    def __init__(self, name: str, value: Value, conditions: Iterable[Parent] | None = None) -> None:
+        constant = _plain(value)
+        if constant is None:
+            raise ConfigurationError(
+                f"`Fixed` value must be an `int`, `float`, `str`, or `bool`, but that of {name!r} is "
+                f"{value!r} of type {type(value).__name__}."
             )
-        self.value = value
-
-    @property
-    def default(self) -> Value:
-        """The constant."""
-        return self.value
+        _check_portable(f"Fixed {name!r} has", constant)
+        self._freeze(name, conditions, default=constant, value=constant)
 
     @property
     def values(self) -> tuple[Value, ...]:
@@ -287,9 +323,9 @@ class Fixed(HyperParameter):
         return (self.value,)
 
     @property
-    def size(self) -> int:
-        """One."""
-        return 1
+    def domain(self) -> tuple[Value, ...]:
+        """The constant alone."""
+        return (self.value,)
 
     def prob_to_value(self, prob: float) -> Value:
         """Return the constant."""

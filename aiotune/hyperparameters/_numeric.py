@@ -3,153 +3,101 @@
 from __future__ import annotations
 
 import math
+import numbers
 from abc import abstractmethod
-from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, ClassVar, TypeVar
 
 from aiotune._values import Value
+from aiotune.errors import ConfigurationError
 from aiotune.hyperparameters._conditions import Parent
-from aiotune.hyperparameters._kinds import HyperParameter, index_of, middle_of
+from aiotune.hyperparameters._kinds import INT64, HyperParameter, index_of, middle_of
 
 __all__ = ("Float", "Int")
 
 _SCALES = ("linear", "log", "reverse_log")
-_SLACK = 1e-8
-"""Steps that end within this part of the last one count as reaching the end:
-binary floats make (1 - 0) / 0.1 a hair less than 10."""
+_SLACK = Fraction(1, 10**8)
+"""Steps that end within this part of a step before ``max_value`` reach it."""
+_N = TypeVar("_N", int, float)
+_PROBES = tuple(0.05 + 0.1 * i for i in range(10))
+"""Where a grid looks into a range that has no step."""
 
 
+@dataclass(frozen=True, slots=True, init=False)
 class _Range(HyperParameter):
-    """What Int and Float share; bounds are inclusive."""
+    """What Int and Float share. Both bounds are inclusive.
 
-    def __init__(
-        self,
-        name: str,
-        min_value: float,
-        max_value: float,
-        step: float | None,
-        sampling: str | None,
-        default: Value | None,
-        conditions: Sequence[Parent] | None,
-    ) -> None:
-        super().__init__(name, default, conditions)
-        self.min_value, self.max_value, self.step = min_value, max_value, step
-        self.sampling = (sampling or "linear").lower()
-        self._check()
+    With a step there are ``_count`` values, numbered from 0, and each has an
+    equal part of [0, 1). Without one, [0, 1) is laid over the range from
+    ``min_value`` to ``_end``, straight or by the scale.
+    """
 
-    def _check(self) -> None:
-        what, low, high = f"{self.kind} {self.name!r}", self.min_value, self.max_value
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise ValueError(f"The bounds of {what} must be finite, but are [{low}, {high}].")
-        if low > high:
-            raise ValueError(
-                f"min_value {low} is greater than the max_value {high} of {what}. Swap them."
-            )
-        if self.sampling not in _SCALES:
-            raise ValueError(
-                f"`sampling` must be one of {_SCALES}, but is {self.sampling!r} for {what}."
-            )
-        if self.sampling == "linear":
-            if self.step is not None and not self.step > 0:
-                raise ValueError(f"`step` must be greater than 0, but is {self.step} for {what}.")
-        else:
-            if low <= 0:
-                raise ValueError(
-                    f"`sampling={self.sampling!r}` does not support negative values or 0: min_value is "
-                    f"{low} for {what}. Raise min_value, or sample linearly."
-                )
-            if self.step is not None and not self.step > 1:
-                raise ValueError(
-                    f"`sampling={self.sampling!r}` expected step > 1 (it multiplies), but it is "
-                    f"{self.step} for {what}."
-                )
-        self._check_default(what)
-
-    def _check_default(self, what: str) -> None:
-        given = self._default
-        if given is None:
-            return
-        if isinstance(given, (bool, str)) or not isinstance(given, (int, float)):
-            raise TypeError(f"The default of {what} must be a number, but is {given!r}.")
-        if not self.min_value <= given <= self.max_value:
-            raise ValueError(
-                f"The default {given} of {what} lies outside [{self.min_value}, {self.max_value}]."
-            )
+    min_value: float
+    max_value: float
+    step: float | None
+    sampling: str
+    _count: int | None = field(repr=False, compare=False)
 
     @abstractmethod
-    def _cast(self, value: float) -> Value:
-        """Turn a position in the range into a value."""
+    def _nth(self, index: int) -> Value:
+        """Return the value of a stepped range with this number."""
 
-    @cached_property
-    def _grid(self) -> tuple[Value, ...] | None:
-        """All values of a stepped range, in the order of their probabilities."""
-        if self.step is None:
-            return None
-        low, high, step = self.min_value, self.max_value, self.step
-        if self.sampling == "linear":
-            count = int((high - low) / step + _SLACK) + 1
-            places = [self._on_grid(low + i * step) for i in range(count)]
-        else:
-            count = int(math.log(high / low, step) + _SLACK) + 1
-            places = [low * step**i for i in range(count)]
-            if self.sampling == "reverse_log":
-                places = [high + low - place for place in places]
-        return tuple(dict.fromkeys(self._cast(place) for place in places))
+    @abstractmethod
+    def _nearest(self, value: float) -> int:
+        """Return the number of the stepped range's value nearest to one within the bounds."""
 
-    def _on_grid(self, place: float) -> float:
-        # 0.1 * 3 is 0.30000000000000004: say what the user's step says.
-        digits = max(_decimals(self.step), _decimals(self.min_value))
-        return min(round(place, digits), self.max_value) if digits <= 15 else place  # noqa: PLR2004
+    @property
+    @abstractmethod
+    def _end(self) -> float:
+        """Where the unit interval ends."""
+
+    @abstractmethod
+    def _at(self, place: float) -> Value:
+        """Return the value at a place between ``min_value`` and ``_end``."""
 
     @property
     def values(self) -> tuple[Value, ...]:
-        """All values of a stepped range; else up to ten, spread evenly over the probabilities."""
-        if self._grid is not None:
-            return self._grid
-        return tuple(dict.fromkeys(self.prob_to_value(0.05 + 0.1 * i) for i in range(10)))
+        """All values of a stepped range; otherwise up to ten, evenly spread over [0, 1)."""
+        if self._count is not None:
+            return tuple(self._nth(index) for index in range(self._count))
+        return tuple(dict.fromkeys(self.prob_to_value(prob) for prob in _PROBES))
 
     def prob_to_value(self, prob: float) -> Value:
         """Return the value at a cumulative probability in [0, 1)."""
-        if self._grid is not None:
-            return self._grid[index_of(prob, len(self._grid))]
-        low, high = self.min_value, self._open_end
+        if self._count is not None:
+            return self._nth(index_of(prob, self._count))
+        low, high = self.min_value, self._end
         if self.sampling == "linear":
-            place = low + prob * (high - low)
-        elif self.sampling == "log":
-            place = low * (high / low) ** prob
-        else:
-            place = high + low - low * (high / low) ** (1.0 - prob)
-        return self._cast(min(place, self.max_value) if high == self.max_value else place)
+            return self._at(low + prob * (high - low))
+        if self.sampling == "log":
+            return self._at(low * (high / low) ** prob)
+        return self._at(high + low - low * (high / low) ** (1.0 - prob))
 
     def value_to_prob(self, value: Value) -> float:
-        """Return the centre of the probabilities that give a value."""
-        number = float(value)
-        if self._grid is not None:
-            nearest = min(range(len(self._grid)), key=lambda i: abs(float(self._grid[i]) - number))  # type: ignore[index]
-            return middle_of(nearest, len(self._grid))
-        low, high = self.min_value, self._open_end
+        """Return the middle of the probabilities that give a value.
+
+        A number outside the range counts as the bound nearest to it, a number
+        between two steps as the nearer of them.
+        """
+        number = min(max(float(value), self.min_value), self.max_value)
+        if self._count is not None:
+            return middle_of(max(0, min(self._count - 1, self._nearest(number))), self._count)
+        low, high = self.min_value, self._end
         if low == high:
             return 0.5
-        number = number + self._centre
+        # A whole number n stands for the places from n to n + 1.
+        place = number + (high - self.max_value) / 2
         if self.sampling == "linear":
-            prob = (number - low) / (high - low)
-        elif self.sampling == "log":
-            prob = math.log(number / low) / math.log(high / low)
-        else:
-            prob = 1.0 - math.log((high + low - number) / low) / math.log(high / low)
-        return min(max(prob, 0.0), 1.0)
-
-    @property
-    def _open_end(self) -> float:
-        """The end of the range that probabilities are spread over."""
-        return self.max_value
-
-    _centre = 0.0
+            return (place - low) / (high - low)
+        if self.sampling == "log":
+            return math.log(place / low) / math.log(high / low)
+        return 1.0 - math.log((high + low - place) / low) / math.log(high / low)
 
     def _own_config(self) -> dict[str, Any]:
         return {
-            "default": self._default,
+            "default": self.default,
             "min_value": self.min_value,
             "max_value": self.max_value,
             "step": self.step,
@@ -157,32 +105,32 @@ class _Range(HyperParameter):
         }
 
 
-def _decimals(number: float | None) -> int:
-    text = repr(float(number or 0))
-    if "e" in text:
-        mantissa, exponent = text.split("e")
-        return max(0, len(mantissa.partition(".")[2]) - int(exponent))
-    return len(text.partition(".")[2])
-
-
+@dataclass(frozen=True, slots=True, init=False)
 class Int(_Range):
     """A whole number.
 
     Args:
         name: Full name.
         min_value: Least value.
-        max_value: Greatest value.
+        max_value: Greatest value, if the step meets it.
         step: Distance (``linear``) or ratio (``log``, ``reverse_log``) of
-            neighbouring values; default every whole number.
-        sampling: ``"linear"``, ``"log"`` or ``"reverse_log"``.
+            neighbouring values; default every whole number. ``reverse_log``
+            steps down from ``max_value``: its steps are fine at that end.
+        sampling: ``"linear"``, ``"log"`` or ``"reverse_log"``; ``None`` is linear.
         default: Default ``min_value``.
-        conditions: When it is active.
+        conditions: When it is active; default always.
 
     Raises:
-        ValueError: A bound, the step or the default is impossible.
+        ConfigurationError: A bound, the step, the scale or the default is impossible.
+        TypeError: One of them is not a number.
     """
 
-    kind = "Int"
+    kind: ClassVar[str] = "Int"
+
+    default: int
+    min_value: int
+    max_value: int
+    step: int | None
 
     def __init__(
         self,
@@ -192,81 +140,87 @@ class Int(_Range):
         step: int | None = None,
         sampling: str | None = "linear",
         default: int | None = None,
-        conditions: Sequence[Parent] | None = None,
+        conditions: Iterable[Parent] | None = None,
     ) -> None:
-        low, high = _whole(name, "min_value", min_value), _whole(name, "max_value", max_value)
-        if step is not None:
-            step = _whole(name, "step", step)
-        elif (sampling or "linear").lower() == "linear":
-            step = 1
-        if default is not None and not isinstance(default, str):
-            default = _whole(name, "default", default)
-        super().__init__(name, low, high, step, sampling, default, conditions)
+        who = f"Int {name!r}"
+        low, high = _whole(who, "min_value", min_value), _whole(who, "max_value", max_value)
+        scale = _scale(who, sampling)
+        ratio = None if step is None else _whole(who, "step", step)
+        if ratio is None and scale == "linear":
+            ratio = 1
+        _check_range(who, low, high, ratio, scale)
+        self._freeze(
+            name,
+            conditions,
+            default=_default(who, default, low, high, _whole),
+            min_value=low,
+            max_value=high,
+            step=ratio,
+            sampling=scale,
+            _count=None if ratio is None else _count_ints(low, high, ratio, scale),
+        )
 
     @property
-    def default(self) -> int:
-        """The given default, or the least value."""
-        return int(self.min_value if self._default is None else self._default)
+    def domain(self) -> Sequence[int]:
+        """All values, in the order of their probabilities."""
+        if self._count is None:
+            return range(self.min_value, self.max_value + 1)
+        if self.sampling == "linear":
+            assert self.step is not None
+            return range(self.min_value, self.max_value + 1, self.step)
+        return tuple(self._nth(index) for index in range(self._count))
+
+    def _nth(self, index: int) -> int:
+        assert self.step is not None
+        if self.sampling == "linear":
+            return self.min_value + index * self.step
+        grown: int = self.min_value * self.step**index
+        return grown if self.sampling == "log" else self.max_value + self.min_value - grown
+
+    def _nearest(self, value: float) -> int:
+        assert self.step is not None
+        if self.sampling == "linear":
+            return round((value - self.min_value) / self.step)
+        grown = value if self.sampling == "log" else self.max_value + self.min_value - value
+        return round(math.log(grown / self.min_value, self.step))
 
     @property
-    def size(self) -> int:
-        """How many whole numbers there are."""
-        grid = self._grid
-        return len(grid) if grid is not None else int(self.max_value - self.min_value) + 1
-
-    def _cast(self, value: float) -> int:
-        return max(int(self.min_value), min(int(self.max_value), math.floor(value + _SLACK)))
-
-    @cached_property
-    def _grid(self) -> tuple[Value, ...] | None:
-        # A plain range of a million whole numbers needs no list of them.
-        if self.sampling == "linear" and self.step == 1:
-            return None
-        return super()._grid
-
-    @property
-    def values(self) -> tuple[Value, ...]:
-        """All whole numbers of a linear or stepped range; else up to ten of them."""
-        if self.sampling == "linear" and self.step == 1:
-            return tuple(range(int(self.min_value), int(self.max_value) + 1))
-        return super().values
-
-    @property
-    def _open_end(self) -> float:
-        # Each whole number n stands for [n, n + 1).
+    def _end(self) -> int:
         return self.max_value + 1
 
-    _centre = 0.5
+    def _at(self, place: float) -> int:
+        return max(self.min_value, min(self.max_value, int(place)))
 
 
-def _whole(name: str, what: str, value: Any) -> int:
-    try:
-        number = int(value)
-    except (TypeError, ValueError, OverflowError):
-        number = None
-    if number is None or isinstance(value, bool) or number != value:
-        raise ValueError(f"{what} must be an int, but is {value!r} for Int {name!r}.")
-    return number
-
-
+@dataclass(frozen=True, slots=True, init=False)
 class Float(_Range):
     """A number.
+
+    A linear step is taken as the decimal it is written as, so that
+    ``Float(0, 1, step=0.1)`` has exactly the values 0.0, 0.1, 0.2 … 1.0.
 
     Args:
         name: Full name.
         min_value: Least value.
-        max_value: Greatest value.
+        max_value: Greatest value, if the step meets it.
         step: Distance (``linear``) or ratio (``log``, ``reverse_log``) of
             neighbouring values; default any number in the range.
-        sampling: ``"linear"``, ``"log"`` or ``"reverse_log"``.
+            ``reverse_log`` steps down from ``max_value``.
+        sampling: ``"linear"``, ``"log"`` or ``"reverse_log"``; ``None`` is linear.
         default: Default ``min_value``.
-        conditions: When it is active.
+        conditions: When it is active; default always.
 
     Raises:
-        ValueError: A bound, the step or the default is impossible.
+        ConfigurationError: A bound, the step, the scale or the default is impossible.
+        TypeError: One of them is not a number.
     """
 
-    kind = "Float"
+    kind: ClassVar[str] = "Float"
+
+    default: float
+    # A linear step's values are (first + number * stride) / parts, in whole
+    # numbers: exact decimals, and ten times faster than fractions.
+    _ticks: tuple[int, int, int] = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -276,24 +230,153 @@ class Float(_Range):
         step: float | None = None,
         sampling: str | None = "linear",
         default: float | None = None,
-        conditions: Sequence[Parent] | None = None,
+        conditions: Iterable[Parent] | None = None,
     ) -> None:
-        super().__init__(
-            name, float(min_value), float(max_value), step, sampling, default, conditions
+        who = f"Float {name!r}"
+        low, high = _number(who, "min_value", min_value), _number(who, "max_value", max_value)
+        scale = _scale(who, sampling)
+        width = None if step is None else _number(who, "step", step)
+        _check_range(who, low, high, width, scale)
+        self._freeze(
+            name,
+            conditions,
+            default=_default(who, default, low, high, _number),
+            min_value=low,
+            max_value=high,
+            step=width,
+            sampling=scale,
+            _count=None if width is None else _count_floats(low, high, width, scale),
+            _ticks=_ticks(low, width) if width is not None and scale == "linear" else (0, 0, 1),
         )
 
     @property
-    def default(self) -> float:
-        """The given default, or the least value."""
-        return float(self.min_value if self._default is None else self._default)
+    def domain(self) -> tuple[Value, ...] | None:
+        """All values of a stepped range; ``None`` without a step."""
+        return None if self._count is None else self.values
 
     @property
     def size(self) -> int | None:
         """How many values a stepped range has; ``None`` without a step."""
-        return None if self._grid is None else len(self._grid)
+        return self._count
 
-    def _cast(self, value: float) -> float:
-        return max(self.min_value, min(self.max_value, float(value)))
+    def accepts(self, value: Value) -> bool:
+        """Whether a value can be drawn."""
+        if self._count is not None:
+            return value in self.values
+        return not isinstance(value, str) and self.min_value <= value <= self.max_value
 
-    def _own_config(self) -> dict[str, Any]:
-        return {**super()._own_config(), "default": self.default}
+    def _nth(self, index: int) -> float:
+        assert self.step is not None
+        if self.sampling == "linear":
+            first, stride, parts = self._ticks
+            return self._at((first + index * stride) / parts)
+        # 14 digits hide what the power adds to 0.1: 1e-6 * 10.0**5 is 0.09999999999999999.
+        grown = float(f"{self.min_value * self.step**index:.14g}")
+        if self.sampling == "reverse_log":
+            grown = float(f"{self.max_value + self.min_value - grown:.14g}")
+        return self._at(grown)
+
+    def _nearest(self, value: float) -> int:
+        assert self.step is not None
+        if self.sampling == "linear":
+            return round((value - self.min_value) / self.step)
+        grown = value if self.sampling == "log" else self.max_value + self.min_value - value
+        return round(math.log(grown / self.min_value) / math.log(self.step))
+
+    @property
+    def _end(self) -> float:
+        return self.max_value
+
+    def _at(self, place: float) -> float:
+        return max(self.min_value, min(self.max_value, place))
+
+
+def _count_ints(low: int, high: int, step: int, scale: str) -> int:
+    if scale == "linear":
+        return (high - low) // step + 1
+    count = 1
+    while low * step**count <= high:
+        count += 1
+    return count
+
+
+def _count_floats(low: float, high: float, step: float, scale: str) -> int:
+    if scale == "linear":
+        steps = (_decimal(high) - _decimal(low)) / _decimal(step)
+        return math.floor(steps + _SLACK) + 1
+    return math.floor(math.log(high / low) / math.log(step) + float(_SLACK)) + 1
+
+
+def _ticks(low: float, step: float) -> tuple[int, int, int]:
+    first, stride = _decimal(low), _decimal(step)
+    parts = math.lcm(first.denominator, stride.denominator)
+    return int(first * parts), int(stride * parts), parts
+
+
+def _decimal(number: float) -> Fraction:
+    """Return the number as it is written: 1/10 for 0.1, not the binary float next to it."""
+    return Fraction(repr(number))
+
+
+def _number(who: str, what: str, value: Any) -> float:
+    if isinstance(value, (str, bytes, bool)) or not (
+        hasattr(value, "__float__") or hasattr(value, "__index__")
+    ):
+        raise TypeError(
+            f"{what} must be a number, but is {value!r} of type {type(value).__name__} for {who}."
+        )
+    number = float(value)
+    if not math.isfinite(number):
+        raise ConfigurationError(f"{what} must be finite, but is {number} for {who}.")
+    return number
+
+
+def _whole(who: str, what: str, value: Any) -> int:
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    number = int(value) if is_whole else _number(who, what, value)
+    if number != int(number):
+        raise ConfigurationError(f"{what} must be an int, but is {value!r} for {who}.")
+    if int(number) not in INT64:
+        raise ConfigurationError(f"{what} is {value!r} for {who}, which does not fit into 64 bits.")
+    return int(number)
+
+
+def _scale(who: str, sampling: str | None) -> str:
+    scale = "linear" if sampling is None else str(sampling).lower()
+    if scale not in _SCALES:
+        raise ConfigurationError(
+            f"`sampling` must be one of {', '.join(_SCALES)}, but is {sampling!r} for {who}."
+        )
+    return scale
+
+
+def _check_range(who: str, low: float, high: float, step: float | None, scale: str) -> None:
+    if low > high:
+        raise ConfigurationError(
+            f"min_value {low} is greater than the max_value {high} of {who}. Exchange them."
+        )
+    if scale != "linear" and low <= 0:
+        raise ConfigurationError(
+            f"`sampling={scale!r}` does not support negative values or 0, but min_value is {low} for "
+            f"{who}. Raise min_value, or sample linearly."
+        )
+    if step is not None and scale == "linear" and step <= 0:
+        raise ConfigurationError(
+            f"`step` must be greater than 0, but is {step} for {who}. It is the distance of two values."
+        )
+    if step is not None and scale != "linear" and step <= 1:
+        raise ConfigurationError(
+            f"`sampling={scale!r}` expected step > 1, but it is {step} for {who}. It is the ratio of "
+            "two neighbouring values."
+        )
+
+
+def _default(who: str, given: Any, low: _N, high: _N, read: Callable[[str, str, Any], _N]) -> _N:
+    if given is None:
+        return low
+    default = read(who, "default", given)
+    if not low <= default <= high:
+        raise ConfigurationError(
+            f"The default {default} of {who} lies outside its range from {low} to {high}."
+        )
+    return default

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 from aiotune._values import Value
+from aiotune.errors import ConfigurationError
 from aiotune.hyperparameters._codec import deserialize, serialize
-from aiotune.hyperparameters._conditions import Parent
+from aiotune.hyperparameters._conditions import Parent, hold
 from aiotune.hyperparameters._kinds import Boolean, Choice, Fixed, HyperParameter
 from aiotune.hyperparameters._numeric import Float, Int
 
@@ -24,8 +26,9 @@ class HyperParameters:
     Attributes:
         space: All hyperparameters seen, in order; parents before children.
         values: Values of the active ones, by full name.
-        unseen: Gives the value of a hyperparameter that is new, active and not
-            among ``values``; ``None`` gives it its default.
+        unseen: Gives the value of a hyperparameter that is asked for, active and
+            not among ``values``; ``None`` gives it its default. A worker sets it
+            to draw what the search did not know of. Copies do not inherit it.
         active_scopes: Condition stacks that held when they were entered.
         inactive_scopes: Condition stacks that did not.
     """
@@ -132,17 +135,16 @@ class HyperParameters:
         hp = self._known.get((full, conditions))
         if hp is None:
             if any(condition.name == full for condition in conditions):
-                raise ValueError(
-                    f"The hyperparameter {full!r} cannot have the same name as its parent. Rename one."
+                raise ConfigurationError(
+                    f"The hyperparameter {full!r} cannot have the same name as its parent. Rename one "
+                    "of them."
                 )
-            return self._register(make(full, conditions))
-        return self.values.get(full) if self._holds(hp.conditions) else None
+            hp = make(full, conditions)
+            self.add((hp,))
+        return self._valued(hp) if hold(conditions, self.values) else None
 
-    def _register(self, hp: HyperParameter) -> Value | None:
-        self.space.append(hp)
-        self._known[hp.identity] = hp
-        if not self._holds(hp.conditions):
-            return None
+    def _valued(self, hp: HyperParameter) -> Value:
+        """Return the value of an active hyperparameter, after giving it one if it has none."""
         if hp.name not in self.values:
             self.values[hp.name] = hp.default if self.unseen is None else self.unseen(hp)
         return self.values[hp.name]
@@ -166,23 +168,26 @@ class HyperParameters:
 
         The body always runs. Scopes nest: all their conditions must hold.
 
+        Args:
+            parent_name: A hyperparameter that was asked for before, under the
+                conditions that are open now or some of them.
+            parent_values: One value or several.
+
         Raises:
-            ValueError: The parent has not been asked for under the same conditions.
+            ConfigurationError: The parent was not asked for before.
+            TypeError: A parent value is not an ``int``, ``float``, ``str`` or ``bool``.
         """
         full = self._full_name(parent_name)
-        known = any(
-            name == full and set(conditions) <= set(self._conditions)
-            for name, conditions in self._known
-        )
-        if not known:
-            raise ValueError(
+        open_now = set(self._conditions)
+        if not any(name == full and open_now.issuperset(held) for name, held in self._known):
+            raise ConfigurationError(
                 f"The parent {full!r} of a conditional scope is not defined here. Ask for it before "
-                "the scope, under the same conditions."
+                "the scope, and not under other conditions than the scope's own."
             )
         self._conditions.append(Parent(full, parent_values))
         try:
             stack = tuple(self._conditions)
-            seen = self.active_scopes if self._holds(stack) else self.inactive_scopes
+            seen = self.active_scopes if hold(stack, self.values) else self.inactive_scopes
             if stack not in seen:
                 seen.append(stack)
             yield
@@ -202,31 +207,36 @@ class HyperParameters:
     def _full_name(self, name: str) -> str:
         return "/".join([*self._names, str(name)]) if self._names else str(name)
 
-    def _holds(self, conditions: tuple[Parent, ...]) -> bool:
-        return not conditions or all(c.is_active(self.values) for c in conditions)
-
     # ── reading ────────────────────────────────────────────────────────────
 
     def is_active(self, hyperparameter: HyperParameter | str) -> bool:
         """Whether a hyperparameter's conditions hold; a name, if any of that name is active."""
         if isinstance(hyperparameter, HyperParameter):
-            return self._holds(hyperparameter.conditions)
+            return hold(hyperparameter.conditions, self.values)
         name = str(hyperparameter)
-        return any(hp.name == name and self._holds(hp.conditions) for hp in self.space)
+        return any(hp.name == name and hold(hp.conditions, self.values) for hp in self.space)
 
     def get(self, name: str) -> Any:
-        """Return a value.
+        """Return the value under a name, within the open name scopes.
 
         Raises:
-            ValueError: The hyperparameter is known and not active.
+            ConfigurationError: The hyperparameter is known and not active.
             KeyError: There is none of that name.
         """
         full = self._full_name(name)
         if full in self.values:
             return self.values[full]
-        if any(hp.name == full for hp in self.space):
-            raise ValueError(f"{full} is currently inactive.")
-        raise KeyError(f"{full} does not exist. Known: {sorted({hp.name for hp in self.space})}.")
+        names = {hp.name for hp in self.space}
+        if full in names:
+            raise ConfigurationError(
+                f"The hyperparameter {full!r} is currently inactive. Ask `hp.is_active({full!r})` before, "
+                "or read it within its conditional scope."
+            )
+        similar = get_close_matches(full, names, n=3)
+        raise KeyError(
+            f"The hyperparameter {full!r} does not exist."
+            + (f" Similar names are {', '.join(map(repr, similar))}." if similar else "")
+        )
 
     def __getitem__(self, name: str) -> Any:
         return self.get(name)
@@ -258,12 +268,14 @@ class HyperParameters:
         return self._known.get(hp.identity)
 
     def with_values(self, values: Mapping[str, Value]) -> HyperParameters:
-        """Return a container of the same entries that holds exactly these values."""
+        """Return a container of the same entries that holds exactly these values.
+
+        Scopes and :attr:`unseen` are not taken along. Cheap: entries are shared.
+        """
         made = HyperParameters()
         made.space = self.space.copy()
         made._known = self._known.copy()
         made.values = dict(values)
-        made.unseen = self.unseen
         return made
 
     def copy(self) -> HyperParameters:
@@ -277,32 +289,36 @@ class HyperParameters:
 
         Args:
             other: A container, or entries.
-            overwrite: Whether an entry with the name and conditions of a known
-                one replaces it and resets its value to the default.
+            overwrite: Whether an entry replaces the known one with its name and
+                conditions, and an active one resets the value to its default.
+                If not, known entries and existing values stay.
         """
-        entries = other.space if isinstance(other, HyperParameters) else list(other)
-        for hp in entries:
-            known = self._known.get(hp.identity)
-            if known is None:
-                self.space.append(hp)
-            elif overwrite:
-                self.space[self.space.index(known)] = hp
-            else:
-                continue
-            self._known[hp.identity] = hp
-            if self._holds(hp.conditions):
-                self.values[hp.name] = hp.default
+        entries = other.space if isinstance(other, HyperParameters) else other
+        for hp in list(entries):
+            is_new = bool(self.add((hp,)))
+            if overwrite and not is_new:
+                self.space[self.space.index(self._known[hp.identity])] = hp
+                self._known[hp.identity] = hp
+            if (is_new or overwrite) and hold(hp.conditions, self.values):
+                if overwrite:
+                    self.values[hp.name] = hp.default
+                self.values.setdefault(hp.name, hp.default)
 
     def ensure_active_values(self) -> None:
-        """Give active hyperparameters without a value their default; drop the values of inactive ones."""
-        active = set()
+        """Give active hyperparameters without a value one, and drop the values of inactive ones.
+
+        The value comes from :attr:`unseen`, or is the default: the same each
+        time. Values under names that are not in the space stay.
+        """
+        # In space order, and each condition looked up among what is settled: an
+        # inactive parent's old value must not make its children active, nor an
+        # inactive namesake take the value of an active one.
+        names = {hp.name for hp in self.space}
+        settled = {name: value for name, value in self.values.items() if name not in names}
         for hp in self.space:
-            if self._holds(hp.conditions):
-                active.add(hp.name)
-                if hp.name not in self.values:
-                    self.values[hp.name] = hp.default if self.unseen is None else self.unseen(hp)
-            elif hp.name not in active:
-                self.values.pop(hp.name, None)
+            if hp.name not in settled and hold(hp.conditions, settled):
+                settled[hp.name] = self._valued(hp)
+        self.values = settled
 
     def get_config(self) -> dict[str, Any]:
         """Return entries and values as data."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Sequence
 
@@ -60,12 +59,4 @@ def _untried(history: History, entries: Sequence[HyperParameter]) -> list[dict[s
     count = space.combinations
     if count is None or count > _COUNTABLE:
         return []
-    left: dict[tuple[tuple[str, Value], ...], dict[str, Value]] = {}
-    for combination in itertools.product(*(hp.values for hp in entries)):
-        values: dict[str, Value] = {}
-        for hp, value in zip(entries, combination, strict=True):
-            if hp.name not in values and all(c.is_active(values) for c in hp.conditions):
-                values[hp.name] = value
-        if not history.contains(values):
-            left[tuple(values.items())] = values
-    return list(left.values())
+    return [values for values in space.configurations() if not history.contains(values)]
