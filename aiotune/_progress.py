@@ -45,12 +45,13 @@ class Progress:
         self._started = clock.monotonic()
         self._running: Mapping[str, Running] = {}
         self._ended = self._failed = 0
-        self.log = logs.open_log(None)
+        # What matters to people is shown, too.
+        self.log = logs.open_log(None, show=None if self._quiet else self._show)
 
     @contextmanager
     def logging(self, path: Path) -> Iterator[logs.SearchLog]:
-        """Open the search's log; what matters to people is shown too."""
-        self.log = logs.open_log(path, show=None if self._quiet else self._show)
+        """Write the log to a file while the context lasts."""
+        self.log.attach(path)
         try:
             yield self.log
         finally:

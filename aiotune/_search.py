@@ -101,8 +101,10 @@ class _Search:
             ),
         )
         async with AsyncExitStack() as stack:
-            executor = await stack.enter_async_context(_executor(self.tuner.executor, self.payload))
             progress = Progress(self.oracle, verbose=self.verbose, clock=self.clock)
+            executor = await stack.enter_async_context(
+                _executor(self.tuner.executor, self.payload, progress.log)
+            )
             await self._open(stack, progress)
             log = stack.enter_context(progress.logging(self.layout.events_log))
             self.oracle.log = log
@@ -203,12 +205,12 @@ async def _maybe_await(result: Any) -> None:
 
 
 @asynccontextmanager
-async def _executor(choice: Any, payload: Payload) -> AsyncIterator[Executor]:
+async def _executor(choice: Any, payload: Payload, log: Any) -> AsyncIterator[Executor]:
     """Make the executor that was asked for, and end it afterwards."""
     if choice == "local":
         from aiotune.executors._local import LocalExecutor
 
-        made: Executor = await LocalExecutor.start(payload)
+        made: Executor = await LocalExecutor.start(payload, log=log)
     elif choice == "inline":
         made = InlineExecutor(payload)
     elif isinstance(choice, str):
@@ -263,5 +265,5 @@ def known_space(tuner: Tuner) -> HyperParameters:
 async def _probe_alone(tuner: Tuner) -> None:
     plan = await ThreadOffloader().run("nvml", partial(plan_slots, max_parallel_trials=1))
     log = logs.open_log(None)
-    async with _executor(tuner.executor, Payload(tuner, (), {})) as executor:
+    async with _executor(tuner.executor, Payload(tuner, (), {}), log) as executor:
         await probe_space(tuner.oracle, executor, plan, tuner._layout, log)  # noqa: SLF001

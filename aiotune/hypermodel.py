@@ -15,6 +15,35 @@ if TYPE_CHECKING:
 __all__ = ("HyperModel", "as_hypermodel")
 
 
+_detached: ContextVar[HyperParameters | None] = ContextVar("detached", default=None)
+"""The copy that an untunable hypermodel is building with."""
+
+
+def _respecting_tunable(build: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(build)
+    def wrapper(self: HyperModel, hp: HyperParameters, *args: Any, **kwargs: Any) -> Any:
+        # A class of __main__ travels to workers by value, and this function
+        # with it; it must name nothing but what can be imported there.
+        return _call_build(build, self, hp, *args, **kwargs)
+
+    return wrapper
+
+
+def _call_build(
+    build: Callable[..., Any], model: HyperModel, hp: HyperParameters, *args: Any, **kwargs: Any
+) -> Any:
+    # build() may call super().build(hp): one copy serves both, so that each
+    # sees what the other asked for.
+    if model.tunable or hp is _detached.get():
+        return build(model, hp, *args, **kwargs)
+    copy = hp.copy()
+    token = _detached.set(copy)
+    try:
+        return build(model, copy, *args, **kwargs)
+    finally:
+        _detached.reset(token)
+
+
 class HyperModel:
     """Builds and trains models; subclass it and override :meth:`build`, perhaps :meth:`fit`.
 
@@ -107,32 +136,3 @@ def as_hypermodel(hypermodel: Any) -> HyperModel | None:
             f"{type(hypermodel).__name__}."
         )
     return _FunctionHyperModel(hypermodel)
-
-
-_detached: ContextVar[HyperParameters | None] = ContextVar("detached", default=None)
-"""The copy that an untunable hypermodel is building with."""
-
-
-def _respecting_tunable(build: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(build)
-    def wrapper(self: HyperModel, hp: HyperParameters, *args: Any, **kwargs: Any) -> Any:
-        # A class of __main__ travels to workers by value, and this function
-        # with it; it must name nothing but what can be imported there.
-        return _call_build(build, self, hp, *args, **kwargs)
-
-    return wrapper
-
-
-def _call_build(
-    build: Callable[..., Any], model: HyperModel, hp: HyperParameters, *args: Any, **kwargs: Any
-) -> Any:
-    # build() may call super().build(hp): one copy serves both, so that each
-    # sees what the other asked for.
-    if model.tunable or hp is _detached.get():
-        return build(model, hp, *args, **kwargs)
-    copy = hp.copy()
-    token = _detached.set(copy)
-    try:
-        return build(model, copy, *args, **kwargs)
-    finally:
-        _detached.reset(token)

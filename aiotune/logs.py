@@ -74,7 +74,7 @@ class SearchLog:
     """Writes events as JSON lines to a file and as sentences to people.
 
     Args:
-        path: The file; ``None``: none.
+        path: The file; ``None``: lines are kept until :meth:`attach` names one.
         show: Takes a sentence and its level's number.
         least: Least level to show, as in :mod:`logging`.
 
@@ -97,6 +97,11 @@ class SearchLog:
         self._show, self._least = show, least
         self._user = structlog.get_logger("aiotune") if structlog.is_configured() else None
 
+    def attach(self, path: Path) -> None:
+        """Write to a file from now on, and what was kept until now."""
+        self._path, self._fd = path, _open(path)
+        self.flush()
+
     def info(self, event: str, **fields: Any) -> None:
         """Record an ordinary event."""
         self._take("info", event, fields)
@@ -111,10 +116,9 @@ class SearchLog:
 
     def _take(self, level: str, event: str, fields: dict[str, Any]) -> None:
         number = _LEVELS[level]
-        if self._fd >= 0:
-            self._append(level, event, fields)
-            if number >= _LEVELS["warning"]:
-                self.flush()
+        self._append(level, event, fields)
+        if number >= _LEVELS["warning"]:
+            self.flush()
         if self._show is not None and number >= self._least:
             self._tell(sentence(event, fields), number)
         if self._user is not None:
