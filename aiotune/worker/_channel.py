@@ -95,6 +95,10 @@ class Channel:
                 self._unsent.append((frame, replaceable))
             self._send(wait=isinstance(message, (Done, Failed, Probed)))
 
+    def close(self) -> None:
+        """Close the socket; a worker leaves that to its end."""
+        self._socket.close()
+
     def _send(self, *, wait: bool) -> None:
         while self._unsent and not self._closed:
             frame, _ = self._unsent[0]

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import NoReturn, assert_never
 
@@ -50,10 +51,12 @@ def run_session(channel_fd: int, payload_fd: int) -> NoReturn:
         code = _Session(Channel(channel_fd), payload_fd).run()
     except NoOrder:
         code = 0
+    except BaseException:  # noqa: BLE001 - a bug of ours still belongs in the log
+        traceback.print_exc()
     finally:
         for stream in (sys.stdout, sys.stderr):
-            # The user's code may have closed or replaced it.
-            with contextlib.suppress(Exception):
+            # The user's code may have closed or replaced it, by anything.
+            with contextlib.suppress(BaseException):
                 stream.flush()
         os._exit(code)
 
@@ -86,9 +89,9 @@ class _Session:
         order, adopted = self._channel.receive()
         if adopted is not None:
             _move_to(adopted)
-        os.environ.update(order.environment)
-        self._channel.say(Hello(pid=self._process))
         try:
+            os.environ.update(order.environment)
+            self._channel.say(Hello(pid=self._process))
             self._finish(order)
         except SystemExit as leaving:
             return _exit_code(leaving)
