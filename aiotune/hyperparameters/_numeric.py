@@ -18,7 +18,7 @@ from aiotune.hyperparameters._kinds import INT64, HyperParameter, index_of, midd
 __all__ = ("Float", "Int")
 
 _SCALES = ("linear", "log", "reverse_log")
-_SLACK = Fraction(1, 10**8)
+_SLACK = 1e-8
 """Steps that end within this part of a step before ``max_value`` reach it."""
 _N = TypeVar("_N", int, float)
 _PROBES = tuple(0.05 + 0.1 * i for i in range(10))
@@ -269,7 +269,9 @@ class Float(_Range):
         assert self.step is not None
         if self.sampling == "linear":
             first, stride, parts = self._ticks
-            return self._at((first + index * stride) / parts)
+            value = (first + index * stride) / parts
+            reached = self.max_value - value <= _SLACK * self.step
+            return self.max_value if reached else value
         # 14 digits hide what the power adds to 0.1: 1e-6 * 10.0**5 is 0.09999999999999999.
         grown = float(f"{self.min_value * self.step**index:.14g}")
         if self.sampling == "reverse_log":
@@ -304,7 +306,7 @@ def _count_floats(low: float, high: float, step: float, scale: str) -> int:
     if scale == "linear":
         steps = (_decimal(high) - _decimal(low)) / _decimal(step)
         return math.floor(steps + _SLACK) + 1
-    return math.floor(math.log(high / low) / math.log(step) + float(_SLACK)) + 1
+    return math.floor(math.log(high / low) / math.log(step) + _SLACK) + 1
 
 
 def _ticks(low: float, step: float) -> tuple[int, int, int]:
