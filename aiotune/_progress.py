@@ -46,7 +46,7 @@ class Progress:
         self._running: Mapping[str, Running] = {}
         self._ended = self._failed = 0
         # What matters to people is shown, too.
-        self.log = logs.open_log(None, show=None if self._quiet else self._show)
+        self.log = logs.open_log(None, show=None if self._quiet else self._display.line)
 
     @contextmanager
     def logging(self, path: Path) -> Iterator[logs.SearchLog]:
@@ -56,9 +56,6 @@ class Progress:
             yield self.log
         finally:
             self.log.close()
-
-    def _show(self, text: str, level: int) -> None:
-        self._display.line(text)
 
     @contextmanager
     def showing(self, running: Mapping[str, Running]) -> Iterator[None]:
@@ -105,10 +102,10 @@ class Progress:
 
     def _completed(self, trial: Trial, seconds: float) -> str:
         name = self._oracle.objective.name
-        text = f"Trial {trial.trial_id} complete [{clock(seconds)}]  {name}: {trial.score:.6g}"
+        text = f"Trial {trial.trial_id} complete [{clock(seconds)}] {name}: {trial.score:.5g}"
         best = self._oracle.best_trial
         if best is not None and best.score is not None:
-            text += f"  best so far: {best.score:.6g} (trial {best.trial_id})"
+            text += f", best {best.score:.5g} (trial {best.trial_id})"
         return printable(text, 300)
 
     def _snapshot(self) -> Snapshot:

@@ -105,9 +105,9 @@ class _Search:
             executor = await stack.enter_async_context(
                 _executor(self.tuner.executor, self.payload, progress.log)
             )
-            await self._open(stack, progress)
+            self.oracle.log = progress.log
+            await self._open(stack)
             log = stack.enter_context(progress.logging(self.layout.events_log))
-            self.oracle.log = log
             log.info(logs.SEARCH_STARTED, slots=len(plan.slots), why=plan.reason)
             await self._prepare(executor, plan, log)
             loop = self._loop(executor, plan, log, progress)
@@ -121,7 +121,7 @@ class _Search:
             signal.raise_signal(signal.SIGTERM)  # die of it, as the sender expects
         return result
 
-    async def _open(self, stack: AsyncExitStack, progress: Progress) -> None:
+    async def _open(self, stack: AsyncExitStack) -> None:
         tuner = self.tuner
         overwrite = tuner.overwrite and not tuner._opened  # noqa: SLF001
         await stack.enter_async_context(
@@ -158,6 +158,7 @@ class _Search:
     def _sigterm(self, loop: SearchLoop) -> Any:
         def stop() -> None:
             self.terminated = True
+            self.oracle.log.warning(logs.SEARCH_INTERRUPTED, running=len(loop.running))
             loop.stop(StopReason.CANCELLED, self.tuner.stop_grace)
 
         return _on_sigterm(stop)

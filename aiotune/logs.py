@@ -23,6 +23,8 @@ SEARCH_STARTED = "search_started"
 """A search began; ``slots`` and ``why`` that many."""
 SEARCH_STOPPING = "search_stopping"
 """The search ends before its budget is spent; ``reason``."""
+SEARCH_INTERRUPTED = "search_interrupted"
+"""The caller cancelled the search, or Ctrl-C was pressed."""
 SEARCH_FAILED = "search_failed"
 """The error that search() will raise."""
 SEARCH_FINISHED = "search_finished"
@@ -39,6 +41,8 @@ SPACE_PROBED = "space_probed"
 """The model was built once; how many hyperparameters it asked for."""
 NURSERY_READY = "nursery_ready"
 """The process that workers are forked from is ready; ``imported`` modules and seconds."""
+NURSERY_LOST = "nursery_lost"
+"""The process that workers are forked from died; another one is started."""
 NURSERY_FAILED = "nursery_failed"
 """Workers cannot be forked here; fresh interpreters are used instead."""
 ATTEMPT_STARTED = "attempt_started"
@@ -75,8 +79,7 @@ class SearchLog:
 
     Args:
         path: The file; ``None``: lines are kept until :meth:`attach` names one.
-        show: Takes a sentence and its level's number.
-        least: Least level to show, as in :mod:`logging`.
+        show: Takes the sentence of an event that people should know of.
 
     Lines are gathered and written by :meth:`flush`, at a warning, and when
     many have gathered. An event also goes to ``structlog.get_logger("aiotune")``
@@ -87,14 +90,13 @@ class SearchLog:
         self,
         path: Path | None,
         *,
-        show: Callable[[str, int], None] | None = None,
-        least: int = 30,
+        show: Callable[[str], None] | None = None,
     ) -> None:
         self._path = path
         self._fd = -1 if path is None else _open(path)
         self._lines: list[bytes] = []
         self._gathered = 0
-        self._show, self._least = show, least
+        self._show = show
         self._user = structlog.get_logger("aiotune") if structlog.is_configured() else None
 
     def attach(self, path: Path) -> None:
@@ -119,8 +121,8 @@ class SearchLog:
         self._append(level, event, fields)
         if number >= _LEVELS["warning"]:
             self.flush()
-        if self._show is not None and number >= self._least:
-            self._tell(sentence(event, fields), number)
+        if self._show is not None and (number >= _LEVELS["warning"] or event in _SENTENCES):
+            self._tell(sentence(event, fields))
         if self._user is not None:
             getattr(self._user, level)(event, **fields)
 
@@ -134,10 +136,10 @@ class SearchLog:
         if self._gathered >= _BUFFER:
             self.flush()
 
-    def _tell(self, text: str, number: int) -> None:
+    def _tell(self, text: str) -> None:
         assert self._show is not None
         try:
-            self._show(text, number)
+            self._show(text)
         except Exception as error:  # noqa: BLE001 - a broken pipe must not end a week of training
             self._show = None
             self.warning(SINK_FAILED, error_type=type(error).__name__, error_message=str(error))
@@ -162,11 +164,9 @@ class SearchLog:
             self._fd = -1
 
 
-def open_log(
-    path: Path | None, *, show: Callable[[str, int], None] | None = None, least: int = 30
-) -> SearchLog:
+def open_log(path: Path | None, *, show: Callable[[str], None] | None = None) -> SearchLog:
     """Open a search's log; see :class:`SearchLog`."""
-    return SearchLog(path, show=show, least=least)
+    return SearchLog(path, show=show)
 
 
 def _open(path: Path) -> int:
@@ -224,7 +224,9 @@ class _Blank(dict[str, str]):
 
 _SENTENCES = {
     SEARCH_STARTED: "Search with {slots} trials at a time: {why}",
-    SEARCH_STOPPING: "Stopping the search ({reason}); {running} trials are running.",
+    SEARCH_INTERRUPTED: (
+        "Stopping {running} running trials; run the program again to continue the search."
+    ),
     SEARCH_FAILED: "The search ends: {error_type}: {error_message}",
     PROJECT_RESUMED: "Continuing the project: {trials} trials, {unfinished} of them unfinished.",
     JOURNAL_REPAIRED: "The journal ended in an unfinished record ({bytes} bytes), which was cut off.",

@@ -21,7 +21,9 @@ def cpu_of(code: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=20)
-    parser.add_argument("--peer", action="store_true", help="also measure keras_tuner, if installed")
+    parser.add_argument(
+        "--peer", action="store_true", help="also measure keras_tuner, if installed"
+    )
     options = parser.parse_args()
     cpu_of("import aiotune")
     empty = [cpu_of("pass") for _ in range(options.n)]

@@ -22,7 +22,7 @@ class Work(aiotune.RandomSearch):
     """A trial of some milliseconds with a large array among its arguments."""
 
     def run_trial(self, trial: aiotune.Trial, *args: Any, **kwargs: Any) -> float:
-        x = trial.hyperparameters.Float("x", 0.0, 1.0)
+        x: float = trial.hyperparameters.Float("x", 0.0, 1.0)
         time.sleep(0.005)  # noqa: TID251 - stands for work
         return x
 

@@ -88,9 +88,7 @@ def main() -> None:
         if options.only and options.only not in name:
             continue
         runs = [rate(*case) for _ in range(options.n)]
-        results[name] = {
-            part: summary([run[part] for run in runs], "trials/s") for part in runs[0]
-        }
+        results[name] = {part: summary([run[part] for run in runs], "trials/s") for part in runs[0]}
     report(__doc__ or "", results, not_measured="trials that train; other disks; other core counts")
 
 

@@ -37,9 +37,7 @@ async def cycles(oracle: RandomSearchOracle, name: str, count: int) -> None:
 
 async def rate(total: int, in_flight: int, directory: str | None) -> float:
     """Return cycles per second."""
-    oracle = RandomSearchOracle(
-        objective="loss", max_trials=None, hyperparameters=space(), seed=0
-    )
+    oracle = RandomSearchOracle(objective="loss", max_trials=None, hyperparameters=space(), seed=0)
     async with oracle.open(directory, None if directory is None else "bench"):
         started = time.perf_counter()
         askers = (cycles(oracle, f"w{i}", total // in_flight) for i in range(in_flight))

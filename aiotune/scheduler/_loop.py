@@ -122,6 +122,7 @@ class SearchLoop:
             try:
                 await self._finished.wait()
             except anyio.get_cancelled_exc_class():
+                self._log.warning(logs.SEARCH_INTERRUPTED, running=len(self.running))
                 self.stop(StopReason.CANCELLED, self._timing.grace)
                 with anyio.CancelScope(shield=True):
                     await self._finished.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,8 @@ def _execute(
     model = build_model(tuner, hp)
     context.announce()
     fit_kwargs = dict(kwargs)
-    own_fit = type(tuner.hypermodel).fit is not HyperModel.fit
+    hypermodel = _hypermodel(tuner)
+    own_fit = type(hypermodel).fit is not HyperModel.fit
     reporter = ReportEpochs(
         tuner,
         trial,
@@ -83,9 +85,18 @@ def _execute(
         fit_kwargs["verbose"] = {"auto": 2, 1: 2}.get(
             kwargs.get("verbose", 2), kwargs.get("verbose", 2)
         )
-    result = tuner.hypermodel.fit(hp, model, *args, **fit_kwargs)
+    result = hypermodel.fit(hp, model, *args, **fit_kwargs)
     best.save_build(model)
     return result
+
+
+def _hypermodel(tuner: Tuner) -> HyperModel:
+    if tuner.hypermodel is None:
+        raise FatalTypeError(
+            "super().run_trial() trains the model of a hypermodel, and this tuner has none. Pass a "
+            "function that builds a model to the tuner's constructor."
+        )
+    return tuner.hypermodel
 
 
 def _user_callbacks(callbacks: Any, trial_id: str, execution: int) -> list[Any]:
@@ -114,7 +125,7 @@ def build_model(tuner: Tuner, hp: HyperParameters) -> Any:
         FatalTypeError: ``build`` returned something that is not a Keras model.
         OversizedModelError: The model has more parameters than ``max_model_size``.
     """
-    model = tuner.hypermodel.build(hp)
+    model = _hypermodel(tuner).build(hp)
     if not isinstance(model, keras.Model):
         raise FatalTypeError(
             "Expected the model-building function, or HyperModel.build(), to return a valid Keras "
@@ -169,5 +180,9 @@ def load_model(build: Callable[[], Any], trial_dir: Path) -> Any:
     recipe = trial_dir / "build_config.json"
     if not model.built and recipe.exists():
         model.build_from_config(json.loads(recipe.read_text()))
-    model.load_weights(checkpoint)
+    with warnings.catch_warnings():
+        # The file may hold a trained optimizer's variables; a model made for
+        # predictions has none to load them into.
+        warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+        model.load_weights(checkpoint)
     return model
