@@ -88,6 +88,11 @@ class MetricHistory:
         history = self.get_history()
         return next((o.step for o in history if o.mean() == best), history[0].step)
 
+    def get_value(self, step: int) -> float | None:
+        """Return the mean at a step, or ``None`` if nothing was observed there."""
+        observation = self._observations.get(step)
+        return None if observation is None else observation.mean()
+
     def get_last_value(self) -> float | None:
         """Return the mean at the last step."""
         return self._observations[max(self._observations)].mean() if self._observations else None
@@ -150,17 +155,18 @@ class MetricsTracker:
         self.metrics[name] = MetricHistory(direction or infer_metric_direction(name) or "min")
 
     def update(self, name: str, value: float, step: int = 0) -> bool:
-        """Add a value; return whether it is the best so far."""
+        """Add a value; return whether the best mean over executions became better by it."""
         if name not in self.metrics:
             self.register(name)
         history = self.metrics[name]
         before = history.get_best_value()
         history.update(value, step)
-        if math.isnan(value):
+        after = history.get_best_value()
+        if after is None or math.isnan(after):
             return False
         if before is None or math.isnan(before):
             return True
-        return value < before if history.direction == "min" else value > before
+        return after < before if history.direction == "min" else after > before
 
     def get_history(self, name: str) -> list[MetricObservation]:
         """Return a metric's observations."""
@@ -198,7 +204,18 @@ class MetricsTracker:
 
     def latest(self) -> dict[str, float]:
         """Return the last value of every metric."""
-        return _filled({name: h.get_last_value() for name, h in self.metrics.items()})
+        last = {name: history.get_last_value() for name, history in self.metrics.items()}
+        return {name: value for name, value in last.items() if value is not None}
+
+    def at(self, step: int) -> dict[str, float]:
+        """Return every metric at a step; the last value of one that was not observed there."""
+        found = {}
+        for name, history in self.metrics.items():
+            value = history.get_value(step)
+            value = history.get_last_value() if value is None else value
+            if value is not None:
+                found[name] = value
+        return found
 
     def _of(self, name: str) -> MetricHistory:
         if name not in self.metrics:
@@ -216,7 +233,3 @@ class MetricsTracker:
         for name, history in config["metrics"].items():
             made.metrics[name] = MetricHistory.from_config(history)
         return made
-
-
-def _filled(values: dict[str, float | None]) -> dict[str, float]:
-    return {name: value for name, value in values.items() if value is not None}

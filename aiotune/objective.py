@@ -57,7 +57,7 @@ class Objective:
         return float(logs[self.name])
 
     def better_than(self, a: float, b: float) -> bool:
-        """Whether ``a`` is strictly better than ``b``; NaN is better than nothing."""
+        """Whether ``a`` is strictly better than ``b``; never if one of them is NaN."""
         return a < b if self.direction == "min" else a > b
 
     def to_dicts(self) -> list[dict[str, str]]:
@@ -161,18 +161,20 @@ _MIN = frozenset(
     mean_absolute_percentage_error mean_squared_logarithmic_error root_mean_squared_error kld
     kl_divergence kullback_leibler_divergence poisson logcosh log_cosh huber hinge squared_hinge
     categorical_hinge binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy
-    binary_focal_crossentropy categorical_focal_crossentropy false_positives false_negatives ctc dice
-    tversky error perplexity""".split()
+    binary_focal_crossentropy categorical_focal_crossentropy categorical_generalized_cross_entropy
+    mean_relative_error log_cosh_error false_positives false_negatives ctc dice tversky circle error
+    perplexity""".split()
 )
 _MAX = frozenset(
     """acc accuracy binary_accuracy categorical_accuracy sparse_categorical_accuracy
     top_k_categorical_accuracy sparse_top_k_categorical_accuracy true_positives true_negatives
-    precision recall auc f1 f1_score fbeta_score r2 r2_score cosine_similarity pearson_correlation
+    precision recall auc f1 f1_score fbeta_score f_beta_score r2 r2_score cosine_similarity pearson_correlation
     concordance_correlation iou io_u binary_iou binary_io_u mean_iou mean_io_u one_hot_iou
     one_hot_io_u one_hot_mean_iou one_hot_mean_io_u sensitivity_at_specificity
     specificity_at_sensitivity precision_at_recall recall_at_precision""".split()
 )
-_MAX_PATTERN = re.compile(r"^(sparse_)?top_\d+_(categorical_)?(accuracy|acc)$")
+_TOP_K = re.compile(r"^(sparse_)?top_\d+_(categorical_)?(accuracy|acc)$")
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def infer_metric_direction(metric: Any) -> str | None:
@@ -182,18 +184,23 @@ def infer_metric_direction(metric: Any) -> str | None:
         metric: A name, with or without ``val_`` and ``weighted_``, in snake or
             camel case; or a metric or loss object, or a function, by its name.
     """
-    name = metric if isinstance(metric, str) else _name_of(metric)
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-    name = name.removeprefix("val_").removeprefix("weighted_")
-    # Keras numbers the second metric object of a kind: auc_1.
+    names = [metric] if isinstance(metric, str) else _names_of(metric)
+    return next((d for name in names if (d := _direction_of(name)) is not None), None)
+
+
+def _direction_of(name: str) -> str | None:
+    name = _WORD_START.sub("_", name).lower().removeprefix("val_").removeprefix("weighted_")
+    # Keras numbers the second metric object of a kind: auc_1. A model with
+    # several outputs puts their names first: digit_loss, digit_accuracy.
     for candidate in (name, re.sub(r"_\d+$", "", name)):
         if candidate in _MIN or candidate.endswith("_loss"):
             return "min"
-        if candidate in _MAX or _MAX_PATTERN.match(candidate):
+        if candidate in _MAX or candidate.endswith("_accuracy") or _TOP_K.match(candidate):
             return "max"
     return None
 
 
-def _name_of(metric: Any) -> str:
-    name = getattr(metric, "name", None) or getattr(metric, "__name__", None)
-    return name if isinstance(name, str) else type(metric).__name__
+def _names_of(metric: Any) -> list[str]:
+    """Return an object's own name, which its user may have chosen, and that of its class."""
+    names = (getattr(metric, "name", None), getattr(metric, "__name__", type(metric).__name__))
+    return [name for name in names if isinstance(name, str)]

@@ -106,6 +106,11 @@ class Trial:
             )
         self._status = new
 
+    def reopen(self) -> None:
+        """Take back a final status that was set and never recorded, so that another can follow."""
+        if self._status.is_final:
+            self._status = TrialStatus.RUNNING
+
     @property
     def values(self) -> Mapping[str, Value]:
         """The values of its active hyperparameters."""

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from aiotune import events
 from aiotune.errors import ConfigurationError, FatalValueError, SpaceChanged
 from aiotune.failures import FailureKind, TrialFailure
-from aiotune.hyperparameters import HyperParameters, serialize
+from aiotune.hyperparameters import (
+    Fixed,
+    Float,
+    HyperParameter,
+    HyperParameters,
+    Int,
+    serialize,
+)
 from aiotune.objective import MultiObjective, Objective
 from aiotune.searchers import Exhausted, Proposal, SearcherDecision, Wait
 from aiotune.status import TrialStatus
@@ -19,13 +26,17 @@ from aiotune.trial import Trial
 
 __all__ = (
     "RetryPolicy",
+    "check_limits",
     "check_search",
     "check_space",
+    "checked_metrics",
     "conclude",
     "decision_of",
     "grew",
+    "interrupted",
     "score_of",
     "take_up",
+    "told_of_retry",
     "trial_id_of",
 )
 
@@ -60,6 +71,20 @@ class RetryPolicy:
             )
 
 
+def check_limits(max_trials: int | None, seed: int | None) -> None:
+    """Refuse a budget or a seed that cannot be one.
+
+    Raises:
+        ConfigurationError: ``max_trials`` is no whole number >= 1, or ``seed`` none at all.
+    """
+    if max_trials is not None and (not _is_whole(max_trials) or max_trials < 1):
+        raise ConfigurationError(
+            f"max_trials must be a whole number >= 1, or None for no limit, but is {max_trials!r}."
+        )
+    if seed is not None and not _is_whole(seed):
+        raise ConfigurationError(f"seed must be a whole number or None, but is {seed!r}.")
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -91,6 +116,20 @@ def decision_of(answer: SearcherDecision | Mapping[str, Any]) -> SearcherDecisio
     )
 
 
+def checked_metrics(metrics: Mapping[str, Any], objective: Objective) -> dict[str, float]:
+    """Return reported metrics as numbers.
+
+    Raises:
+        ConfigurationError: The objective, or a member of it, is missing.
+    """
+    if not objective.has_value(metrics):
+        raise ConfigurationError(
+            "Objective value missing in metrics reported to the Oracle, expected: "
+            f"{list(objective.names)}, found: {sorted(metrics)}."
+        )
+    return {name: float(value) for name, value in metrics.items()}
+
+
 def score_of(trial: Trial, objective: Objective) -> tuple[float | None, int]:
     """Return the best objective among a trial's metrics and its step; ``(None, 0)`` if it has none."""
     if not isinstance(objective, MultiObjective):
@@ -115,30 +154,55 @@ def conclude(trial: Trial, policy: RetryPolicy, at: float) -> events.Event:
     """Decide what follows from the end of a trial's attempt: another one, or the trial's end.
 
     ``trial.status`` says how it went; ``trial.score`` is set if it completed.
+
+    Raises:
+        ConfigurationError: The status is none that an attempt can end with.
     """
-    status = trial.status
-    failure = trial.failure
-    if status in {TrialStatus.RUNNING, TrialStatus.COMPLETED}:
-        failure = _unusable_score(trial)
-        if failure is None:
-            return _ended(trial, TrialStatus.COMPLETED, None, at)
-        status = TrialStatus.INVALID
-    if failure is None:
-        failure = TrialFailure(kind=FailureKind.ERROR, message=trial.message or "")
-    if status is TrialStatus.REJECTED:
-        return _ended(trial, status, failure, at)
-    counts = failure.kind.uses_up_a_retry
-    failures = trial.failures + (1 if counts else 0)
-    may = status is TrialStatus.INVALID and failure.kind.may_be_retried
-    if may and failures <= policy.max_retries:
-        return events.RetryScheduled(
-            trial_id=trial.trial_id,
-            next_attempt=trial.attempts + 1,
-            failures=failures,
-            retries_left=policy.max_retries - failures,
-            failure=failure,
-        )
-    return _ended(trial, TrialStatus.FAILED, failure, at)
+    match trial.status:
+        case TrialStatus.RUNNING | TrialStatus.COMPLETED:
+            failure = _unusable_score(trial)
+            if failure is None:
+                return _ended(trial, TrialStatus.COMPLETED, None, at)
+            return _retry(trial, failure, policy) or _ended(trial, TrialStatus.FAILED, failure, at)
+        case TrialStatus.INVALID:
+            failure = _told(trial)
+            return _retry(trial, failure, policy) or _ended(trial, TrialStatus.FAILED, failure, at)
+        case TrialStatus.FAILED | TrialStatus.REJECTED:
+            return _ended(trial, trial.status, _told(trial), at)
+        case TrialStatus.CANCELLED:
+            return events.TrialRequeued(
+                trial_id=trial.trial_id, reason="cancelled", lost=trial.lost
+            )
+        case TrialStatus.QUEUED | TrialStatus.PROBING | TrialStatus.IDLE | TrialStatus.STOPPED:
+            raise ConfigurationError(
+                f"Trial {trial.trial_id} is {trial.status}, so there is nothing of it to end. End a trial "
+                "that create_trial() has returned, once, with the status COMPLETED, INVALID or FAILED."
+            )
+        case _:
+            assert_never(trial.status)
+
+
+def _told(trial: Trial) -> TrialFailure:
+    """Return the failure; one made from the message, if a caller of ask and tell gave only that."""
+    if trial.failure is not None:
+        return trial.failure
+    return TrialFailure(kind=FailureKind.ERROR, message=trial.message or "")
+
+
+def _retry(
+    trial: Trial, failure: TrialFailure, policy: RetryPolicy
+) -> events.RetryScheduled | None:
+    failures = trial.failures + (1 if failure.kind.uses_up_a_retry else 0)
+    if not failure.kind.may_be_retried or failures > policy.max_retries:
+        return None
+    return events.RetryScheduled(
+        trial_id=trial.trial_id,
+        # A caller of ask and tell starts no attempts: there the failures count.
+        next_attempt=max(trial.attempts, failures) + 1,
+        failures=failures,
+        retries_left=policy.max_retries - failures,
+        failure=failure,
+    )
 
 
 def _unusable_score(trial: Trial) -> TrialFailure | None:
@@ -164,11 +228,27 @@ def _ended(
         values=dict(trial.hyperparameters.values),
         score=trial.score if done else None,
         best_step=trial.best_step,
-        metrics=trial.metrics.latest() if done else {},
+        metrics=trial.metrics.at(trial.best_step) if done else {},
         executions=trial.executions if done else [],
         failure=failure,
         at=at,
     )
+
+
+def told_of_retry(trial: Trial, event: events.RetryScheduled) -> dict[str, Any]:
+    """Return the fields of the log's event about a retry."""
+    failure = event.failure
+    return {
+        "trial": trial.trial_id,
+        "attempt": event.next_attempt - 1,
+        "attempts_left": event.retries_left + 1,
+        "failure_kind": failure.kind.value,
+        "error_type": failure.type,
+        "error_message": failure.message,
+        "delay": event.delay,
+        "device": trial.devices[0] if trial.devices else "cpu",
+        "next_reservation": None,
+    }
 
 
 def take_up(state: ProjectState, policy: RetryPolicy, at: float) -> list[events.Event]:
@@ -202,34 +282,76 @@ def check_search(before: events.SearchStarted, now: events.SearchStarted) -> Non
         SpaceChanged: They differ.
     """
     for what, old, new in (
-        ("objective", before.objective, now.objective),
-        ("algorithm", before.oracle, now.oracle),
+        ("objective", _listed(before.objective), _listed(now.objective)),
+        ("oracle", before.oracle, now.oracle),
     ):
         if old != new:
             raise SpaceChanged(
-                f"This project was searched with the {what} {old!r}; this program says {new!r}.",
+                f"This project was searched with the {what} {old}; this program says {new}.",
                 hint="Use another project_name, or pass overwrite=True to discard the project.",
+                before=old,
+                now=new,
             )
 
 
-def check_space(state: ProjectState, hp: HyperParameters) -> None:
+def _listed(members: Sequence[Mapping[str, str]]) -> str:
+    return " and ".join(f"{member['name']!r} ({member['direction']})" for member in members)
+
+
+def check_space(known: HyperParameters, hp: HyperParameters, state: ProjectState) -> None:
     """Refuse to continue a project whose hyperparameters had other ranges.
 
+    Args:
+        known: The space that the project was searched with.
+        hp: The space that the program asks for.
+        state: The project's, to say how many trials would be lost by starting afresh.
+
     Raises:
-        SpaceChanged: One with the same name and conditions differs.
+        SpaceChanged: A hyperparameter with the same name and conditions differs.
     """
     finished = len(state.trials) - len(state.unfinished)
     for entry in hp.space:
-        known = state.space.known(entry)
-        if known is not None and known != entry and state.trials:
+        before = known.known(entry)
+        if before is not None and before != entry:
+            old, new = _range_of(before), _range_of(entry)
+            if old == new:
+                old, new = repr(before), repr(entry)
             raise SpaceChanged(
-                f"This project was searched with {known!r}; this program says {entry!r}.",
+                f"This project was searched with {entry.name!r} {old}; this program says {new}.",
                 hint="Use another project_name, or pass overwrite=True to discard "
                 f"{finished} finished trials.",
+                name=entry.name,
             )
+
+
+def _range_of(hp: HyperParameter) -> str:
+    match hp:
+        case Int() | Float():
+            step = "" if hp.step is None else f" in steps of {hp.step}"
+            scale = "" if hp.sampling == "linear" else f", {hp.sampling}"
+            return f"{hp.kind} from {hp.min_value} to {hp.max_value}{step}{scale}"
+        case Fixed():
+            return f"fixed at {hp.value!r}"
+        case _:
+            return f"{hp.kind} among {list(hp.values)!r}, by default {hp.default!r}"
 
 
 def grew(state: ProjectState, hp: HyperParameters) -> events.SpaceGrew | None:
     """Return the event that adds the hyperparameters the space does not have, if there are any."""
     new = [serialize(entry) for entry in hp.space if state.space.known(entry) is None]
     return events.SpaceGrew(entries=new) if new else None
+
+
+def interrupted(state: ProjectState) -> list[tuple[Trial, str | None]]:
+    """Return the trials whose last attempt may have left a result that is not recorded.
+
+    Returns:
+        Each with the id of its open attempt; ``None`` if the attempt's end was
+        recorded as a success, and the tuner died before the trial's own.
+    """
+    found = []
+    for trial in state.trials.values():
+        if trial.attempts and trial.status is TrialStatus.RUNNING:
+            started = state.open_attempts.get(trial.trial_id)
+            found.append((trial, started.attempt_id if started is not None else None))
+    return found

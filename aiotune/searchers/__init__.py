@@ -10,10 +10,12 @@ from aiotune.searchers._base import (
     Wait,
 )
 from aiotune.searchers._grid import GridSearcher
+from aiotune.searchers._history import FrozenHistory, values_key
 from aiotune.searchers._random import RandomSearcher
 
 __all__ = (
     "Exhausted",
+    "FrozenHistory",
     "GridSearcher",
     "History",
     "Proposal",
@@ -22,4 +24,5 @@ __all__ = (
     "SearcherDecision",
     "Tried",
     "Wait",
+    "values_key",
 )

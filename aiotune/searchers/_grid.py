@@ -17,25 +17,36 @@ from aiotune.searchers._base import Exhausted, History, Proposal, SearcherDecisi
 
 __all__ = ("GridSearcher",)
 
+_Key = tuple[tuple[str, ...], tuple[Value, ...]]
+
 
 class GridSearcher:
-    """Enumerates the grid; see the module's text for how."""
+    """Tries each hyperparameter's default first, then its other values in order.
 
-    is_heavy = False
+    Values of a hyperparameter are those of ``HyperParameter.values``: all of a
+    stepped or listed one, about ten samples of a range without a step.
+    """
 
     def __init__(self) -> None:
-        self._walk: Iterator[dict[str, Value]] | None = None
-        self._entries = -1
-        self._cover = _Cover()
+        self._entries: tuple[HyperParameter, ...] = ()
+        self._cover = _Cover(())
+        self._walk = _combinations(())
+
+    @property
+    def is_heavy(self) -> bool:
+        """A proposal costs microseconds; a restart of the walk, milliseconds."""
+        return False
 
     def propose(self, history: History, index: int) -> SearcherDecision:
         """Decide what the trial with this index should try."""
-        entries = history.space.space
-        if self._cover.update(history) or self._walk is None or self._entries != len(entries):
-            # A trial turned out to have used more than it was proposed with,
-            # or the space grew: combinations passed by may be open again.
-            self._walk = _combinations(tuple(entries))
-        self._entries = len(entries)
+        entries = tuple(history.space.space)
+        if entries != self._entries:
+            self._entries, self._cover = entries, _Cover(hp.name for hp in entries)
+            self._walk = _combinations(entries)
+        if self._cover.update(history):
+            # A trial used more than it was proposed with, so it covers less:
+            # combinations that the walk has passed by may be open.
+            self._walk = _combinations(entries)
         for values in self._walk:
             if not self._cover.covers(values):
                 return Proposal(values)
@@ -43,55 +54,51 @@ class GridSearcher:
 
 
 class _Cover:
-    """The trials' values, grouped by which hyperparameters they used."""
+    """The trials' values, grouped by which hyperparameters of the space they have."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Iterator[str] | tuple[str, ...]) -> None:
+        self._names = frozenset(names)
         self._groups: dict[tuple[str, ...], dict[tuple[Value, ...], int]] = {}
-        self._keys: list[tuple[tuple[str, ...], tuple[Value, ...]]] = []
+        self._keys: list[_Key] = []
         self._open: set[int] = set()
 
     def update(self, history: History) -> bool:
-        """Take in new and changed trials; return whether a known one changed."""
+        """Take in new and ended trials; return whether one covers less than before."""
         changed = False
         tried = history.tried
-        for index in sorted(self._open):
-            key = _key(tried[index].values)
+        for index in range(len(self._keys), len(tried)):
+            self._keys.append(self._key(tried[index].values))
+            self._count(self._keys[index], 1)
+            self._open.add(index)
+        # Values change once, at the end of a trial.
+        for index in [i for i in self._open if i not in history.unfinished]:
+            self._open.remove(index)
+            key = self._key(tried[index].values)
             if key != self._keys[index]:
                 changed = True
-                self._remove(self._keys[index])
-                self._add(key)
+                self._count(self._keys[index], -1)
+                self._count(key, 1)
                 self._keys[index] = key
-        for index in range(len(self._keys), len(tried)):
-            key = _key(tried[index].values)
-            self._keys.append(key)
-            self._add(key)
-            self._open.add(index)
-        self._open &= set(history.unfinished)
         return changed
 
-    def _add(self, key: tuple[tuple[str, ...], tuple[Value, ...]]) -> None:
-        group = self._groups.setdefault(key[0], {})
-        group[key[1]] = group.get(key[1], 0) + 1
+    def _key(self, values: Values) -> _Key:
+        # A name outside the space (new entries that are not tuned, control
+        # values) is in no combination, so it must not keep a trial from covering one.
+        names = tuple(sorted(self._names & values.keys()))
+        return names, tuple(values[name] for name in names)
 
-    def _remove(self, key: tuple[tuple[str, ...], tuple[Value, ...]]) -> None:
-        group = self._groups[key[0]]
-        group[key[1]] -= 1
-        if not group[key[1]]:
-            del group[key[1]]
+    def _count(self, key: _Key, change: int) -> None:
+        names, chosen = key
+        group = self._groups.setdefault(names, {})
+        group[chosen] = group.get(chosen, 0) + change
+        if not group[chosen]:
+            del group[chosen]
         if not group:
-            del self._groups[key[0]]
+            del self._groups[names]
 
     def covers(self, values: dict[str, Value]) -> bool:
         """Whether some trial's values are a part of these."""
-        return any(
-            tuple(values.get(name) for name in names) in group
-            for names, group in self._groups.items()
-        )
-
-
-def _key(values: Values) -> tuple[tuple[str, ...], tuple[Value, ...]]:
-    items = sorted(values.items())
-    return tuple(name for name, _ in items), tuple(value for _, value in items)
+        return any(tuple(map(values.get, names)) in group for names, group in self._groups.items())
 
 
 def _combinations(entries: Sequence[HyperParameter]) -> Iterator[dict[str, Value]]:

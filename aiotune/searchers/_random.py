@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
+from hashlib import blake2b
 
 from aiotune._values import Value
 from aiotune.hyperparameters import HyperParameter, Space, draw_values
@@ -13,9 +13,11 @@ from aiotune.status import TrialStatus
 __all__ = ("RandomSearcher",)
 
 _DRAWS = 21
-"""How often a configuration that was tried already is drawn again."""
+"""How often a trial is drawn until its configuration is a new one."""
 _COUNTABLE = 100_000
 """Largest finite space that is enumerated when draws keep colliding."""
+_LIGHT = 1_000
+"""Largest space whose enumeration takes about a millisecond."""
 
 
 class RandomSearcher:
@@ -23,40 +25,76 @@ class RandomSearcher:
 
     Trial ``index`` gets the values that (seed, index) give, whatever has run
     before. A configuration that is taken is drawn again from the next stream;
-    when that fails too often and the space is small, one of those that are
-    left is picked, so a finite space is searched to its last configuration.
+    when that fails too often and the space is finite and not too large, one of
+    those that are left is picked, so it is searched to its last configuration.
     """
 
-    is_heavy = False
+    def __init__(self) -> None:
+        self._left = _Left(())
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether a proposal may have to look through a large space for what is left."""
+        return self._left.is_large
 
     def propose(self, history: History, index: int) -> SearcherDecision:
         """Decide what the trial with this index should try."""
-        entries = history.space.space
+        entries = tuple(history.space.space)
         if not entries:
-            return self._of_nothing(history)
+            return _of_nothing(history)
         for stream in range(_DRAWS):
             values = draw_values(entries, seed=history.seed, index=index, stream=stream)
             if not history.contains(values):
+                if stream and self._left.entries != entries:
+                    self._left = _Left(entries)  # the space fills up: count it, now or soon
                 return Proposal(values, stream)
-        left = _untried(history, entries)
-        if left:
-            picked = random.Random(f"{history.seed}/{index}").choice(left)  # noqa: S311 - reproducible
+        if self._left.entries != entries:
+            self._left = _Left(entries)
+        picked = self._left.pick(history, index)
+        if picked is not None:
             return Proposal(picked, _DRAWS)
+        # What still runs may discover hyperparameters, so that more is left.
         return Wait() if history.unfinished else Exhausted()
 
-    def _of_nothing(self, history: History) -> SearcherDecision:
-        """Propose while the space is empty: each trial discovers, and draws, its own values."""
-        if not history.tried or history.unfinished:
-            # Side by side: what they ask for first is drawn from their own streams.
-            return Proposal({}, 0)
-        if any(t.status is TrialStatus.COMPLETED for t in history.tried):
-            return Exhausted()  # a completed trial asked for nothing: there is one configuration
+
+def _of_nothing(history: History) -> SearcherDecision:
+    """Propose while the space is empty: each trial discovers, and draws, its own values."""
+    done = any(trial.status is TrialStatus.COMPLETED for trial in history.tried)
+    if not done:
         return Proposal({}, 0)
+    # A whole run asked for nothing: there is one configuration, and it was
+    # tried, unless one that still runs asks for more.
+    return Wait() if history.unfinished else Exhausted()
 
 
-def _untried(history: History, entries: Sequence[HyperParameter]) -> list[dict[str, Value]]:
-    space = Space.of(entries)
-    count = space.combinations
-    if count is None or count > _COUNTABLE:
-        return []
-    return [values for values in space.configurations() if not history.contains(values)]
+class _Left:
+    """The configurations of a finite space that are left, found without listing them each time."""
+
+    def __init__(self, entries: Sequence[HyperParameter]) -> None:
+        self.entries = tuple(entries)
+        space = Space.of(entries)
+        count = space.combinations if entries else 0
+        self._space = space if count is not None and count <= _COUNTABLE else None
+        self._count = count or 0
+        self._all: list[dict[str, Value]] = []
+        self._none_left = False
+
+    @property
+    def is_large(self) -> bool:
+        """Whether looking through it takes more than a millisecond."""
+        return self._space is not None and self._count > _LIGHT
+
+    def pick(self, history: History, index: int) -> dict[str, Value] | None:
+        """Return an untried configuration: the first one after a place drawn for this trial."""
+        if self._space is None or self._none_left:
+            return None
+        self._all = self._all or list(self._space.configurations())
+        message = b"%d/%d/left" % (history.seed, index)
+        start = int.from_bytes(blake2b(message, digest_size=8).digest(), "little")
+        for offset in range(len(self._all)):
+            values = self._all[(start + offset) % len(self._all)]
+            if not history.contains(values):
+                return dict(values)
+        # What was tried stays tried, so this is for good.
+        self._none_left = True
+        return None

@@ -8,16 +8,18 @@ same at the ten-thousandth trial as at the first.
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import assert_never
 
 from aiotune import events
-from aiotune._values import Values
+from aiotune._values import Value, Values
 from aiotune.errors import JournalCorrupt
+from aiotune.failures import TrialFailure
 from aiotune.hyperparameters import HyperParameters, deserialize
 from aiotune.metrics import MetricsTracker
-from aiotune.searchers import Tried
+from aiotune.objective import Objective
+from aiotune.searchers import FrozenHistory, Tried, values_key
 from aiotune.status import TrialStatus
 from aiotune.trial import Trial
 
@@ -27,45 +29,54 @@ __all__ = ("ProjectState",)
 class ProjectState:
     """Everything that is known of a project; also what searchers see as the history.
 
+    Args:
+        seed: Seeds proposals and training, until a journal says otherwise.
+        objective: What trials are compared by.
+
     Attributes:
         trials: All trials by id, in order of creation.
         space: The search space, with default values.
-        seed: Seeds proposals and training.
         search: The last search's configuration, or ``None`` before the first.
-        queue: Trials to run again, in order.
+        queue: Ids of trials to run again, in order; the values mean nothing.
         open_attempts: Attempts that started and have not ended, by trial.
         consecutive_failures: FAILED trials since the last COMPLETED one, or since the search began.
         best: The best COMPLETED trial.
         version: Grows with every event that changes what a searcher may decide from.
     """
 
-    def __init__(self, *, seed: int, minimize: bool = True) -> None:
+    def __init__(self, *, seed: int, objective: Objective) -> None:
         self.seed = seed
-        self.minimize = minimize
+        self.objective = objective
         self.trials: dict[str, Trial] = {}
         self.space = HyperParameters()
         self.search: events.SearchStarted | None = None
         self.project_id = ""
-        self.queue: deque[str] = deque()
+        self.queue: OrderedDict[str, None] = OrderedDict()
         self.open_attempts: dict[str, events.AttemptStarted] = {}
         self.consecutive_failures = 0
         self.best: Trial | None = None
         self.version = 0
+        self._directions = {d["name"]: d["direction"] for d in objective.to_dicts()}
         self._tried: list[Tried] = []
         self._unfinished: dict[int, None] = {}
-        self._taken: dict[frozenset[tuple[str, object]], int] = {}
+        self._taken: set[frozenset[tuple[str, Value]]] = set()
 
     @classmethod
     def replay(
-        cls, history: Iterable[events.Event], *, seed: int, minimize: bool = True
+        cls, history: Iterable[events.Event], *, seed: int, objective: Objective
     ) -> ProjectState:
         """Fold a journal."""
-        state = cls(seed=seed, minimize=minimize)
+        state = cls(seed=seed, objective=objective)
         for event in history:
             state.apply(event)
         return state
 
     # ── what a searcher sees ───────────────────────────────────────────────
+
+    @property
+    def minimize(self) -> bool:
+        """Whether a smaller score is better."""
+        return self.objective.direction == "min"
 
     @property
     def tried(self) -> Sequence[Tried]:
@@ -78,8 +89,20 @@ class ProjectState:
         return self._unfinished.keys()
 
     def contains(self, values: Values) -> bool:
-        """Whether some trial has exactly these values."""
-        return frozenset(values.items()) in self._taken
+        """Whether some trial was proposed, or ended, with exactly these values."""
+        return values_key(values) in self._taken
+
+    def frozen(self) -> FrozenHistory:
+        """Return the history as it is now, for another thread to read."""
+        return FrozenHistory(
+            version=self.version,
+            seed=self.seed,
+            space=self.space.copy(),
+            minimize=self.minimize,
+            tried=self._tried.copy(),
+            unfinished=frozenset(self._unfinished),
+            taken=self._taken,
+        )
 
     # ── the fold ───────────────────────────────────────────────────────────
 
@@ -103,7 +126,7 @@ class ProjectState:
             case events.RetryScheduled():
                 self._retry(event)
             case events.TrialRequeued():
-                trial = self._trial(event.trial_id)
+                trial = self._unended(event.trial_id)
                 trial.lost = event.lost
                 self._requeue(trial)
             case events.SpaceGrew():
@@ -121,6 +144,10 @@ class ProjectState:
             case _:
                 assert_never(event)
 
+    def is_unfinished(self, trial: Trial) -> bool:
+        """Whether a trial's end is not recorded, whatever its status has been set to."""
+        return trial.index in self._unfinished
+
     def _trial(self, trial_id: str) -> Trial:
         trial = self.trials.get(trial_id)
         if trial is None:
@@ -130,32 +157,47 @@ class ProjectState:
             )
         return trial
 
+    def _unended(self, trial_id: str) -> Trial:
+        trial = self._trial(trial_id)
+        if not self.is_unfinished(trial):
+            raise JournalCorrupt(
+                f"The journal goes on with trial {trial_id!r} after its end as {trial.status}. It was "
+                "edited, or written by another program; restore it from a copy."
+            )
+        return trial
+
     def _created(self, event: events.TrialCreated) -> None:
         if event.index != len(self._tried) or event.trial_id in self.trials:
             raise JournalCorrupt(
                 f"The journal creates trial {event.trial_id!r} as number {event.index}, but holds "
-                f"{len(self._tried)} trials."
+                f"{len(self._tried)} trials. It was edited, or written by another program; restore it "
+                "from a copy."
             )
         trial = Trial(self.space.with_values(event.values), event.trial_id, TrialStatus.RUNNING)
         trial.index, trial.stream, trial.budget = event.index, event.stream, event.budget
         self.trials[event.trial_id] = trial
         self._tried.append(Tried(event.index, event.values, TrialStatus.RUNNING, None))
         self._unfinished[event.index] = None
-        self._take(event.values, 1)
+        self._taken.add(values_key(event.values))
 
     def _attempt_started(self, event: events.AttemptStarted) -> None:
-        trial = self._trial(event.trial_id)
-        if trial.status is TrialStatus.QUEUED:  # in a replay: nobody has handed it out
-            self.queue.remove(event.trial_id)
+        trial = self._unended(event.trial_id)
+        self._handed_out(trial)
         trial.status = TrialStatus.RUNNING
         trial.attempts = event.attempt
         trial.devices = event.devices
         self.open_attempts[event.trial_id] = event
 
+    def _handed_out(self, trial: Trial) -> None:
+        """Take a trial out of the queue: in a replay, what comes next is all that tells."""
+        if trial.status is TrialStatus.QUEUED:
+            self.queue.pop(trial.trial_id, None)
+            trial.status = TrialStatus.RUNNING
+
     def _attempt_ended(self, event: events.AttemptEnded) -> None:
-        trial = self._trial(event.trial_id)
+        trial = self._unended(event.trial_id)
         self.open_attempts.pop(event.trial_id, None)
-        trial.failure = event.failure
+        _failed(trial, event.failure)
         if event.outcome in {TrialStatus.INVALID, TrialStatus.CANCELLED}:
             trial.status = event.outcome
 
@@ -163,13 +205,19 @@ class ProjectState:
         trial = self._trial(event.trial_id)
         trial.history.append((event.execution, event.step, event.metrics))
         if event.attempt == 0:  # told by a caller of ask and tell, not by a worker
-            for name, value in event.metrics.items():
-                trial.metrics.update(name, value, event.step)
+            self.observe(trial, event.metrics, event.step)
+
+    def observe(self, trial: Trial, metrics: Mapping[str, float], step: int) -> None:
+        """Add values to a trial's metrics; the objective's direction is known, others are inferred."""
+        for name, value in metrics.items():
+            if name in self._directions and not trial.metrics.exists(name):
+                trial.metrics.register(name, self._directions[name])
+            trial.metrics.update(name, value, step)
 
     def _retry(self, event: events.RetryScheduled) -> None:
-        trial = self._trial(event.trial_id)
+        trial = self._unended(event.trial_id)
         trial.failures = event.failures
-        trial.failure = event.failure
+        _failed(trial, event.failure)
         self._requeue(trial)
 
     def _requeue(self, trial: Trial) -> None:
@@ -178,35 +226,35 @@ class ProjectState:
         # What a failed attempt measured must not be mistaken for a result.
         trial.metrics = MetricsTracker()
         trial.history = []
+        trial.executions = []
         trial.score = None
-        if trial.trial_id not in self.queue:
-            self.queue.append(trial.trial_id)
+        # What others discovered meanwhile is known to it when it runs again.
+        trial.hyperparameters.add(self.space.space)
+        self.queue[trial.trial_id] = None
+        self.queue.move_to_end(trial.trial_id)
         self.version += 1
 
     def _ended(self, event: events.TrialEnded) -> None:
-        trial = self._trial(event.trial_id)
+        trial = self._unended(event.trial_id)
         self.open_attempts.pop(event.trial_id, None)
-        if trial.status is TrialStatus.QUEUED:
-            self.queue.remove(event.trial_id)
+        self._handed_out(trial)
         trial.status = event.status
-        trial.failure = event.failure
-        if event.failure is not None:
-            trial.message = event.failure.traceback or event.failure.summary()
+        trial.message = None
+        _failed(trial, event.failure)
         trial.score, trial.best_step = event.score, event.best_step
         trial.executions = event.executions
-        for name, value in event.metrics.items():
-            if not trial.metrics.exists(name):
-                trial.metrics.update(name, value, event.best_step)
+        unknown = {n: v for n, v in event.metrics.items() if not trial.metrics.exists(n)}
+        self.observe(trial, unknown, event.best_step)
         self._final_values(trial, event)
         self._count(trial)
-        self._unfinished.pop(trial.index, None)
+        del self._unfinished[trial.index]
         self.version += 1
 
     def _final_values(self, trial: Trial, event: events.TrialEnded) -> None:
-        before = self._tried[trial.index].values
-        if before != event.values:
-            self._take(before, -1)
-            self._take(event.values, 1)
+        # The proposed values stay taken as well. So whether a draw collides does
+        # not depend on which trials have ended: the same seed gives the same
+        # configurations however many run at once.
+        self._taken.add(values_key(event.values))
         trial.hyperparameters.add(self.space.space)
         trial.hyperparameters.values = dict(event.values)
         score = event.score
@@ -218,17 +266,14 @@ class ProjectState:
             self.consecutive_failures += 1
         elif trial.status is TrialStatus.COMPLETED:
             self.consecutive_failures = 0
-            best = self.best.score if self.best is not None else None
-            score = trial.score
-            if score is None:
+            if trial.score is None:
                 return
-            if best is None or (score < best if self.minimize else score > best):
+            best = self.best.score if self.best is not None else None
+            if best is None or self.objective.better_than(trial.score, best):
                 self.best = trial
 
-    def _take(self, values: Values, change: int) -> None:
-        key = frozenset(values.items())
-        count = self._taken.get(key, 0) + change
-        if count > 0:
-            self._taken[key] = count
-        else:
-            self._taken.pop(key, None)
+
+def _failed(trial: Trial, failure: TrialFailure | None) -> None:
+    trial.failure = failure
+    if failure is not None:
+        trial.message = failure.traceback or failure.summary()

@@ -1,0 +1,173 @@
+"""What an oracle knows: its trials, its space, its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from aiotune import events
+from aiotune.errors import ConfigurationError
+from aiotune.hyperparameters import HyperParameters
+from aiotune.objective import Objective
+from aiotune.oracles import _core
+from aiotune.oracles._book import Book
+from aiotune.status import TrialStatus
+from aiotune.store import MemoryStore
+from aiotune.store._replay import ProjectState
+from aiotune.trial import Trial
+
+__all__ = ("SearchedSpace",)
+
+
+class SearchedSpace:
+    """A search space and the trials in it.
+
+    Args:
+        objective: What trials are compared by.
+        max_trials: How many trials may be created; ``None``: no limit.
+        given: A search space given in advance.
+        allow_new_entries: Whether trials may ask for hyperparameters outside it.
+        tune_new_entries: Whether such hyperparameters are tuned.
+        seed: Seeds proposals and training.
+
+    Raises:
+        ConfigurationError: There is no space, and none may be found.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        max_trials: int | None,
+        given: HyperParameters | None,
+        *,
+        allow_new_entries: bool,
+        tune_new_entries: bool,
+        seed: int,
+    ) -> None:
+        if given is None and not (allow_new_entries and tune_new_entries):
+            raise ConfigurationError(
+                "With allow_new_entries=False or tune_new_entries=False you must specify the search "
+                "space: pass hyperparameters=..."
+            )
+        self.objective = objective
+        self.max_trials = max_trials
+        self.allow_new_entries = allow_new_entries
+        self.tune_new_entries = tune_new_entries
+        self._given = given
+        self._inherit(Book(ProjectState(seed=seed, objective=objective), MemoryStore()))
+
+    def _inherit(self, book: Book) -> None:
+        """Go on with the trials and the space of a book."""
+        state = book.state
+        inherited = state.space.copy() if state.trials else HyperParameters()
+        given = self.given_space
+        _core.check_space(inherited, given, state)
+        self._book, self._inherited = book, inherited
+        event = _core.grew(state, given)
+        if event is not None:
+            self.record(event)
+
+    def record(self, *facts: events.Event) -> Awaitable[None]:
+        """Let facts happen: the single door to the journal.
+
+        Returns:
+            An awaitable of their durability, and of all before; it may be left alone.
+        """
+        return self._book.record(*facts)
+
+    # ── trials ─────────────────────────────────────────────────────────────
+
+    @property
+    def trials(self) -> dict[str, Trial]:
+        """All trials by id, in order of creation."""
+        return self._book.state.trials
+
+    @property
+    def seed(self) -> int:
+        """The seed of proposals and training."""
+        return self._book.state.seed
+
+    @property
+    def ongoing_trials(self) -> dict[str, Trial]:
+        """The trial that each ``tuner_id`` has and has not ended."""
+        return dict(self._book.held)
+
+    @property
+    def best_trial(self) -> Trial | None:
+        """The best completed trial so far."""
+        return self._book.state.best
+
+    def get_trial(self, trial_id: str) -> Trial:
+        """Return a trial.
+
+        Raises:
+            KeyError: There is none with this id.
+        """
+        if trial_id not in self.trials:
+            raise KeyError(f"There is no trial {trial_id!r}; there are {len(self.trials)}.")
+        return self.trials[trial_id]
+
+    def get_best_trials(self, num_trials: int = 1) -> list[Trial]:
+        """Return the best completed trials, best first; failed ones are never among them."""
+        done = [
+            t
+            for t in self.trials.values()
+            if t.status is TrialStatus.COMPLETED and t.score is not None
+        ]
+        done.sort(key=lambda t: t.score or 0.0, reverse=self.objective.direction == "max")
+        return done[:num_trials]
+
+    def remaining_trials(self) -> int | None:
+        """Return how many trials may still be created; ``None`` without a limit."""
+        return None if self.max_trials is None else max(0, self.max_trials - len(self.trials))
+
+    # ── the space ──────────────────────────────────────────────────────────
+
+    @property
+    def hyperparameters(self) -> HyperParameters:
+        """The search space, with default values."""
+        return self._book.state.space
+
+    @property
+    def given_space(self) -> HyperParameters:
+        """The search space given in advance; empty if none was."""
+        return self._given.copy() if self._given is not None else HyperParameters()
+
+    def get_space(self) -> HyperParameters:
+        """Return a copy of the search space."""
+        return self._book.state.space.copy()
+
+    async def declare_space(self, hyperparameters: HyperParameters) -> None:
+        """Take the space that the program's model asks for, before the first trial.
+
+        Raises:
+            SpaceChanged: The project was searched with other ranges.
+            RuntimeError: As for :meth:`update_space`.
+        """
+        await self.update_space(hyperparameters)
+
+    async def update_space(self, hyperparameters: HyperParameters) -> None:
+        """Add hyperparameters that the space does not have yet.
+
+        One that this program registers again with another range keeps its
+        first range, as a bound that depends on another value must.
+
+        Raises:
+            SpaceChanged: The project that is continued has one with another range.
+            RuntimeError: ``allow_new_entries`` is ``False`` and there are new ones.
+        """
+        state = self._book.state
+        if hyperparameters.space == state.space.space:
+            return  # as for nearly every trial; most entries are the very same objects
+        _core.check_space(self._inherited, hyperparameters, state)
+        event = _core.grew(state, hyperparameters)
+        if event is None:
+            return
+        if not self.allow_new_entries:
+            names = [entry["config"]["name"] for entry in event.entries]
+            raise RuntimeError(
+                f"`allow_new_entries` is `False`, but found new entries {names}. Add them to "
+                "hyperparameters=..., or allow new entries."
+            )
+        if self.tune_new_entries:
+            self.record(event)
+            self._book.wake()  # more to search may mean something to propose
