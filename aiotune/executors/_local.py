@@ -91,6 +91,16 @@ class LocalExecutor:
             raise
         return executor
 
+    @property
+    def nursery_pid(self) -> int | None:
+        """The process that forks workers, for messages and tests."""
+        return self._nursery.pid if self._nursery is not None else None
+
+    @property
+    def workers(self) -> frozenset[ProcessWorker]:
+        """All workers that have not ended, those that wait for an order included."""
+        return frozenset(self._live)
+
     async def launch(self, work: WorkSpec) -> ProcessWorker:
         """Start a worker on an order.
 

@@ -235,7 +235,9 @@ class Nursery:
         except (BlockingIOError, ConnectionError):
             data, fds = b"", []
         if not data:
-            if not self.alive:
+            # A process that exits closes its descriptors a moment before it counts as ended.
+            with anyio.move_on_after(_LAST_WAIT):
+                await anyio.wait_readable(self._pidfd)
                 raise NurseryLost(self._epitaph())
             raise SpawnError("The process that should have kept the worker ended before it began.")
         (message,) = FrameReader[WorkerStarted | ForkFailed](FromKeeper).feed(data)

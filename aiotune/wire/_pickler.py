@@ -57,9 +57,10 @@ class ProgramPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle h
         name = getattr(obj, "__module__", None)
         if not isinstance(name, str) or name == "builtins":
             return
-        if name != "__main__" and is_importable(name):
+        chosen = name == "__main__" or name in cloudpickle.list_registry_pickle_by_value()
+        if not chosen and is_importable(name):
             self.modules.add(name)
-        elif name != "__main__" and name in sys.modules and name not in self.by_value:
+        elif not chosen and name in sys.modules:
             # Registered before cloudpickle decides about this very object.
             self.by_value.add(name)
             cloudpickle.register_pickle_by_value(sys.modules[name])
