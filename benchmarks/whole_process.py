@@ -26,7 +26,9 @@ RUNNER = ROOT / "tests/keras/run_guide.py"
 def for_peer(script: Path, folder: Path) -> Path:
     """Write the script as KerasTuner's users write it."""
     text = script.read_text().replace("aiotune", "keras_tuner")
-    text = re.sub(r"asyncio\.run\((tuner\.search\(.*?\))\)$", r"\1", text, flags=re.S | re.M)
+    text = re.sub(
+        r"asyncio\.run\((tuner\.search\(.*?\))\)$", r"\1", text, flags=re.DOTALL | re.MULTILINE
+    )
     target = folder / script.name
     target.write_text(text)
     return target

@@ -52,7 +52,7 @@ def no_process_left() -> Iterator[None]:
     before = _mine()
     yield
     left = _mine() - before
-    gone, alive = psutil.wait_procs([psutil.Process(p) for p in left if psutil.pid_exists(p)], 2)
+    _, alive = psutil.wait_procs([psutil.Process(p) for p in left if psutil.pid_exists(p)], 2)
     named = [f"{p.pid} {' '.join(_command(p))[:120]}" for p in alive if _running(p)]
     assert not named, f"processes left behind: {named}"
 

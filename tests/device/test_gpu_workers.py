@@ -69,7 +69,8 @@ def search(tmp_path: Path, trials: int = 6) -> tuple[aiotune.SearchResult, SeesD
         directory=tmp_path,
         project_name="gpu",
     )
-    x, y = np.random.rand(512, 32).astype("float32"), np.random.rand(512, 1).astype("float32")
+    rng = np.random.default_rng(0)
+    x, y = rng.random((512, 32), dtype="float32"), rng.random((512, 1), dtype="float32")
     return asyncio.run(tuner.search(x, y, epochs=2, verbose=0)), tuner
 
 

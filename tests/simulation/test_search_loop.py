@@ -297,9 +297,7 @@ async def test_a_users_populate_space_may_be_plain_or_async() -> None:
                 return {"status": "RUNNING", "values": {"lr": 0.01, "units": len(self.trials) + 1}}
             return Proposal({"lr": 0.02, "units": 9}) if len(self.trials) == 2 else Exhausted()
 
-    sim = Simulation(
-        Countdown(hyperparameters=space()), lambda o: completes(o, score(o)), slots=1
-    )
+    sim = Simulation(Countdown(hyperparameters=space()), lambda o: completes(o, score(o)), slots=1)
 
     await sim.run()
 

@@ -49,7 +49,7 @@ def test_a_livelock_is_reported() -> None:
     """A loop that goes round for ever is an error."""
 
     async def spin() -> None:
-        while True:
+        while True:  # noqa: ASYNC110 - going round for ever is the point
             await asyncio.sleep(0)
 
     with pytest.raises(Livelock):
