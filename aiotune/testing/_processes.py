@@ -112,6 +112,8 @@ async def leftovers(*attempt_ids: str) -> list[str]:
 
 
 def _text(path: Path) -> str:
+    if not path.exists():  # an executor without processes has no output to keep
+        return ""
     return path.read_bytes().decode(errors="replace")
 
 
