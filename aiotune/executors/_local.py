@@ -178,8 +178,9 @@ class LocalExecutor:
         async with self._starting:
             self._refuse_if_closed()
             if self._packed is None:
-                self._packed = await to_thread.run_sync(pack, self._payload)
-                self._choose_imports(self._packed)
+                packed, imports = await to_thread.run_sync(_prepare, self._payload)
+                self._packed = packed
+                self._choose(packed, imports)
             nursery = self._nursery
             if nursery is not None and nursery.alive:
                 return nursery
@@ -190,9 +191,10 @@ class LocalExecutor:
             await to_thread.run_sync(nursery.start)
             return nursery
 
-    def _choose_imports(self, packed: Packed) -> None:
+    def _choose(self, packed: Packed, imports: tuple[str, ...]) -> None:
+        """Decide how workers come to be, as far as that is known without a self-test."""
         if self._imports is None:
-            self._imports = imports_for(self._payload.target, packed)
+            self._imports = imports
         if packed.by_value:
             self._say("info", "payload_by_value", modules=list(packed.by_value))
         if self._start_method == "spawn":
@@ -278,6 +280,12 @@ class LocalExecutor:
     def _refuse_if_closed(self) -> None:
         if self._closed:
             raise SpawnError("The executor is closed.")
+
+
+def _prepare(payload: Payload) -> tuple[Packed, tuple[str, ...]]:
+    """Do what looks at files and copies data, away from the event loop."""
+    packed = pack(payload)
+    return packed, imports_for(payload.target, packed)
 
 
 def _open_log(path: Path) -> int:

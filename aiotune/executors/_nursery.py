@@ -232,13 +232,14 @@ class Nursery:
             watch.close()
         try:
             data, fds, _, _ = socket.recv_fds(keeper, _PACKET, 2, socket.MSG_CMSG_CLOEXEC)
-        except (BlockingIOError, ConnectionError):
+        except OSError:  # nothing there: the nursery has ended
             data, fds = b"", []
-        if not data:
+        if not data and self._pidfd >= 0:
             # A process that exits closes its descriptors a moment before it counts as ended.
             with anyio.move_on_after(_LAST_WAIT):
                 await anyio.wait_readable(self._pidfd)
                 raise NurseryLost(self._epitaph())
+        if not data:
             raise SpawnError("The process that should have kept the worker ended before it began.")
         (message,) = FrameReader[WorkerStarted | ForkFailed](FromKeeper).feed(data)
         if isinstance(message, ForkFailed):
@@ -253,6 +254,8 @@ class Nursery:
         )
 
     def _epitaph(self) -> str:
+        if self._pidfd < 0:
+            return "The process that forks workers was closed."
         size = os.fstat(self.output_fd).st_size
         tail = os.pread(self.output_fd, _TAIL, max(0, size - _TAIL)).decode(errors="replace")
         imports = ", ".join(self.imports) or "nothing"
@@ -263,7 +266,7 @@ class Nursery:
 def _received(channel: socket.socket) -> bytes:
     try:
         return channel.recv(_PACKET)
-    except (BlockingIOError, ConnectionError):
+    except OSError:  # nothing there, or closed on either side
         return b""
 
 

@@ -3,12 +3,56 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 import psutil
 import pytest
+
+from aiotune.executors import LocalExecutor
+from aiotune.wire import Payload
+
+
+class RecordingLog:
+    """Remembers what was logged."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, Any]]] = []
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Remember an event."""
+        self.events.append((event, fields))
+
+    warning = info
+
+    @property
+    def names(self) -> list[str]:
+        """The events' names, in order."""
+        return [name for name, _ in self.events]
+
+
+@pytest.fixture
+def log() -> RecordingLog:
+    """Give a log that can be looked at."""
+    return RecordingLog()
+
+
+@pytest.fixture
+def executing() -> Callable[..., AbstractAsyncContextManager[LocalExecutor]]:
+    """Give a maker of executors that import nothing unless told, closed at the block's end."""
+
+    @asynccontextmanager
+    async def execute(target: Any, *args: Any, **options: Any) -> AsyncIterator[LocalExecutor]:
+        executor = LocalExecutor(Payload(target, args), **{"imports": (), **options})
+        try:
+            yield executor
+        finally:
+            await executor.aclose()
+
+    return execute
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +92,7 @@ class _Acts:
         self.act = act
 
     def run_trial(self, trial: Any) -> float:
-        print("in the trial")  # noqa: T201 - what the log is for
+        print("in the trial")
         self.act()
         return 1.0
 
@@ -133,18 +132,12 @@ class _ActsAfterDone:
         return 1.0
 
 
-@asynccontextmanager
-async def _executor(target: Any, **options: Any) -> AsyncIterator[LocalExecutor]:
-    executor = LocalExecutor(Payload(target), imports=(), **options)
+async def _run(target: Any, directory: Path, **options: Any) -> Ran:
+    executor = LocalExecutor(Payload(target), imports=())
     try:
-        yield executor
+        ran = await run_order(executor, attempt_order(directory), **options)
     finally:
         await executor.aclose()
-
-
-async def _run(target: Any, directory: Path, **options: Any) -> Ran:
-    async with _executor(target) as executor:
-        ran = await run_order(executor, attempt_order(directory), **options)
     assert await leftovers(ran.work.attempt_id) == []
     return ran
 
@@ -350,71 +343,3 @@ async def test_child_left_after_the_result(tmp_path: Path) -> None:
     ran = await _run(_ActsAfterDone(_leaves_a_child), tmp_path)
 
     assert (ran.said, ran.ending.swept) == (["Hello", "Done"], 1)
-
-
-# ── before the first word ──────────────────────────────────────────────────
-
-_HOOK = """
-import ctypes, os, signal, sys, threading
-forks = 0
-def after_fork():
-    global forks
-    forks += 1
-    if forks == {process}:
-        {act}
-os.register_at_fork(after_in_child=after_fork)
-"""
-_KEEPER, _WORKER = 1, 2
-
-
-async def _run_with_hook(
-    act: str, process: int, directory: Path, monkeypatch: pytest.MonkeyPatch, **options: Any
-) -> Ran:
-    (directory / "acts_after_fork.py").write_text(_HOOK.format(act=act, process=process))
-    monkeypatch.syspath_prepend(directory)
-    executor = LocalExecutor(Payload(_Acts(_report)), imports=("acts_after_fork",))
-    try:
-        return await run_order(executor, attempt_order(directory), **options)
-    finally:
-        await executor.aclose()
-
-
-@pytest.mark.parametrize(
-    ("act", "code", "number"),
-    [
-        ("os._exit(3)", 3, None),
-        ("os.kill(os.getpid(), signal.SIGKILL)", None, signal.SIGKILL),
-        ("ctypes.string_at(0)", None, signal.SIGSEGV),
-    ],
-)
-async def test_end_before_the_first_word(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    act: str,
-    code: int | None,
-    number: int | None,
-) -> None:
-    """A worker that ends before it speaks is reported like any other."""
-    ran = await _run_with_hook(act, _WORKER, tmp_path, monkeypatch)
-
-    assert ran.said == []
-    assert (ran.ending.exit_code, ran.ending.signal) == (code, number)
-
-
-async def test_hang_before_the_first_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that never speaks can be stopped."""
-    ran = await _run_with_hook(
-        "threading.Event().wait()", _WORKER, tmp_path, monkeypatch, stop_at="launch", grace=0.05
-    )
-
-    assert ran.said == []
-    assert ran.ending.stopped
-
-
-async def test_exception_before_the_first_word(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A fork hook of a library that raises harms nobody."""
-    ran = await _run_with_hook("raise ValueError", _WORKER, tmp_path, monkeypatch)
-
-    assert ran.said == ["Hello", "Report", "Done"]
