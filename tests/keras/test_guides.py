@@ -37,13 +37,13 @@ def events(project: Path) -> list[dict[str, object]]:
 
 
 def test_failed_trials_are_tolerated_and_retried(tmp_path: Path) -> None:
-    """Twelve combinations, four too large: each of these fails four times, the rest is scored."""
+    """Twelve combinations, five too large: each of these fails four times, the rest is scored."""
     out = run_guide("failed_trials.py", tmp_path)
 
     retries = [e for e in events(tmp_path / "untitled_project") if e["event"] == "trial_retry"]
     too_large = len(set(re.findall(r"Model too large! It contains (\d+) params", out)))
     assert out.count("Score: ") >= 7
-    assert len(retries) == 3 * 4
+    assert len(retries) == 3 * 5
     assert all(e["error_type"] == "ValueError" for e in retries)
     assert too_large >= 1
     assert "Results summary" in out
