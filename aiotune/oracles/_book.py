@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Any
 
-from aiotune import events
+from aiotune import events, logs
 from aiotune.status import TrialStatus
-from aiotune.store import Store
+from aiotune.store import FileStore, Store
 from aiotune.store._replay import ProjectState
 from aiotune.trial import Trial
 
@@ -46,6 +47,15 @@ class Book:
         for fact in facts:
             self.state.apply(fact)
         return self._store.append(*facts)
+
+    def announce(self, log: Any) -> None:
+        """Tell what was found when the project was opened, if it was there before."""
+        cut = self._store.repaired if isinstance(self._store, FileStore) else 0
+        if cut:
+            log.warning(logs.JOURNAL_REPAIRED, bytes=cut)
+        if self.state.trials:
+            unfinished = len(self.state.unfinished)
+            log.info(logs.PROJECT_RESUMED, trials=len(self.state.trials), unfinished=unfinished)
 
     # ── who has which trial ────────────────────────────────────────────────
 

@@ -141,8 +141,7 @@ class Oracle(SearchedSpace):
             await self._continue(Book(state, store), layout)
             yield self
         finally:
-            # What is recorded from here on would be lost, so the closed store,
-            # which refuses it, stays where it is.
+            # The closed store stays: it refuses what would be lost from here on.
             with anyio.CancelScope(shield=True):
                 await store.aclose()
 
@@ -167,6 +166,7 @@ class Oracle(SearchedSpace):
             _core.check_search(state.search, now)
         self._inherit(book)
         if layout is not None:
+            book.announce(self.log)
             self.directory, self.project_name = layout.project_dir.parent, layout.project_dir.name
         if self._seed_was_given and state.seed != self._seed:
             self.log.info(logs.SEED_CONTINUED, seed=state.seed, instead_of=self._seed)

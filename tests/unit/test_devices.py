@@ -14,9 +14,7 @@ GPUS = fake_devices(4)
 
 def test_each_gpu_is_a_slot_pinned_by_uuid() -> None:
     """Four GPUs, sixteen cores: four slots of four threads, each seeing its own GPU."""
-    plan = plan_slots(
-        max_parallel_trials=None, provider=FakeProvider(GPUS), environ={}, cores=16
-    )
+    plan = plan_slots(max_parallel_trials=None, provider=FakeProvider(GPUS), environ={}, cores=16)
 
     pinned = [slot.environment["CUDA_VISIBLE_DEVICES"] for slot in plan.slots]
     assert pinned == [device.uuid for device in GPUS]
