@@ -121,14 +121,7 @@ def pack(payload: Payload) -> Packed:
     head, pickler = dump_program(program, keep_apart)
     surroundings = msgspec.msgpack.encode(Surroundings.here())
     size = len(head) + sum(part.nbytes for part in apart)
-    try:
-        fd = write_parts([surroundings, head, *apart], name="aiotune-payload")
-    except OSError as error:
-        raise PayloadError(
-            f"The program and its data take {size / 2**20:,.0f} MiB, and the memory for a copy "
-            f"that all workers share could not be had: {error}.",
-            hint="Pass a function that loads the data, or a memory-mapped array.",
-        ) from error
+    fd = _written([surroundings, head, *apart], size)
     return Packed(
         fd=fd,
         size=size,
@@ -136,6 +129,17 @@ def pack(payload: Payload) -> Packed:
         references=frozenset(pickler.modules),
         by_value=tuple(sorted(pickler.by_value)),
     )
+
+
+def _written(parts: list[bytes | memoryview], size: int) -> int:
+    try:
+        return write_parts(parts, name="aiotune-payload")
+    except OSError as error:
+        raise PayloadError(
+            f"The program and its data take {size / 2**20:,.0f} MiB, and the memory for a copy "
+            f"that all workers share could not be had: {error}.",
+            hint="Pass a function that loads the data, or a memory-mapped array.",
+        ) from error
 
 
 def surroundings_of(fd: int) -> Surroundings:

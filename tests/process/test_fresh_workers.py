@@ -120,7 +120,7 @@ async def test_fresh_interpreters_behave_like_forks(tmp_path: Path, executing: E
 
     class _Leaves:
         def run_trial(self, trial: Any) -> float:
-            print(os.environ["AIOTUNE_ATTEMPT"], flush=True)
+            print(os.environ["AIOTUNE_ATTEMPT"], flush=True)  # noqa: T201 - output is what is tested
             subprocess.Popen([sys.executable, "-S", "-c", "import signal; signal.pause()"])
             if trial.index:
                 threading.Event().wait()

@@ -223,7 +223,7 @@ async def test_worker_imports_only_what_it_needs(tmp_path: Path, executing: Exec
 
     class _Lists:
         def run_trial(self, trial: Any) -> float:
-            print(*sorted(sys.modules))
+            print(*sorted(sys.modules))  # noqa: T201 - output is what is tested
             return 0.0
 
     async with executing(_Lists()) as executor:
@@ -264,7 +264,7 @@ async def test_program_keeps_its_surroundings(
         def run_trial(self, trial: Any) -> float:
             import beside_the_program  # type: ignore[import-not-found] # made by this test
 
-            print(Path.cwd(), *sys.argv)
+            print(Path.cwd(), *sys.argv)  # noqa: T201 - output is what is tested
             return float(beside_the_program.VALUE)
 
     (tmp_path / "beside_the_program.py").write_text("VALUE = 5")
@@ -286,7 +286,7 @@ async def test_worker_is_marked_and_bounded(tmp_path: Path, executing: Executing
         def run_trial(self, trial: Any) -> dict[str, float]:
             import resource
 
-            print(os.environ["AIOTUNE_ATTEMPT"])
+            print(os.environ["AIOTUNE_ATTEMPT"])  # noqa: T201 - output is what is tested
             return {
                 "score": 0.0,
                 "own_session": float(os.getsid(0) == os.getpid()),
