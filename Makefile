@@ -11,7 +11,7 @@ COMPILE := env -u PYTHONDONTWRITEBYTECODE $(PY) -m compileall -q -j 0 $$($(PY) -
 .PHONY: quickstart test check format bench clean
 
 quickstart: $(VENV)/.quickstart
-	$(PY) examples/quickstart.py
+	TF_CPP_MIN_LOG_LEVEL=2 $(PY) examples/quickstart.py
 
 test: $(VENV)/.dev
 	$(PY) -m pytest
