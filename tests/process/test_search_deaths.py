@@ -1,0 +1,113 @@
+"""A search whose program dies: nothing is lost, nothing is left, and it can be continued."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from aiotune import events
+from aiotune.store import Layout, read_events
+
+SCRIPT = Path(__file__).with_name("search_to_kill.py")
+TRIALS = 24
+
+
+def start(path: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(path), str(TRIALS)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def journal(path: Path) -> list[events.Event]:
+    return read_events(Layout(path, "p"))
+
+
+def results(path: Path) -> dict[str, tuple[object, ...]]:
+    ended = [e for e in journal(path) if isinstance(e, events.TrialEnded)]
+    assert len({e.trial_id for e in ended}) == len(ended), "a trial ended twice"
+    return {e.trial_id: (e.status, e.score, tuple(e.values.items())) for e in ended}
+
+
+def survivors() -> list[str]:
+    run = os.environ["AIOTUNE_TEST_RUN"]
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("AIOTUNE_TEST_RUN") == run and process.pid != os.getpid():
+                found.append(process)
+        except psutil.Error:
+            continue
+    _, alive = psutil.wait_procs(found, timeout=2)
+    return [str(p) for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[object, ...]]:
+    path = tmp_path_factory.mktemp("twin")
+    assert start(path).communicate(timeout=60)[0].split() == [str(TRIALS).encode()]
+    return results(path)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_search_killed_again_and_again_ends_like_its_twin(
+    tmp_path: Path, seed: int, uninterrupted: dict[str, tuple[object, ...]]
+) -> None:
+    """SIGKILL at random moments: the project opens, no process stays, results equal the twin's."""
+    rng = random.Random(seed)
+    finished_before: set[str] = set()
+    for _ in range(4):
+        process = start(tmp_path)
+        try:
+            process.wait(rng.uniform(0.25, 0.7))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.communicate()
+        assert survivors() == []
+        finished = set(results(tmp_path))
+        assert finished_before <= finished, "a finished trial was lost"
+        finished_before = finished
+
+    process = start(tmp_path)
+    output, error = process.communicate(timeout=60)
+
+    assert process.returncode == 0, error.decode()
+    assert output.split() == [str(TRIALS).encode()]
+    assert results(tmp_path) == uninterrupted
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_a_polite_signal_ends_the_search_in_order(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C and SIGTERM stop the trials, close the project, and the program dies of the signal."""
+    process = start(tmp_path)
+    while not any(isinstance(e, events.TrialEnded) for e in journal(tmp_path)):
+        assert process.poll() is None
+    process.send_signal(number)
+    process.communicate(timeout=10)
+
+    assert process.returncode == -number
+    assert isinstance(journal(tmp_path)[-1], events.ProjectClosed)
+    assert survivors() == []
+
+
+def test_a_second_search_is_refused_while_the_first_lives(tmp_path: Path) -> None:
+    """The same script twice: the second says who holds the project, and harms nothing."""
+    first = start(tmp_path)
+    while not journal(tmp_path):
+        assert first.poll() is None
+    second = start(tmp_path)
+    _, error = second.communicate(timeout=20)
+
+    assert b"ProjectLocked" in error
+    assert f"pid {first.pid}".encode() in error
+    assert first.communicate(timeout=60)[0].split() == [str(TRIALS).encode()]
