@@ -11,6 +11,7 @@ from aiotune import events
 from aiotune.errors import ConfigurationError, FatalValueError, SpaceChanged
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.hyperparameters import (
+    Boolean,
     Fixed,
     Float,
     HyperParameter,
@@ -332,6 +333,8 @@ def _range_of(hp: HyperParameter) -> str:
             return f"{hp.kind} from {hp.min_value} to {hp.max_value}{step}{scale}"
         case Fixed():
             return f"fixed at {hp.value!r}"
+        case Boolean():
+            return f"Boolean, by default {hp.default}"
         case _:
             return f"{hp.kind} among {list(hp.values)!r}, by default {hp.default!r}"
 
