@@ -14,7 +14,7 @@ from typing import Any
 
 import anyio
 
-from aiotune.executors._base import WorkerExit, WorkerMessage, WorkSpec
+from aiotune.executors._base import SpawnError, WorkerExit, WorkerMessage, WorkSpec
 from aiotune.wire import Failed, FromWorker, Payload, RunProbe
 from aiotune.worker import describe_exception, run_probe
 from aiotune.worker._attempt import Attempt
@@ -31,13 +31,21 @@ class InlineExecutor:
 
     def __init__(self, payload: Payload) -> None:
         self._payload = payload
+        self._closed = False
 
     async def launch(self, work: WorkSpec) -> InlineWorker:
-        """Return a worker; it runs when its messages are read."""
+        """Return a worker; it runs when its messages are read.
+
+        Raises:
+            SpawnError: The executor is closed.
+        """
+        if self._closed:
+            raise SpawnError("The executor is closed.")
         return InlineWorker(work, self._payload)
 
     async def aclose(self) -> None:
-        """Do nothing: no process is held."""
+        """Start nothing more: no process is held."""
+        self._closed = True
 
 
 class InlineWorker:

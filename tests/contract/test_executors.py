@@ -23,7 +23,6 @@ from aiotune.testing._executors import (
     Behaviour,
     Check,
     check_close_ends_what_runs,
-    check_closed_executor_refuses,
     check_end_without_result_has_its_code,
     check_result_is_the_last_word,
     check_stop_ends_a_trial_that_hangs,
@@ -96,7 +95,6 @@ _NEEDS_A_PROCESS = {
     check_end_without_result_has_its_code,  # an exit would be the tuner's own
     check_stop_ends_a_trial_that_hangs,  # its messages come together, when the trial has ended
     check_close_ends_what_runs,  # it holds nothing that could be ended
-    check_closed_executor_refuses,
 }
 
 
