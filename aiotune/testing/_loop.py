@@ -31,6 +31,7 @@ class _JumpingSelector(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         self._steps += 1
         if self._steps > self._max_steps:
+            self._steps = 0  # as many again for the tasks to be cancelled
             raise Livelock(f"The loop went round more than {self._max_steps} times.")
         if timeout is None:
             raise Deadlock("Every task is blocked and no timer is pending.")
