@@ -89,8 +89,8 @@ class Oracle(SearchedSpace):
     ) -> None:
         _core.check_limits(max_trials, seed)
         self._policy = _core.RetryPolicy(max_retries_per_trial, max_consecutive_failed_trials)
-        self._seed = seed if seed is not None else secrets.randbelow(2**31)
         self._seed_was_given = seed is not None
+        self._seed = secrets.randbelow(2**31) if seed is None else seed
         super().__init__(
             create_objective(objective),
             max_trials,
@@ -236,8 +236,7 @@ class Oracle(SearchedSpace):
                 return queued
             if self.remaining_trials() == 0:
                 return _stopped()
-            index = len(self.trials)
-            trial_id = _core.trial_id_of(index, self.max_trials)
+            trial_id = _core.trial_id_of(index := len(self.trials), self.max_trials)
             decision = await self._decide(trial_id, index)
             if isinstance(decision, Proposal):
                 return self._created(trial_id, index, decision)
