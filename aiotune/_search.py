@@ -24,8 +24,7 @@ from aiotune._offload import ThreadOffloader
 from aiotune._probing import probe_space
 from aiotune._progress import Progress
 from aiotune.errors import ConfigurationError, FatalError
-from aiotune.executors import Executor
-from aiotune.executors._inline import InlineExecutor
+from aiotune.executors import Executor, InlineExecutor, LocalExecutor
 from aiotune.result import SearchResult
 from aiotune.scheduler import AttemptRunner, SchedulerCore, SearchLoop, StopReason, Timing
 from aiotune.wire import Payload
@@ -103,7 +102,7 @@ class _Search:
         async with AsyncExitStack() as stack:
             progress = Progress(self.oracle, verbose=self.verbose, clock=self.clock)
             executor = await stack.enter_async_context(
-                _executor(self.tuner.executor, self.payload, progress.log)
+                _executor(self.tuner, self.payload, progress.log)
             )
             self.oracle.log = progress.log
             await self._open(stack)
@@ -206,23 +205,31 @@ async def _maybe_await(result: Any) -> None:
 
 
 @asynccontextmanager
-async def _executor(choice: Any, payload: Payload, log: Any) -> AsyncIterator[Executor]:
-    """Make the executor that was asked for, and end it afterwards."""
-    if choice == "local":
-        from aiotune.executors._local import LocalExecutor
+async def _executor(
+    tuner: Tuner, payload: Payload, log: Any, *, more_to_come: bool = False
+) -> AsyncIterator[Executor]:
+    """Make the executor that was asked for, and end it afterwards.
 
-        made: Executor = await LocalExecutor.start(payload, log=log)
-    elif choice == "inline":
-        made = InlineExecutor(payload)
-    elif isinstance(choice, str):
+    With ``more_to_come`` the process that has imported keras is left to the
+    tuner's next executor, which would have to import it again.
+    """
+    choice: Any = tuner.executor
+    if isinstance(choice, str) and choice not in {"local", "inline"}:
         raise ConfigurationError(
             f"executor must be 'local', 'inline' or an Executor, not {choice!r}."
         )
-    else:
+    if not isinstance(choice, str):
         yield choice  # the caller's own: the caller ends it
         return
+    if choice == "inline":
+        made: InlineExecutor | LocalExecutor = InlineExecutor(payload)
+    else:
+        nursery, tuner._nursery = tuner._nursery, None  # noqa: SLF001
+        made = await LocalExecutor.start(payload, log=log, nursery=nursery)
     try:
         yield made
+        if more_to_come and isinstance(made, LocalExecutor):
+            tuner._nursery = made.hand_over()  # noqa: SLF001
     finally:
         with anyio.CancelScope(shield=True):
             await made.aclose()
@@ -266,5 +273,6 @@ def known_space(tuner: Tuner) -> HyperParameters:
 async def _probe_alone(tuner: Tuner) -> None:
     plan = await ThreadOffloader().run("nvml", partial(plan_slots, max_parallel_trials=1))
     log = logs.open_log(None)
-    async with _executor(tuner.executor, Payload(tuner, (), {}), log) as executor:
+    payload = Payload(tuner, (), {})
+    async with _executor(tuner, payload, log, more_to_come=True) as executor:
         await probe_space(tuner.oracle, executor, plan, tuner._layout, log)  # noqa: SLF001

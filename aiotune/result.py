@@ -124,7 +124,9 @@ def _row(trial: Trial) -> dict[str, Any]:
         "error": "" if trial.failure is None else printable(trial.failure.summary()),
     }
     row.update({f"hp/{name}": value for name, value in trial.values.items()})
-    row.update({f"metric/{name}": value for name, value in trial.metrics.at(trial.best_step).items()})
+    row.update(
+        {f"metric/{name}": value for name, value in trial.metrics.at(trial.best_step).items()}
+    )
     return row
 
 

@@ -15,6 +15,7 @@ from aiotune.hypermodel import HyperModel, as_hypermodel
 
 if TYPE_CHECKING:
     from aiotune.executors import Executor
+    from aiotune.executors._nursery import Nursery
     from aiotune.hyperparameters import HyperParameters
     from aiotune.oracles import Oracle
     from aiotune.result import SearchResult
@@ -114,6 +115,7 @@ class Tuner:
         self.tuner_id = tuner_id or "tuner0"
         self._searching = False
         self._opened = False
+        self._nursery: Nursery | None = None
         from aiotune.store import Layout
 
         self._layout = Layout(self.directory, self.project_name)
@@ -270,7 +272,7 @@ class Tuner:
         return state
 
 
-_PARENT_ONLY = frozenset({"oracle", "executor", "_layout", "_searching", "_opened"})
+_PARENT_ONLY = frozenset({"oracle", "executor", "_layout", "_nursery", "_searching", "_opened"})
 
 
 def _refuse_unknown(name: str, kwargs: dict[str, Any]) -> None:

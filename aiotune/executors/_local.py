@@ -51,6 +51,8 @@ class LocalExecutor:
         log: Takes ``info(event, **fields)`` and ``warning(event, **fields)``.
         start: ``"nursery"`` forks workers, ``"spawn"`` starts interpreters,
             ``"auto"`` forks if a self-test of keras in a fork succeeds.
+        nursery: One that another executor left behind; used if it lives, has
+            imported what is needed, and its forks work. Owned from now on.
     """
 
     def __init__(
@@ -60,13 +62,14 @@ class LocalExecutor:
         imports: Sequence[str] | None = None,
         log: Any = None,
         start: StartMethod = "auto",
+        nursery: Nursery | None = None,
     ) -> None:
         self.log = log
         self._payload = payload
         self._imports = None if imports is None else tuple(imports)
         self._start_method = start
         self._packed: Packed | None = None
-        self._nursery: Nursery | None = None
+        self._nursery = nursery
         self._standby: StandbyWorkers | None = None
         self._self_test: SelfTest | None = None
         self._trusted: bool | None = None  # None: not known yet
@@ -181,6 +184,7 @@ class LocalExecutor:
                 packed, imports = await to_thread.run_sync(_prepare, self._payload)
                 self._packed = packed
                 self._choose(packed, imports)
+                await self._judge_inherited()
             nursery = self._nursery
             if nursery is not None and nursery.alive:
                 return nursery
@@ -201,6 +205,27 @@ class LocalExecutor:
             self._standby = StandbyWorkers(partial(self._fork, fresh=True))
         if self._start_method != "auto" or "keras" not in self._imports:
             self._trusted = True
+
+    async def _judge_inherited(self) -> None:
+        """Keep a nursery that was handed over, if it can serve this payload as well."""
+        nursery = self._nursery
+        if nursery is None:
+            return
+        fits = set(self._imports or ()) <= set(nursery.imports) and self._standby is None
+        if nursery.alive and nursery.trusted and fits:
+            self._trusted = True
+        else:
+            await nursery.aclose()
+            self._nursery = None
+
+    def hand_over(self) -> Nursery | None:
+        """Give the nursery away, for another executor of the same program; ``None`` if it is of no use."""
+        nursery = self._nursery
+        if nursery is None or not nursery.alive or self._standby is not None or not self._trusted:
+            return None
+        nursery.trusted = True
+        self._nursery = None
+        return nursery
 
     def _imports_of_nursery(self) -> tuple[str, ...]:
         return self._imports or () if self._standby is None else ()
@@ -229,7 +254,9 @@ class LocalExecutor:
             nursery = await self._ready()
             imports = self._imports or () if fresh else ()
             try:
-                started = await nursery.fork(marker, output(nursery), fresh=fresh, imports=imports)
+                started = await nursery.fork(
+                    marker, output(nursery), self._payload_fd(), fresh=fresh, imports=imports
+                )
             except NurseryLost as error:
                 lost = error
                 continue
@@ -243,6 +270,11 @@ class LocalExecutor:
             f"No worker could be forked: {_NURSERIES_PER_LAUNCH} processes that fork workers ended "
             f"one after the other. {lost}"
         ) from lost
+
+    def _payload_fd(self) -> int:
+        self._refuse_if_closed()
+        assert self._packed is not None
+        return self._packed.fd
 
     # ── can a fork be trusted? ─────────────────────────────────────────────
 

@@ -72,12 +72,17 @@ class Nursery:
     It belongs to no event loop: it may be started in one and used in another.
 
     Args:
-        payload_fd: The packed payload; every worker inherits it.
+        payload_fd: A packed payload; it says where the program looks for modules.
         imports: Modules that the process imports before it is ready.
+
+    Attributes:
+        imports: See the arguments.
+        trusted: Whether its forks are known to work; ``None``: not known yet.
     """
 
     def __init__(self, payload_fd: int, imports: Sequence[str] = ()) -> None:
         self.imports = tuple(imports)
+        self.trusted: bool | None = None
         self._payload_fd = payload_fd
         self._info: NurseryReady | None = None
         self._pidfd = -1
@@ -157,13 +162,20 @@ class Nursery:
         return self._info
 
     async def fork(
-        self, attempt_id: str, log_fd: int, *, fresh: bool = False, imports: Sequence[str] = ()
+        self,
+        attempt_id: str,
+        log_fd: int,
+        payload_fd: int,
+        *,
+        fresh: bool = False,
+        imports: Sequence[str] = (),
     ) -> Started:
         """Have a worker forked.
 
         Args:
             attempt_id: Marks the worker and all that it starts.
             log_fd: stdout and stderr of the worker; still the caller's.
+            payload_fd: The packed payload that the worker loads; still the caller's.
             fresh: The worker executes a new interpreter.
             imports: What that interpreter imports.
 
@@ -177,7 +189,7 @@ class Nursery:
         try:
             worker.setblocking(False)
             keeper.setblocking(False)
-            fds = [worker_end.fileno(), keeper_end.fileno(), log_fd]
+            fds = [worker_end.fileno(), keeper_end.fileno(), log_fd, payload_fd]
             await self._send(request, fds)
             worker_end.close()
             keeper_end.close()

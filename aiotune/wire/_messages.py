@@ -160,8 +160,8 @@ FromWorker = Hello | Discovered | Report | Done | Probed | Failed
 class ForkWorker(_Message, frozen=True, kw_only=True):
     """Fork a keeper and a worker.
 
-    Three descriptors come along, in this order: the worker's channel, the
-    keeper's channel, the output log. A ``fresh`` worker executes a new
+    Four descriptors come along, in this order: the worker's channel, the
+    keeper's channel, the output log, the packed payload. A ``fresh`` worker executes a new
     interpreter, which imports ``imports`` before it waits for its order.
     """
 

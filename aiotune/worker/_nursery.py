@@ -34,7 +34,7 @@ from aiotune.worker._linux import fork_quietly, set_name
 __all__ = ("import_all", "listen_for_dumps", "serve")
 
 _PACKET = 64 * 1024
-_EXPECTED_FDS = 3
+_EXPECTED_FDS = 4
 
 # What every worker needs, so that no fork has to import it again.
 _OWN_MODULES = (
@@ -53,13 +53,15 @@ def serve(channel_fd: int, owner_fd: int, payload_fd: int, modules: Iterable[str
     Args:
         channel_fd: A SEQPACKET socket to the tuner.
         owner_fd: A pidfd of the tuner.
-        payload_fd: The packed payload, handed on to every worker.
+        payload_fd: A packed payload, for its program's directories and import path; each
+            request brings its own for the worker.
         modules: What to import; what fails to import is left to the workers.
     """
     set_name("aiotune-nursery")
     listen_for_dumps()
     channel = socket.socket(fileno=channel_fd)
     surroundings_of(payload_fd).enter()
+    os.close(payload_fd)  # a later program's payload may replace it: keep no copy alive
     started = time.perf_counter()
     imported = import_all(modules)
     seconds = time.perf_counter() - started
@@ -76,7 +78,7 @@ def serve(channel_fd: int, owner_fd: int, payload_fd: int, modules: Iterable[str
     )
     try:
         channel.send(encode(ready))
-        _Nursery(channel, owner_fd, payload_fd).run()
+        _Nursery(channel, owner_fd).run()
     except ConnectionError:
         os._exit(0)  # the tuner is gone, or wants no more
 
@@ -108,9 +110,8 @@ def import_all(modules: Iterable[str]) -> dict[str, str]:
 class _Nursery:
     """The loop of the nursery, and the descriptors that its children must not keep."""
 
-    def __init__(self, channel: socket.socket, owner_fd: int, payload_fd: int) -> None:
-        self._channel = channel
-        self._owner_fd, self._payload_fd = owner_fd, payload_fd
+    def __init__(self, channel: socket.socket, owner_fd: int) -> None:
+        self._channel, self._owner_fd = channel, owner_fd
         self._keepers: dict[int, int] = {}  # pidfd → pid
         self._reader = FrameReader[ForkWorker](ForkWorker)
         self._poll = select.poll()
@@ -146,7 +147,7 @@ class _Nursery:
         os._exit(0)
 
     def _fork_keeper(self, request: ForkWorker, fds: list[int]) -> None:
-        worker_fd, keeper_fd, log_fd = fds
+        worker_fd, keeper_fd, log_fd, payload_fd = fds
         try:
             pid = fork_quietly()
         except OSError as error:
@@ -161,7 +162,7 @@ class _Nursery:
                     keeper_fd=keeper_fd,
                     log_fd=log_fd,
                     owner_fd=self._owner_fd,
-                    payload_fd=self._payload_fd,
+                    payload_fd=payload_fd,
                     fresh=request.fresh,
                     imports=tuple(request.imports),
                 )

@@ -194,3 +194,23 @@ async def test_compile_arguments_override_the_models_own(tmp_path: Path) -> None
 
     (trial,) = result.trials
     assert trial.metrics.exists("val_mse")
+
+
+def test_the_space_summary_leaves_its_process_to_the_search(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Keras is imported once for summary and search together, and nothing stays afterwards."""
+    import asyncio
+
+    search = tuner(tmp_path)
+
+    search.search_space_summary()
+
+    nursery = search._nursery
+    assert "Default search space size: 2" in capsys.readouterr().out
+    assert nursery is not None
+    assert nursery.alive
+    asyncio.run(search.search(**DATA))
+    log = (tmp_path / "p/events.log").read_text()
+    assert "nursery_ready" not in log  # it was ready before
+    assert not nursery.alive
