@@ -211,7 +211,7 @@ class LocalExecutor:
         nursery = self._nursery
         if nursery is None:
             return
-        fits = set(self._imports or ()) <= set(nursery.imports) and self._standby is None
+        fits = self._standby is None and nursery.holds(self._imports or ())
         if nursery.alive and nursery.trusted and fits:
             self._trusted = True
         else:

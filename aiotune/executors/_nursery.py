@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -127,6 +127,11 @@ class Nursery:
     def pid(self) -> int:
         """Process id, for messages and tests."""
         return self._process.pid
+
+    def holds(self, modules: Iterable[str]) -> bool:
+        """Whether all of these are imported, or belong to packages that are."""
+        loaded = set(self._info.loaded) if self._info is not None else set()
+        return all(name.partition(".")[0] in loaded for name in modules)
 
     @property
     def output_fd(self) -> int:

@@ -171,10 +171,15 @@ class ForkWorker(_Message, frozen=True, kw_only=True):
 
 
 class NurseryReady(_Message, frozen=True, kw_only=True):
-    """The nursery has imported its modules. ``threads`` counts its native threads."""
+    """The nursery has imported its modules.
+
+    ``imported`` are those it was asked for, with their versions; ``loaded``
+    all packages that this brought along; ``threads`` counts its native threads.
+    """
 
     pid: int
     imported: dict[str, str]
+    loaded: list[str]
     import_seconds: float
     threads: int
 

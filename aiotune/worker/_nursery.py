@@ -73,6 +73,7 @@ def serve(channel_fd: int, owner_fd: int, payload_fd: int, modules: Iterable[str
     ready = NurseryReady(
         pid=os.getpid(),
         imported=imported,
+        loaded=[name for name in sys.modules if "." not in name],
         import_seconds=seconds,
         threads=len(os.listdir("/proc/self/task")),  # noqa: PTH208 - a count
     )
