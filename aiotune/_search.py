@@ -83,8 +83,8 @@ class _Search:
         self.tuner = tuner
         self.oracle: Oracle = tuner.oracle
         self.layout: Layout = tuner._layout  # noqa: SLF001
-        self.payload = Payload(tuner, args, kwargs)
         self.verbose = kwargs.get("verbose", "auto")
+        self.payload = Payload(tuner, args, _for_trials(tuner, kwargs))
         self.offload = ThreadOffloader()
         self.clock = SystemClock()
         self.terminated = False
@@ -161,6 +161,15 @@ class _Search:
             loop.stop(StopReason.CANCELLED, self.tuner.stop_grace)
 
         return _on_sigterm(stop)
+
+
+def _for_trials(tuner: Tuner, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Leave out ``verbose``, which is search()'s own as well, for a ``run_trial`` that takes none."""
+    parameters = inspect.signature(tuner.run_trial).parameters
+    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    if takes_all or "verbose" in parameters:
+        return kwargs
+    return {name: value for name, value in kwargs.items() if name != "verbose"}
 
 
 class _on_sigterm:  # noqa: N801 - reads as what it is, a context
