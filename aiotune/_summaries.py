@@ -53,10 +53,15 @@ def results_summary(
 
 def ranked(trials: Iterable[Trial], *, maximize: bool) -> list[Trial]:
     """Return completed trials best first, then the others that have ended, in order of creation."""
-    every = list(trials)
-    done = [t for t in every if t.status is TrialStatus.COMPLETED and t.score is not None]
+    done, others = [], []
+    for trial in trials:
+        scored = trial.status is TrialStatus.COMPLETED and trial.score is not None
+        if scored:
+            done.append(trial)
+        elif trial.status.is_final:
+            others.append(trial)
     done.sort(key=lambda t: t.score or 0.0, reverse=maximize)
-    return done + [t for t in every if t.status.is_final and t not in done]
+    return done + others
 
 
 def trial_summary(trial: Trial) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
+import itertools
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from aiotune._devices import Slot
     from aiotune._offload import Offloader
     from aiotune.oracles import Oracle
-    from aiotune.store import Layout
+    from aiotune.store import AttemptPaths, Layout
     from aiotune.trial import Trial
 
 __all__ = ("AttemptRunner", "Hooks", "Running")
@@ -52,6 +53,7 @@ class Running:
     slot: Slot
     attempt: int
     attempt_id: str
+    paths: AttemptPaths
     started: float
     worker: Worker | None = None
     ended_by: EndedBy | None = None
@@ -80,11 +82,11 @@ class AttemptRunner:
         clock: Clock,
         offload: Offloader,
         hooks: Hooks,
-        new_id: Callable[[], str] = lambda: uuid.uuid4().hex[:8],
+        new_id: Callable[[], str] | None = None,
     ) -> None:
         self._oracle, self._executor, self._layout = oracle, executor, layout
         self._log, self._clock, self._offload, self._hooks = log, clock, offload, hooks
-        self._new_id = new_id
+        self._new_id = new_id or _ids()
         self._objective = oracle.objective.to_dicts()
         self._space_entries: list[dict[str, Any]] = []
 
@@ -92,7 +94,8 @@ class AttemptRunner:
         """Give a trial its next attempt."""
         attempt = trial.attempts + 1
         attempt_id = f"{trial.trial_id}-{attempt:02d}-{self._new_id()}"
-        return Running(trial, slot, attempt, attempt_id, self._clock.monotonic())
+        paths = self._layout.attempt_paths(trial.trial_id, attempt)
+        return Running(trial, slot, attempt, attempt_id, paths, self._clock.monotonic())
 
     async def run(self, running: Running) -> TrialFailure | None:
         """Run an attempt to its recorded end.
@@ -134,7 +137,7 @@ class AttemptRunner:
             return Outcome(
                 failure=TrialFailure(kind=FailureKind.CANCELLED, message="The search stopped.")
             )
-        log_path = self._layout.output_log(running.trial.trial_id, running.attempt)
+        log_path = Path(running.paths.output_log)
         worker = await self._launch(WorkSpec(self._order(running), running.attempt_id, log_path))
         running.worker = worker
         if running.ended_by is not None:  # the stop came while the process was being made
@@ -160,7 +163,7 @@ class AttemptRunner:
             ending,
             ended_by=running.ended_by,
             seconds=self._clock.monotonic() - running.started,
-            log_path=str(log_path),
+            log_path=running.paths.output_log,
             log_tail=tail,
         )
 
@@ -179,7 +182,7 @@ class AttemptRunner:
         return await self._executor.launch(work)
 
     def _order(self, running: Running) -> RunAttempt:
-        trial, slot, layout = running.trial, running.slot, self._layout
+        trial, slot, paths = running.trial, running.slot, running.paths
         return RunAttempt(
             trial_id=trial.trial_id,
             index=trial.index,
@@ -195,9 +198,9 @@ class AttemptRunner:
             budget=dict(trial.budget),
             environment=dict(slot.environment),
             threads=slot.threads,
-            project_dir=str(layout.project_dir),
-            trial_dir=str(layout.trial_dir(trial.trial_id)),
-            attempt_dir=str(layout.attempt_dir(trial.trial_id, running.attempt)),
+            project_dir=str(self._layout.project_dir),
+            trial_dir=paths.trial_dir,
+            attempt_dir=paths.attempt_dir,
         )
 
     def _entries(self, hp: HyperParameters) -> list[dict[str, Any]]:
@@ -263,6 +266,12 @@ class AttemptRunner:
             return
         trial.status = status
         await self._oracle.end_trial(trial)
+
+
+def _ids() -> Callable[[], str]:
+    """Return what makes ids that are unique over the life of a project."""
+    of_this_run, count = secrets.token_hex(4), itertools.count()
+    return lambda: f"{of_this_run}{next(count):x}"
 
 
 def _status_after(failure: TrialFailure | None) -> TrialStatus:

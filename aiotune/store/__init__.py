@@ -2,7 +2,15 @@
 
 from aiotune.store._base import Store
 from aiotune.store._file import FileStore, open_project, read_events
-from aiotune.store._layout import Layout
+from aiotune.store._layout import AttemptPaths, Layout
 from aiotune.store._memory import MemoryStore
 
-__all__ = ("FileStore", "Layout", "MemoryStore", "Store", "open_project", "read_events")
+__all__ = (
+    "AttemptPaths",
+    "FileStore",
+    "Layout",
+    "MemoryStore",
+    "Store",
+    "open_project",
+    "read_events",
+)

@@ -8,9 +8,24 @@ from pathlib import Path
 
 from aiotune.errors import ConfigurationError
 
-__all__ = ("Layout",)
+__all__ = ("AttemptPaths", "Layout")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPaths:
+    """Where one attempt's files are.
+
+    Attributes:
+        trial_dir: The trial's directory.
+        attempt_dir: The attempt's own.
+        output_log: stdout and stderr.
+    """
+
+    trial_dir: str
+    attempt_dir: str
+    output_log: str
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -80,6 +95,13 @@ class Layout:
     def output_log(self, trial_id: str, attempt: int) -> Path:
         """Return where an attempt's stdout and stderr go."""
         return self.attempt_dir(trial_id, attempt) / "output.log"
+
+    def attempt_paths(self, trial_id: str, attempt: int) -> AttemptPaths:
+        """Return all paths of an attempt as text, which is made faster than paths are."""
+        _check_name("trial id", trial_id)
+        trial_dir = f"{self.project_dir}/trial_{trial_id}"
+        attempt_dir = f"{trial_dir}/attempt-{attempt:02d}"
+        return AttemptPaths(trial_dir, attempt_dir, f"{attempt_dir}/output.log")
 
     def result_file(self, trial_id: str, attempt: int) -> Path:
         """Return where a worker writes its result down before it reports it."""
