@@ -6,8 +6,11 @@ import re
 
 __all__ = ("printable",)
 
-# C0 and C1 controls, DEL, line and paragraph separators, bidirectional marks.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+# C0 and C1 controls, DEL, line and paragraph separators, bidirectional marks,
+# the byte order mark, and lone surrogates, which no stream can encode.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 def printable(text: object, limit: int = 4096) -> str:
@@ -18,12 +21,11 @@ def printable(text: object, limit: int = 4096) -> str:
 
     Args:
         text: Anything; its ``str`` is shown.
-        limit: Longest result, in characters.
+        limit: Longest result, in characters; a cut ends in ``...``.
     """
-    shown = str(text)
-    if len(shown) > limit:
-        shown = f"{shown[: limit - 3]}..."
-    return _UNSAFE.sub(_escaped, shown)
+    # Escapes only lengthen a text, so what lies beyond the limit is never shown.
+    shown = _UNSAFE.sub(_escaped, str(text)[: limit + 1])
+    return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -1,21 +1,25 @@
 """Every decision as one structured event: names, and where events go.
 
-structlog is never configured globally: a search has a logger of its own.
+structlog is never configured globally: a search has a logger and a chain of
+processors of its own.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import json
+import logging
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import structlog
 
 from aiotune._printable import printable
+from aiotune.errors import ProjectError
 
 __all__ = ("SearchLog", "open_log")
 
@@ -66,12 +70,19 @@ SPAWN_FAILED = "spawn_failed"
 PROCESSES_SWEPT = "processes_swept"
 """Processes that a trial left behind were ended."""
 SINK_FAILED = "sink_failed"
-"""A place where log lines were shown raised an error and is used no more."""
+"""A place where events were shown raised an error and is used no more."""
+LOG_LOST = "log_lost"
+"""The log's file could not be written and is used no more."""
 
-_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _ROTATE = 32 << 20
 _BUFFER = 64 << 10
-_encode = msgspec.json.Encoder(order="deterministic").encode
+_KEPT = 1000
+"""Lines kept while there is no file."""
+_DEPTH = 4
+"""Nested containers shown; a value deeper than that may contain itself."""
+_encode = msgspec.json.Encoder().encode
+_Event = MutableMapping[str, Any]
+_Logger = structlog.make_filtering_bound_logger(logging.DEBUG)
 
 
 class SearchLog:
@@ -83,7 +94,11 @@ class SearchLog:
 
     Lines are gathered and written by :meth:`flush`, at a warning, and when
     many have gathered. An event also goes to ``structlog.get_logger("aiotune")``
-    if the program has configured structlog.
+    if the program has configured structlog. Whatever fails while an event is
+    written or shown is said once and then left out: a log never ends a search.
+
+    Raises:
+        ProjectError: The file cannot be opened, or is a symbolic link.
     """
 
     def __init__(
@@ -98,70 +113,98 @@ class SearchLog:
         self._gathered = 0
         self._show = show
         self._user = structlog.get_logger("aiotune") if structlog.is_configured() else None
+        self._logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+            structlog.ReturnLogger(),
+            processors=(_safe, self._write, self._tell, self._forward, _drop),
+            wrapper_class=_Logger,
+            context_class=dict,
+            cache_logger_on_first_use=True,
+        )
 
     def attach(self, path: Path) -> None:
         """Write to a file from now on, and what was kept until now."""
         self._path, self._fd = path, _open(path)
         self.flush()
 
+    def bind(self, **fields: Any) -> structlog.typing.FilteringBoundLogger:
+        """Return a logger that adds fields to each of its events."""
+        return self._logger.bind(**fields)
+
     def info(self, event: str, **fields: Any) -> None:
         """Record an ordinary event."""
-        self._take("info", event, fields)
+        self._logger.info(event, **fields)
 
     def warning(self, event: str, **fields: Any) -> None:
         """Record an event that someone may have to act on."""
-        self._take("warning", event, fields)
+        self._logger.warning(event, **fields)
 
     def error(self, event: str, **fields: Any) -> None:
         """Record a failure of the search."""
-        self._take("error", event, fields)
+        self._logger.error(event, **fields)
 
-    def _take(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        number = _LEVELS[level]
-        self._append(level, event, fields)
-        if number >= _LEVELS["warning"]:
-            self.flush()
-        if self._show is not None and (number >= _LEVELS["warning"] or event in _SENTENCES):
-            self._tell(sentence(event, fields))
-        if self._user is not None:
-            getattr(self._user, level)(event, **fields)
+    # Processors, in the order of the chain.
 
-    def _append(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+    def _write(self, _: Any, level: str, event: _Event) -> _Event:
         now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-        record = {"timestamp": now, "level": level, "event": event}
-        record.update((key, _plain(value)) for key, value in fields.items())
-        line = _encode(record)
-        self._lines.append(line if line.isascii() else _ascii(line))
+        line = _encode({"timestamp": now, "level": level, "event": event["event"], **event})
+        self._lines.append(line if line.isascii() else json.dumps(json.loads(line)).encode())
         self._gathered += len(line)
-        if self._gathered >= _BUFFER:
+        if self._gathered >= _BUFFER or _matters(level):
             self.flush()
+        return event
 
-    def _tell(self, text: str) -> None:
-        assert self._show is not None
-        try:
-            self._show(text)
-        except Exception as error:  # noqa: BLE001 - a broken pipe must not end a week of training
-            self._show = None
-            self.warning(SINK_FAILED, error_type=type(error).__name__, error_message=str(error))
+    def _tell(self, _: Any, level: str, event: _Event) -> _Event:
+        if self._show is not None and (_matters(level) or event["event"] in _SENTENCES):
+            try:
+                self._show(sentence(event["event"], event))
+            except Exception as error:  # noqa: BLE001 - a broken pipe must not end a week of training
+                self._show = None
+                self.warning(SINK_FAILED, sink="The terminal", error=error)
+        return event
+
+    def _forward(self, _: Any, level: str, event: _Event) -> _Event:
+        if self._user is not None:
+            try:
+                getattr(self._user, level)(**event)
+            except Exception as error:  # noqa: BLE001 - the program's processors are not the search's
+                self._user = None
+                self.warning(SINK_FAILED, sink="The program's structlog", error=error)
+        return event
 
     def flush(self) -> None:
         """Write what has gathered."""
-        if self._fd < 0 or not self._lines:
+        self._gathered = 0
+        if self._fd < 0:
+            del self._lines[:-_KEPT]
             return
-        data = b"\n".join(self._lines) + b"\n"
-        self._lines, self._gathered = [], 0
-        os.write(self._fd, data)
+        if not self._lines:
+            return
+        data = memoryview(b"\n".join(self._lines) + b"\n")
+        self._lines = []
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+            self._rotate()
+        except (OSError, ProjectError) as error:
+            path, self._path = self._path, None
+            self._let_go()
+            self.warning(LOG_LOST, path=path, error=error)
+
+    def _rotate(self) -> None:
         if self._path is not None and os.fstat(self._fd).st_size > _ROTATE:
-            os.close(self._fd)
             self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+            self._let_go()
             self._fd = _open(self._path)
+
+    def _let_go(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def close(self) -> None:
         """Write what has gathered and let go of the file."""
         self.flush()
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._let_go()
 
 
 def open_log(path: Path | None, *, show: Callable[[str], None] | None = None) -> SearchLog:
@@ -170,50 +213,75 @@ def open_log(path: Path | None, *, show: Callable[[str], None] | None = None) ->
 
 
 def _open(path: Path) -> int:
-    return os.open(
-        path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-    )
+    try:
+        # What a link points at may not be ours to append to.
+        return os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+    except OSError as error:
+        raise ProjectError(
+            f"The log {path} cannot be opened: {error.strerror}.",
+            hint="It must be a plain file that you may write, or not exist.",
+            path=str(path),
+        ) from error
 
 
-def _plain(value: Any) -> Any:  # noqa: PLR0911 - one arm a kind of value
+def _matters(level: str) -> bool:
+    return level not in {"debug", "info"}
+
+
+def _drop(_: Any, __: str, ___: _Event) -> NoReturn:
+    raise structlog.DropEvent  # everything is done: no logger is behind the chain
+
+
+def _safe(_: Any, __: str, event: _Event) -> _Event:
+    return {printable(key, 200): _plain(value) for key, value in event.items()}
+
+
+def _plain(value: Any, depth: int = _DEPTH) -> Any:
     """Return a JSON value: text made safe, numbers of any library as Python's."""
+    if value is None or value is True or value is False:
+        return value
+    try:
+        return _converted(value, depth)
+    except Exception as error:  # noqa: BLE001 - a user's __str__ may raise anything
+        return f"<{type(value).__name__}: {type(error).__name__} when shown>"
+
+
+def _converted(value: Any, depth: int) -> Any:  # noqa: PLR0911 - one arm a kind of value
     match value:
-        case None | bool() | int():
-            return value
+        case int():
+            # str() refuses integers of thousands of digits, hex() does not.
+            return int(value) if value.bit_length() < 64 else printable(hex(value))  # noqa: PLR2004
         case float():
-            return value if math.isfinite(value) else str(value)
+            return float(value) if math.isfinite(value) else str(float(value))
         case str():
-            return printable(value) if len(value) < 4096 else _long(value)  # noqa: PLR2004
+            return printable(value) if len(value) <= 4096 else _end(value)  # noqa: PLR2004
         case BaseException():
             return printable(f"{type(value).__name__}: {value}")
+        case Mapping() | list() | tuple() | set() | frozenset() if depth == 0:
+            return "..."
         case Mapping():
-            return {printable(key, 200): _plain(inner) for key, inner in value.items()}
-        case Iterable():
-            return [_plain(inner) for inner in value]
-        case _ if hasattr(value, "item"):
-            return _plain(value.item())
+            return {printable(key, 200): _plain(inner, depth - 1) for key, inner in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(inner, depth - 1) for inner in value]
+        case _ if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+            return _plain(value.item(), depth - 1) if depth else "..."
         case _:
             return printable(value)
 
 
-def _long(text: str) -> str:
+def _end(text: str) -> str:
     # Of a long text the end says most: it is where a traceback has its error.
     return printable(f"...{text[-4000:]}")
 
 
-def _ascii(line: bytes) -> bytes:
-    import json
-
-    return json.dumps(json.loads(line)).encode()
-
-
 def sentence(event: str, fields: Mapping[str, Any]) -> str:
     """Return an event as a sentence for people."""
-    shown = {key: printable(value, 300) for key, value in fields.items()}
+    shown = {k: printable(v, 300) for k, v in fields.items() if k != "event" and v is not None}
     template = _SENTENCES.get(event)
     if template is None:
-        details = "  ".join(f"{key}={value}" for key, value in shown.items() if value)
-        return f"{event}  {details}"
+        return "  ".join([event, *(f"{key}={value}" for key, value in shown.items() if value)])
     return template.format_map(_Blank(shown))
 
 
@@ -241,5 +309,7 @@ _SENTENCES = {
     TRIAL_TIMEOUT: "Trial {trial} has run for more than {limit} s and is stopped.",
     RESULT_ADOPTED: "Trial {trial} had finished when the tuner died; its result was kept.",
     SPAWN_FAILED: "No process could be started ({error_message}); trying again in {delay} s.",
+    LOG_LOST: "The log {path} cannot be written ({error}); the search goes on without it.",
+    SINK_FAILED: "{sink} cannot be written ({error}); the search goes on without it.",
     SHUTDOWN_ABANDONED: "The trials {running} did not end in time; they die with this process.",
 }
