@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import inspect
 import json
 import warnings
 from collections.abc import Callable
@@ -29,12 +31,15 @@ def run_keras_trial(
 ) -> Any:
     """Build and train the model of a trial, ``executions_per_trial`` times.
 
+    Data may be given as functions that return it; they are called here, once.
     Weights of the best epoch over all executions are kept in the trial's
     directory, with what is needed to build the model again.
 
     Returns:
         The list of what ``HyperModel.fit`` returned.
     """
+    args = tuple(_made(value) for value in args)
+    kwargs = {k: _made(v) if k in _DATA else v for k, v in kwargs.items()}
     context = current_attempt.get()
     if context is None:
         raise FatalTypeError(
@@ -88,6 +93,15 @@ def _execute(
     result = hypermodel.fit(hp, model, *args, **fit_kwargs)
     best.save_build(model)
     return result
+
+
+_DATA = frozenset({"x", "y", "sample_weight", "validation_data"})
+
+
+def _made(value: Any) -> Any:
+    """Call a function that stands for data which cannot travel, a ``tf.data.Dataset`` say."""
+    is_function = inspect.isfunction(value) or isinstance(value, functools.partial)
+    return value() if is_function else value
 
 
 def _hypermodel(tuner: Tuner) -> HyperModel:

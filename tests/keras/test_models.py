@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 import aiotune
-from aiotune.errors import ConfigurationError, FatalTypeError, FatalValueError, SpaceChanged
+from aiotune.errors import (
+    ConfigurationError,
+    FatalTypeError,
+    FatalValueError,
+    PayloadError,
+    SpaceChanged,
+)
 from aiotune.status import TrialStatus
 
 pytestmark = pytest.mark.keras
@@ -173,6 +179,22 @@ async def test_callbacks_are_copied_for_each_execution(tmp_path: Path) -> None:
 
     (trial,) = result.trials
     assert {(e, s) for e, s, _ in trial.history} == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+async def test_a_dataset_is_made_in_the_worker_by_a_function(tmp_path: Path) -> None:
+    """A tf.data.Dataset cannot travel, and says so; a function that returns one can."""
+
+    def dataset() -> Any:
+        import tensorflow as tf
+
+        return tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)
+
+    with pytest.raises(PayloadError, match="function"):
+        await tuner(tmp_path).search(dataset(), epochs=1, validation_data=dataset())
+
+    result = await tuner(tmp_path).search(dataset, epochs=1, validation_data=dataset)
+
+    assert {t.status for t in result.trials} == {TrialStatus.COMPLETED}
 
 
 async def test_workers_are_forked_from_a_process_that_holds_keras(tmp_path: Path) -> None:
