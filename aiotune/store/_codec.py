@@ -18,6 +18,8 @@ __all__ = ("BadLine", "Envelope", "decode_line", "encode_line")
 
 VERSION = 1
 _MESSAGE, _TRACEBACK, _LINE = 8 << 10, 32 << 10, 64 << 10
+_UPGRADE = "It was written by a newer aiotune: upgrade aiotune to open this project."
+_LONGEST_ESCAPE = 6  # a control character's: \\u001b
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Event)
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
@@ -89,6 +91,12 @@ def decode_line(line: bytes) -> tuple[Envelope, Event | None]:
         envelope = _envelope.decode(text)
     except msgspec.MsgspecError as error:
         raise BadLine from error
+    if envelope.v > VERSION:
+        raise JournalCorrupt(
+            f"Record {envelope.seq} of the journal has form {envelope.v}, and this version knows only "
+            f"those up to {VERSION}.",
+            hint=_UPGRADE,
+        )
     try:
         return envelope, _decoder.decode(text)
     except msgspec.ValidationError as error:
@@ -97,32 +105,47 @@ def decode_line(line: bytes) -> tuple[Envelope, Event | None]:
 
 def _unknown(envelope: Envelope, text: bytes, error: Exception) -> tuple[Envelope, Event | None]:
     if b'{"$f":' in text:
-        return envelope, msgspec.convert(_restored(msgspec.json.decode(text)), Event)
+        try:
+            return envelope, msgspec.convert(_restored(msgspec.json.decode(text)), Event)
+        except msgspec.ValidationError as another:
+            error = another
     if envelope.ign:
         return envelope, None
     raise JournalCorrupt(
         f"Record {envelope.seq} of the journal is of a kind that this version does not know ({error}).",
-        hint="It was written by a newer aiotune: upgrade aiotune to open this project.",
+        hint=_UPGRADE,
     )
 
 
 def _short(event: Event) -> Event:
     failure: TrialFailure | None = getattr(event, "failure", None)
-    if failure is None or (
-        len(failure.message) <= _MESSAGE // 4 and len(failure.traceback) <= _TRACEBACK // 4
-    ):
+    if failure is None:
         return event
-    cut = msgspec.structs.replace(
-        failure,
-        message=_cut(failure.message, _MESSAGE // 4),
-        traceback=_cut(failure.traceback, _TRACEBACK // 4),
+    message, traceback = _cut(failure.message, _MESSAGE), _cut(failure.traceback, _TRACEBACK)
+    if message is failure.message and traceback is failure.traceback:
+        return event
+    return msgspec.structs.replace(
+        event, failure=msgspec.structs.replace(failure, message=message, traceback=traceback)
     )
-    return msgspec.structs.replace(event, failure=cut)
 
 
 def _cut(text: str, limit: int) -> str:
+    """Return the end of a text, of at most so many bytes once it is escaped."""
+    if text.isascii() and len(text) * _LONGEST_ESCAPE <= limit:
+        return text
+    # The name of a file that is not UTF-8 comes as lone surrogates, which JSON cannot hold.
+    clean = text.encode("utf-8", "backslashreplace").decode()
+    if _cost(clean) <= limit:
+        return text if clean == text else clean
     # A tail says more than a head: the error is at the end of a traceback.
-    return text if len(text) <= limit else f"... {text[-limit:]}"
+    tail = clean[-limit:]
+    while (cost := _cost(tail)) > limit:
+        tail = tail[-(len(tail) * limit // cost) :]
+    return f"... {tail}"
+
+
+def _cost(text: str) -> int:
+    return len(_ascii(_encoder.encode(text)))
 
 
 def _finite(event: Event) -> Any:
@@ -141,7 +164,8 @@ def _floats(event: Event) -> list[float]:
             found = [v for one in several for v in one.values() if isinstance(v, float)]
             return found if event.score is None else [*found, event.score]
         case TrialCreated():
-            return [v for v in event.values.values() if isinstance(v, float)]
+            drawn = [*event.values.values(), *event.budget.values()]
+            return [v for v in drawn if isinstance(v, float)]
         case _:
             return []
 
@@ -158,7 +182,7 @@ def _marked(data: Any) -> Any:
 
 def _restored(data: Any) -> Any:
     if isinstance(data, dict):
-        if data.keys() == {"$f"}:
+        if data.keys() == {"$f"} and data["$f"] in tuple(_NON_FINITE):
             return _NON_FINITE[data["$f"]]
         return {key: _restored(value) for key, value in data.items()}
     if isinstance(data, list):
