@@ -110,7 +110,7 @@ def _on_gpus(chosen: Sequence[Device], limit: int | None, cores: int) -> SlotPla
         )
         for i, device in enumerate(used)
     )
-    reason = f"one on each of {len(used)} GPU(s), {threads} CPU threads each."
+    reason = f"one on each of {len(used)} GPU(s), {_threads(threads)} each."
     if limit is not None and limit > len(chosen):
         reason += f" max_parallel_trials={limit} is more than there are."
     return SlotPlan(slots, _no_gpu(1), reason, tuple(used))
@@ -123,8 +123,12 @@ def _on_cpu(limit: int | None, cores: int, ram: int, why: str) -> SlotPlan:
     threads = max(1, cores // count)
     slots = tuple(Slot(i, None, "CPU", _no_gpu(threads), threads) for i in range(count))
     asked = "as asked for" if limit is not None else f"{ram / (1 << 30):.1f} GiB of memory free"
-    reason = f"on the CPU ({why}), {cores} cores, {asked}, {threads} threads each."
+    reason = f"on the CPU ({why}), {cores} cores, {asked}, {_threads(threads)} each."
     return SlotPlan(slots, _no_gpu(1), reason)
+
+
+def _threads(count: int) -> str:
+    return "1 CPU thread" if count == 1 else f"{count} CPU threads"
 
 
 def _no_gpu(threads: int) -> dict[str, str]:

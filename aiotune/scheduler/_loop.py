@@ -220,10 +220,11 @@ class SearchLoop:
 
     def _fail(self, error: Exception, reason: StopReason = StopReason.ERROR) -> None:
         """End the search with an error; the first one is raised, later ones become its notes."""
-        if self._error is None:
-            self._error = error
-        elif error is not self._error:
-            self._error.add_note(f"Also: {type(error).__name__}: {error}")
+        if self._error is not None:
+            if str(error) != str(self._error):
+                self._error.add_note(f"Also: {type(error).__name__}: {error}")
+            return
+        self._error = error
         known = isinstance(error, AiotuneError) or reason is StopReason.FATAL
         self._log.error(
             logs.SEARCH_FAILED,
