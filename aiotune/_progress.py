@@ -40,7 +40,7 @@ class Progress:
 
     def __init__(self, oracle: Oracle, *, verbose: int | str, clock: Clock) -> None:
         self._oracle, self._clock = oracle, clock
-        self._display = make_display(verbose, sys.stdout)
+        self._display = make_display(verbose, sys.stdout, lost=self._lost)
         self._quiet = verbose in (0, False)
         self._started = clock.monotonic()
         self._running: Mapping[str, Running] = {}
@@ -99,6 +99,9 @@ class Progress:
         )
         if trial.status is TrialStatus.COMPLETED and not self._quiet:
             self._display.line(self._completed(trial, seconds))
+
+    def _lost(self, error: Exception) -> None:
+        self.log.warning(logs.SINK_FAILED, sink="The terminal", error=error)
 
     def _completed(self, trial: Trial, seconds: float) -> str:
         name = self._oracle.objective.name

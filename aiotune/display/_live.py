@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TextIO
 
 from rich.console import Console, Group
@@ -11,12 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from aiotune._printable import printable
-from aiotune.display._snapshot import RunningTrial, Snapshot, clock
+from aiotune.display._snapshot import RunningTrial, Snapshot, short_clock
 
 __all__ = ("LiveDisplay", "render")
 
-_OTHER_ROWS = 6
-"""Lines of the screen that are not rows of running trials."""
+_OTHER_ROWS = 4
+"""Rows of the screen that are not running trials: the head, the foot, and two for lines above."""
+_WIDE = 110
+"""Columns from which on a device's name and all metrics are shown."""
+_VALUES = 20
+"""Hyperparameters looked at; no screen shows more."""
 
 
 class LiveDisplay:
@@ -39,7 +44,8 @@ class LiveDisplay:
     def update(self, snapshot: Snapshot) -> None:
         """Draw a moment."""
         if self._live is not None:
-            self._live.update(render(snapshot, self._console.height), refresh=True)
+            width, height = self._console.size
+            self._live.update(render(snapshot, width, height), refresh=True)
 
     def line(self, text: str) -> None:
         """Write a line above the table."""
@@ -52,56 +58,69 @@ class LiveDisplay:
             self._live = None
 
 
-def render(snapshot: Snapshot, height: int) -> Group:
-    """Return the drawing of a moment, for a terminal of some height."""
+def render(snapshot: Snapshot, width: int, height: int) -> Group:
+    """Return the drawing of a moment: never higher than a terminal of some height.
+
+    Args:
+        snapshot: The moment.
+        width: Columns of the terminal; a wide one shows more of each trial.
+        height: Its rows.
+    """
+    wide = width >= _WIDE
     rows = max(1, height - _OTHER_ROWS)
-    table = Table(box=None, padding=(0, 1, 0, 0), expand=True)
-    table.add_column("trial", no_wrap=True)
-    table.add_column("on", no_wrap=True, max_width=18)
-    table.add_column("time", no_wrap=True, justify="right")
-    table.add_column("epoch", no_wrap=True, justify="right")
-    table.add_column("last", no_wrap=True, overflow="ellipsis", ratio=3)
-    table.add_column("hyperparameters", no_wrap=True, overflow="ellipsis", ratio=4)
+    table = Table(box=None, padding=(0, 1, 0, 0), expand=True, header_style="dim")
+    for name in ("trial", "on"):
+        table.add_column(name, no_wrap=True, max_width=28 if wide else 10)
+    for name in ("time", "epoch", printable(snapshot.objective, 16)):
+        # Text, not str: a name may look like rich's markup.
+        table.add_column(Text(name), no_wrap=True, justify="right")
+    if wide:
+        table.add_column("metrics", no_wrap=True, overflow="ellipsis", ratio=2)
+    table.add_column("hyperparameters", no_wrap=True, overflow="ellipsis", ratio=3)
     for trial in snapshot.running[:rows]:
-        table.add_row(*_cells(trial, snapshot.objective))
-    hidden = len(snapshot.running) - rows
-    if hidden > 0:
-        table.add_row(f"and {hidden} more")
-    return Group(table, _foot(snapshot))
+        table.add_row(*map(Text, _cells(trial, snapshot.objective, wide=wide)))
+    return Group(table, _foot(snapshot, hidden=len(snapshot.running) - rows, width=width))
 
 
-def _cells(trial: RunningTrial, objective: str) -> tuple[str, ...]:
+def _cells(trial: RunningTrial, objective: str, *, wide: bool) -> list[str]:
     again = "" if trial.attempt == 1 else f" ({trial.attempt})"
-    return (
+    device = printable(trial.device, 60)
+    score = trial.metrics.get(objective)
+    cells = [
         f"{trial.trial_id}{again}",
-        trial.device,
-        f"{trial.elapsed:.0f} s",
+        device if wide else " ".join(device.split()[:2]),  # "GPU 0" without its model's name
+        short_clock(trial.elapsed),
         "" if trial.step is None else str(trial.step + 1),
-        _metrics(trial, objective),
-        ", ".join(f"{printable(k, 40)}={_brief(v)}" for k, v in trial.values.items()),
-    )
-
-
-def _metrics(trial: RunningTrial, objective: str) -> str:
-    names = sorted(trial.metrics, key=lambda name: name != objective)
-    return ", ".join(f"{printable(name, 40)} {trial.metrics[name]:.4g}" for name in names[:2])
+        "" if score is None else f"{score:.4g}",
+    ]
+    others = ((name, value) for name, value in trial.metrics.items() if name != objective)
+    if wide:
+        cells.append(", ".join(f"{printable(name, 40)} {value:.4g}" for name, value in others))
+    values = itertools.islice(trial.values.items(), _VALUES)
+    return [*cells, ", ".join(f"{printable(k, 40)}={_brief(v)}" for k, v in values)]
 
 
 def _brief(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else printable(value, 40)
 
 
-def _foot(snapshot: Snapshot) -> Table:
-    foot = Table.grid(padding=(0, 2, 0, 0))
-    done = f"{snapshot.ended}" + (f"/{snapshot.budget}" if snapshot.budget else "") + " trials"
-    parts: list[Text | ProgressBar] = [Text(done)]
-    if snapshot.budget:
-        parts.append(ProgressBar(total=snapshot.budget, completed=snapshot.ended, width=20))
+def _foot(snapshot: Snapshot, *, hidden: int, width: int) -> Table:
+    ended = f"{snapshot.ended}" + (f"/{snapshot.budget}" if snapshot.budget else "") + " trials"
+    parts = [ended, short_clock(snapshot.elapsed)]
     if snapshot.failed:
-        parts.append(Text(f"{snapshot.failed} failed"))
+        parts.append(f"{snapshot.failed} failed")
+    if hidden > 0:
+        parts.append(f"{hidden} more run")
     if snapshot.best_score is not None:
-        best = f"best {snapshot.objective} {snapshot.best_score:.5g} (trial {snapshot.best_trial})"
-        parts.append(Text(printable(best, 120)))
-    parts.append(Text(clock(snapshot.elapsed)))
-    foot.add_row(*parts)
+        parts.append(f"best {snapshot.best_score:.5g} (trial {snapshot.best_trial})")
+    foot = Table.grid(padding=(0, 1, 0, 0), expand=True)
+    bar = max(0, min(30, width - sum(len(part) + 2 for part in parts) - 1))
+    if snapshot.budget and bar > 3:  # noqa: PLR2004 - a shorter bar shows nothing
+        foot.add_column(width=bar)
+        foot.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        done = ProgressBar(total=snapshot.budget, completed=snapshot.ended, width=bar)
+        foot.add_row(done, Text("  ".join(parts)))
+    else:
+        foot.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        foot.add_row(Text("  ".join(parts)))
     return foot

@@ -26,8 +26,10 @@ class PlainDisplay:
         """Do nothing: only what has ended is told, as a line."""
 
     def line(self, text: str) -> None:
-        """Write a line."""
-        self._stream.write(f"{text}\n")
+        """Write a line; what the stream's encoding lacks is escaped."""
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        shown = text.encode(encoding, "backslashreplace").decode(encoding)
+        self._stream.write(f"{shown}\n")
         self._stream.flush()
 
     def stop(self) -> None:

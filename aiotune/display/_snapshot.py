@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ("RunningTrial", "Snapshot", "clock")
+__all__ = ("RunningTrial", "Snapshot", "clock", "short_clock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +64,15 @@ def clock(seconds: float) -> str:
     days, h = divmod(hours, 24)
     text = f"{h:02d}h {m:02d}m {s:02d}s"
     return f"{days}d {text}" if days else text
+
+
+def short_clock(seconds: float) -> str:
+    """Return a duration as ``45 s``, ``1:05``, ``2:01:05`` or ``3d 02h``."""
+    minutes, s = divmod(int(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    if days:
+        return f"{days}d {h:02d}h"
+    if hours:
+        return f"{h}:{m:02d}:{s:02d}"
+    return f"{m}:{s:02d}" if minutes else f"{s} s"
