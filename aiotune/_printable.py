@@ -23,6 +23,8 @@ def printable(text: object, limit: int = 4096) -> str:
         text: Anything; its ``str`` is shown.
         limit: Longest result, in characters; a cut ends in ``...``.
     """
+    if type(text) is str and len(text) <= limit and text.isascii() and text.isprintable():
+        return text  # as nearly always, and a search shows many
     # Escapes only lengthen a text, so what lies beyond the limit is never shown.
     shown = _UNSAFE.sub(_escaped, str(text)[: limit + 1])
     return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."

@@ -242,6 +242,8 @@ def _plain(value: Any, depth: int = _DEPTH) -> Any:
     """Return a JSON value: text made safe, numbers of any library as Python's."""
     if value is None or value is True or value is False:
         return value
+    if type(value) is float and math.isfinite(value):
+        return value  # the kind of value that there is most of
     try:
         return _converted(value, depth)
     except Exception as error:  # noqa: BLE001 - a user's __str__ may raise anything

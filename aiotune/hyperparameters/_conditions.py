@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +42,10 @@ class Parent:
         return {"class_name": "Parent", "config": {"name": self.name, "values": list(self.values)}}
 
 
-def hold(conditions: Iterable[Parent], values: Mapping[str, Value]) -> bool:
+def hold(conditions: Sequence[Parent], values: Mapping[str, Value]) -> bool:
     """Return whether all conditions hold; none always do."""
-    return all(condition.is_active(values) for condition in conditions)
+    # Asked for every hyperparameter of every trial, nearly all unconditional.
+    return not conditions or all(condition.is_active(values) for condition in conditions)
 
 
 def condition_from_config(config: Mapping[str, Any]) -> Parent:
