@@ -95,9 +95,12 @@ class SearchResult:
             for trial in best
         ]
 
-    def __str__(self) -> str:
+    def _headline(self) -> str:
         counts = ", ".join(f"{n} {status.lower()}" for status, n in self.counts.items())
-        lines = [f"{len(self.trials)} trials ({counts or 'none'}) in {self.elapsed:.1f} s"]
+        return f"{len(self.trials)} trials ({counts or 'none'}) in {self.elapsed:.1f} s"
+
+    def __str__(self) -> str:
+        lines = [self._headline()]
         lines += [
             f"  {i:>6}  {s:<9}  {score:>10}  {values}" for i, s, score, values in self._table()
         ]
@@ -111,7 +114,8 @@ class SearchResult:
             for row in self._table()
         )
         head = "<tr><th>trial</th><th>status</th><th>score</th><th>hyperparameters</th></tr>"
-        return f"<table>{head}{rows}</table>"
+        caption = f"<caption>{html.escape(self._headline())}</caption>"
+        return f"<table>{caption}{head}{rows}</table>"
 
 
 def _row(trial: Trial) -> dict[str, Any]:
