@@ -128,7 +128,7 @@ class Journal:
             if batch and self._error is None:
                 try:
                     self._commit(batch)
-                except (OSError, ValueError, StorageError) as error:
+                except Exception as error:  # noqa: BLE001 - a dead thread would leave all who wait hanging
                     self._error = _told(error, self._path)
             if self._error is None:
                 self._durable = ticket
@@ -159,9 +159,10 @@ class Journal:
             self._loop = None  # the loop is closed: nobody waits any more
 
     def _commit(self, batch: Sequence[Event]) -> None:
+        self._fence()
         if self._offset >= self._segment_bytes:
             self._rotate()
-        self._fence()
+            self._fence()
         now, since = time.time_ns(), time.monotonic_ns() - self._opened
         data = b"".join(
             encode_line(event, seq=self._seq + i, batch=self._offset, at=now, since=since)
@@ -196,11 +197,12 @@ class Journal:
             )
 
     def _rotate(self) -> None:
+        path = self._dir / f"{self._number + 1:06d}.jsonl"
+        # Opened before the old one is closed: if it fails, one descriptor is still ours to close.
+        fd = _open_segment(path)
         os.close(self._fd)
         self._number += 1
-        self._path = self._dir / f"{self._number:06d}.jsonl"
-        self._fd = _open_segment(self._path)
-        self._offset = 0
+        self._path, self._fd, self._offset = path, fd, 0
 
 
 def _open_segment(path: Path) -> int:
