@@ -8,7 +8,7 @@ from typing import Protocol, TextIO
 
 from aiotune.display._guarded import GuardedDisplay
 from aiotune.display._plain import PlainDisplay, SilentDisplay
-from aiotune.display._snapshot import RunningTrial, Snapshot, clock
+from aiotune.display._snapshot import RunningTrial, Snapshot, clock, short_clock
 from aiotune.errors import ConfigurationError
 
 __all__ = (
@@ -20,6 +20,7 @@ __all__ = (
     "Snapshot",
     "clock",
     "make_display",
+    "short_clock",
 )
 
 
