@@ -28,6 +28,14 @@ class ProjectLock:
 
     def __init__(self, path: Path) -> None:
         self._fd = self._acquire(path)
+        try:
+            self._sign()
+        except BaseException:
+            self.release()
+            raise
+        _held.add(self)
+
+    def _sign(self) -> None:
         text = json.dumps(
             {
                 "pid": os.getpid(),
@@ -38,7 +46,6 @@ class ProjectLock:
         )
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, text.encode(), 0)
-        _held.add(self)
 
     @staticmethod
     def _acquire(path: Path) -> int:
