@@ -97,7 +97,8 @@ class SearchResult:
 
     def _headline(self) -> str:
         counts = ", ".join(f"{n} {status.lower()}" for status, n in self.counts.items())
-        return f"{len(self.trials)} trials ({counts or 'none'}) in {self.elapsed:.1f} s"
+        noun = "trial" if len(self.trials) == 1 else "trials"
+        return f"{len(self.trials)} {noun} ({counts or 'none'}) in {self.elapsed:.1f} s"
 
     def __str__(self) -> str:
         lines = [self._headline()]
