@@ -82,7 +82,11 @@ async def open_project(layout: Layout, *, overwrite: bool = False) -> FileStore:
             f"The project directory {layout.project_dir} cannot be used: {error.strerror or error}.",
             hint="Choose a directory=... that you can write to.",
         ) from error
-    await store.append(*opening)
+    try:
+        await store.append(*opening)
+    except BaseException:
+        await store.aclose()
+        raise
     return store
 
 
@@ -100,13 +104,11 @@ def read_events(layout: Layout) -> list[Event]:
 def _open(layout: Layout, overwrite: bool) -> tuple[FileStore, list[Event]]:
     project = layout.project_dir
     _make(project)
+    # Before the lock is written: another program's directory may have a LOCK of its own.
+    _refuse_foreign(layout)
     lock = ProjectLock(layout.lock_file)
     try:
-        half_discarded = any(project.glob(".discarded-*"))
-        ours = _is_ours(layout) or half_discarded
-        if not ours:
-            _refuse_foreign(layout)
-        if half_discarded or (ours and overwrite):
+        if _is_half_discarded(layout) or (overwrite and _has_journal(layout)):
             _discard(layout)
         layout.journal_dir.mkdir(mode=0o700, exist_ok=True)
         sync_directory(project)
@@ -140,18 +142,23 @@ def _make(project: Path) -> None:
         project.mkdir(mode=0o700)
 
 
-def _is_ours(layout: Layout) -> bool:
+def _has_journal(layout: Layout) -> bool:
     return layout.segment(1).is_file()
+
+
+def _is_half_discarded(layout: Layout) -> bool:
+    return any(layout.project_dir.glob(".discarded-*"))
 
 
 _OWN_NAMES = frozenset({"LOCK", "journal", "events.log", "nursery.log", "probe.log"})
 
 
 def _refuse_foreign(layout: Layout) -> None:
+    if _has_journal(layout) or _is_half_discarded(layout):
+        return
     foreign = sorted(p.name for p in layout.project_dir.iterdir() if p.name not in _OWN_NAMES)
     if not foreign:
         return
-    layout.lock_file.unlink(missing_ok=True)
     if "oracle.json" in foreign:
         raise ProjectError(
             f"{layout.project_dir} holds a project of KerasTuner, which aiotune does not continue. Choose "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Generator, Sequence
 
 from aiotune.errors import StorageError
 from aiotune.events import Event
@@ -41,7 +41,7 @@ class MemoryStore:
         """Return the events given at the start."""
         return self._history
 
-    def append(self, *events: Event) -> _Now:
+    def append(self, *events: Event) -> Awaitable[None]:
         """Accept events; they are as durable at once as they will ever be.
 
         Raises:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aiotune.testing._simulation import Simulation as Simulation
     from aiotune.testing._simulation import completes as completes
     from aiotune.testing._simulation import fails as fails
+    from aiotune.testing._stores import StoreContract as StoreContract
 
 _HOMES = {
     "Behaving": "_executors",
@@ -33,6 +34,7 @@ _HOMES = {
     "Rehearsal": "_searchers",
     "SEARCHER_CHECKS": "_searchers",
     "Simulation": "_simulation",
+    "StoreContract": "_stores",
     "VirtualTimeLoop": "_loop",
     "completes": "_simulation",
     "fails": "_simulation",
