@@ -293,7 +293,7 @@ class _Blank(dict[str, str]):
 
 
 _SENTENCES = {
-    SEARCH_STARTED: "Search with {slots} trials at a time: {why}",
+    SEARCH_STARTED: "Trials at a time: {slots}, {why}",
     SEARCH_INTERRUPTED: (
         "Stopping {running} running trials; run the program again to continue the search."
     ),
