@@ -91,6 +91,7 @@ async def test_damage_to_any_byte_of_a_closed_project_is_seen(layout: Layout) ->
     last = len(data.splitlines(keepends=True)[-1])
 
     def damaged(at: int) -> bool:
+        layout.segment(1).unlink()
         layout.segment(1).write_bytes(data[:at] + bytes([data[at] ^ 0x01]) + data[at + 1 :])
         try:
             read_events(layout)

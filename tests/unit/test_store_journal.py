@@ -55,6 +55,18 @@ class _Failing:
         raise OSError(self._code, os.strerror(self._code))
 
 
+def _gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Hold up every sync until the event is set."""
+    gate, real = threading.Event(), os.fdatasync
+
+    def sync(fd: int) -> None:
+        gate.wait(5)
+        real(fd)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    return gate
+
+
 async def _commit_until_it_fails(journal: Journal) -> tuple[list[Event], StorageError]:
     acknowledged: list[Event] = []
     for number in range(_COMMITS):
@@ -256,7 +268,7 @@ def test_commits_may_be_left_alone(tmp_path: Path, recwarn: pytest.WarningsRecor
     assert [str(w.message) for w in recwarn] == []
 
 
-def test_journal_outlives_an_event_loop(tmp_path: Path) -> None:
+def test_journal_outlives_an_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two loops use it one after the other, even if the first ended while a commit was waited for."""
     journal = _open(tmp_path)
 
@@ -269,16 +281,21 @@ def test_journal_outlives_an_event_loop(tmp_path: Path) -> None:
         assert not any(one.done() for one in commits)
 
     asyncio.run(commit(0))
+    gate = _gate(monkeypatch)
     asyncio.run(abandon())
+    gate.set()
     asyncio.run(commit(3))
     asyncio.run(journal.aclose())
 
     assert _on_disk(tmp_path) == [_fact(i) for i in range(4)]
 
 
-async def test_cancelled_waiter_loses_no_record(tmp_path: Path) -> None:
+async def test_cancelled_waiter_loses_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Giving up the wait takes nothing back, and does not disturb the others."""
     journal = await _opened(tmp_path)
+    gate = _gate(monkeypatch)
 
     async def commit(number: int) -> None:
         await journal.append((_fact(number),))
@@ -286,6 +303,7 @@ async def test_cancelled_waiter_loses_no_record(tmp_path: Path) -> None:
     impatient, patient = asyncio.ensure_future(commit(0)), asyncio.ensure_future(commit(1))
     await asyncio.sleep(0)
     impatient.cancel()
+    gate.set()
     await patient
     await journal.aclose()
 
@@ -310,7 +328,7 @@ async def test_many_committers_share_syncs(tmp_path: Path, monkeypatch: pytest.M
 
     assert await asyncio.to_thread(_on_disk, tmp_path) == [_fact(i) for i in order]
     assert len(order) == 320
-    assert counting.calls <= 5 * 4
+    assert counting.calls < len(order) / 4
 
 
 async def test_acknowledged_record_is_readable_at_once(tmp_path: Path) -> None:

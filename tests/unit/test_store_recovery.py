@@ -58,6 +58,8 @@ _WHOLE = _written()
 
 def _put(folder: Path, data: bytes, number: int = 1) -> Path:
     path = folder / f"{number:06d}.jsonl"
+    # Truncating a file and writing it again makes ext4 wait for the disk, thousands of times.
+    path.unlink(missing_ok=True)
     path.write_bytes(data)
     return path
 
