@@ -16,7 +16,7 @@ import pytest
 from aiotune.errors import StorageError
 from aiotune.events import Event, SearchEnded, SpaceGrew, TrialRequeued
 from aiotune.store._journal import Commit, Journal
-from aiotune.store._recovery import Recovered, recover
+from aiotune.store._recovery import recover
 
 _COMMITS = 5
 
@@ -390,11 +390,3 @@ async def test_more_records_than_a_batch_holds(
     await journal.aclose()
 
     assert await asyncio.to_thread(_on_disk, tmp_path) == facts
-
-
-async def test_segment_is_private(tmp_path: Path) -> None:
-    """Only the owner may read what the journal holds."""
-    journal = Journal(tmp_path, Recovered([], 0, 1, 0, 0))
-    await journal.aclose()
-
-    assert (tmp_path / "000001.jsonl").stat().st_mode & 0o777 == 0o600
