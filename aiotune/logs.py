@@ -301,7 +301,7 @@ _SENTENCES = {
     PROJECT_RESUMED: "Continuing the project: {trials} trials, {unfinished} of them unfinished.",
     JOURNAL_REPAIRED: "The journal ended in an unfinished record ({bytes} bytes), which was cut off.",
     SEED_CONTINUED: "The project goes on with its own seed {seed}.",
-    NURSERY_FAILED: "Workers cannot be forked here ({why}); each trial starts a fresh interpreter.",
+    NURSERY_FAILED: "Workers cannot be forked here ({reason}); each trial starts a fresh interpreter.",
     TRIAL_RETRY: (
         "Trial {trial} failed on {device} ({error_type}: {error_message}); trying again, "
         "{attempts_left} attempts left."

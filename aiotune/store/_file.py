@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -11,14 +12,13 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-import anyio.to_thread
-
 from aiotune import __version__
 from aiotune.errors import ProjectError
 from aiotune.events import Event, ProjectClosed, ProjectCreated, ProjectOpened
 from aiotune.store._journal import Commit, Journal
 from aiotune.store._layout import Layout
 from aiotune.store._lock import ProjectLock
+from aiotune.store._outlast import outlast
 from aiotune.store._recovery import Recovered, recover, sync_directory
 
 __all__ = ("FORMAT", "FileStore", "open_project", "read_events")
@@ -50,16 +50,16 @@ class FileStore:
         return self._journal.append(events)
 
     async def aclose(self) -> None:
-        """Record the close as a batch of its own, and let go of the project."""
+        """Record the close, and let go of the project even if the caller is cancelled meanwhile.
+
+        Raises:
+            StorageError: What nobody waited for could not be written.
+        """
         try:
-            # What came before is synced first: a finished project is then
-            # covered by a later batch, so damage to any part of it is seen.
-            await self._journal.append(())
-            await self._journal.append((ProjectClosed(at=time.time()),))
-        except ProjectError:
-            pass  # a journal that failed was reported when it failed
+            # In a batch of its own: a finished project is then covered by a
+            # later batch, so damage to any part of it is seen.
+            await self._journal.aclose(last=ProjectClosed(at=time.time()))
         finally:
-            await self._journal.aclose()
             self._lock.release()
 
 
@@ -75,15 +75,20 @@ async def open_project(layout: Layout, *, overwrite: bool = False) -> FileStore:
         JournalCorrupt: Its journal is damaged.
         ProjectError: The directory belongs to something else, or cannot be used.
     """
+    opening = asyncio.get_running_loop().run_in_executor(None, _open, layout, overwrite)
+    cancelled = await outlast(opening)
     try:
-        store, opening = await anyio.to_thread.run_sync(_open, layout, overwrite)
+        store = opening.result()
     except OSError as error:
         raise ProjectError(
             f"The project directory {layout.project_dir} cannot be used: {error.strerror or error}.",
             hint="Choose a directory=... that you can write to.",
         ) from error
+    if cancelled is not None:
+        await store.aclose()
+        raise cancelled
     try:
-        await store.append(*opening)
+        await store.append()
     except BaseException:
         await store.aclose()
         raise
@@ -101,7 +106,8 @@ def read_events(layout: Layout) -> list[Event]:
     return recover(layout.journal_dir, repair=False).events
 
 
-def _open(layout: Layout, overwrite: bool) -> tuple[FileStore, list[Event]]:
+def _open(layout: Layout, overwrite: bool) -> FileStore:
+    """Return a store whose first records are on their way."""
     project = layout.project_dir
     _make(project)
     # Before the lock is written: another program's directory may have a LOCK of its own.
@@ -117,19 +123,17 @@ def _open(layout: Layout, overwrite: bool) -> tuple[FileStore, list[Event]]:
     except BaseException:
         lock.release()
         raise
-    opening: list[Event] = []
-    if not recovered.events:
-        opening.append(
-            ProjectCreated(
-                format=FORMAT, project_id=uuid.uuid4().hex, created=time.time(), version=__version__
-            )
-        )
-    opening.append(
-        ProjectOpened(
-            pid=os.getpid(), host=socket.gethostname(), opened=time.time(), version=__version__
-        )
+    opened = ProjectOpened(
+        pid=os.getpid(), host=socket.gethostname(), opened=time.time(), version=__version__
     )
-    return store, opening
+    if recovered.events:
+        store.append(opened)
+    else:
+        created = ProjectCreated(
+            format=FORMAT, project_id=uuid.uuid4().hex, created=opened.opened, version=__version__
+        )
+        store.append(created, opened)
+    return store
 
 
 def _make(project: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from aiotune.errors import StorageError
 from aiotune.events import Event
 from aiotune.store._codec import encode_line
+from aiotune.store._outlast import outlast
 from aiotune.store._recovery import Recovered, sync_directory
 
 __all__ = ("Commit", "Journal")
@@ -64,7 +65,9 @@ class Journal:
         self._appended = 0
         self._durable = 0
         self._error: StorageError | None = None
+        self._told = False
         self._closed = False
+        self._last: Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._thread = threading.Thread(target=self._write_all, name="aiotune-journal", daemon=True)
@@ -77,6 +80,7 @@ class Journal:
             StorageError: The journal is closed, or a write has failed.
         """
         if self._error is not None:
+            self._told = True
             raise self._error
         if self._closed:
             raise StorageError("The project is closed, so nothing can be recorded in it.")
@@ -95,17 +99,32 @@ class Journal:
                 self._notify()  # it happened between the two checks
             await future
         if self._error is not None and self._durable < ticket:
+            self._told = True
             raise self._error
 
-    async def aclose(self) -> None:
-        """Make everything durable and stop the writer."""
+    async def aclose(self, last: Event | None = None) -> None:
+        """Make everything durable and stop the writer, even if the caller is cancelled meanwhile.
+
+        Args:
+            last: What is recorded after all else has been synced, as a batch of its own.
+
+        Raises:
+            StorageError: What nobody waited for could not be written. A failure that
+                was raised before, or that costs ``last`` alone, is not raised.
+        """
         if not self._closed:
-            self._closed = True
+            self._closed, self._last = True, last
             self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        ended = asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        cancelled = await outlast(ended)
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+        if cancelled is not None:
+            raise cancelled
+        if self._error is not None and self._durable < self._appended and not self._told:
+            self._told = True
+            raise self._error
 
     # ── on the loop ────────────────────────────────────────────────────────
 
@@ -125,14 +144,20 @@ class Journal:
         more = True
         while more:
             batch, ticket, more = self._gather()
-            if batch and self._error is None:
-                try:
-                    self._commit(batch)
-                except Exception as error:  # noqa: BLE001 - a dead thread would leave all who wait hanging
-                    self._error = _told(error, self._path)
+            self._try_commit(batch)
             if self._error is None:
                 self._durable = ticket
             self._tell_loop()
+        if self._last is not None:
+            self._try_commit((self._last,))
+
+    def _try_commit(self, batch: Sequence[Event]) -> None:
+        if not batch or self._error is not None:
+            return
+        try:
+            self._commit(batch)
+        except Exception as error:  # noqa: BLE001 - a dead thread would leave all who wait hanging
+            self._error = _as_sentence(error, self._path)
 
     def _gather(self) -> tuple[list[Event], int, bool]:
         batch: list[Event] = []
@@ -219,7 +244,7 @@ def _write(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _told(error: Exception, path: Path) -> StorageError:
+def _as_sentence(error: Exception, path: Path) -> StorageError:
     if isinstance(error, StorageError):
         return error
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:

@@ -47,12 +47,13 @@ def discover_space(tuner: Any, hp: HyperParameters) -> int | None:
     hypermodel = getattr(tuner, "hypermodel", None)
     if hypermodel is None:
         return None
-    from aiotune.worker._keras import build_model
+    from aiotune.worker._keras import build_model, on_the_cpu
 
     hypermodel.declare_hyperparameters(hp)
     known = len(hp.space)
     try:
-        model = discover(lambda h: build_model(tuner, h), hp)
+        with on_the_cpu():
+            model = discover(lambda h: build_model(tuner, h), hp)
     except FatalError:
         raise
     except Exception:

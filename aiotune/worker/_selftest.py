@@ -20,9 +20,11 @@ def run_self_test() -> Probed:
     import keras
     import numpy as np
 
+    from aiotune.worker._keras import on_the_cpu
+
     x = np.linspace(-1.0, 1.0, _SAMPLES * _FEATURES, dtype="float32").reshape(_SAMPLES, _FEATURES)
     y = x.sum(axis=1, keepdims=True)
-    with keras.device("cpu:0"):
+    with on_the_cpu():
         model = keras.Sequential([keras.Input((_FEATURES,)), keras.layers.Dense(1)])
         model.compile(optimizer="sgd", loss="mse")
         history = model.fit(x, y, batch_size=4, epochs=_EPOCHS, verbose=0)
