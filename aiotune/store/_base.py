@@ -30,5 +30,10 @@ class Store(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Make everything durable and release the project."""
+        """Make everything durable and release the project.
+
+        Raises:
+            StorageError: Events that nobody waited for could not be written. The
+                project is released all the same.
+        """
         ...
