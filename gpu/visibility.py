@@ -49,7 +49,7 @@ def visible_devices(devices: Sequence[Device], environ: Mapping[str, str]) -> tu
 
 
 def _named(entry: str, devices: Sequence[Device]) -> Device | None:
-    if entry.isdigit():
+    if entry.isascii() and entry.isdigit():
         matches = [d for d in devices if d.index == int(entry) and d.mig_parent is None]
         # An index names a GPU; of one that is cut into instances CUDA takes the first.
         matches = matches or [d for d in devices if d.index == int(entry)][:1]
