@@ -11,18 +11,26 @@ from typing import Any
 import msgspec
 
 from aiotune.errors import JournalCorrupt
-from aiotune.events import Event, MetricsReported, TrialCreated, TrialEnded
+from aiotune.events import (
+    AttemptEnded,
+    AttemptStarted,
+    Event,
+    MetricsReported,
+    TrialCreated,
+    TrialEnded,
+)
 from aiotune.failures import TrialFailure
 
 __all__ = ("BadLine", "Envelope", "decode_line", "encode_line")
 
 VERSION = 1
 _MESSAGE, _TRACEBACK, _LINE = 8 << 10, 32 << 10, 64 << 10
+_NAME, _CLASSES, _PATH = 256, 32, 8 << 10
+_MARK = b'{"$f":'
 _UPGRADE = "It was written by a newer aiotune: upgrade aiotune to open this project."
 _LONGEST_ESCAPE = 6  # a control character's: \\u001b
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Event)
-_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 class BadLine(Exception):
@@ -58,7 +66,7 @@ def encode_line(event: Event, *, seq: int, batch: int, at: int, since: int) -> b
         at: Unix time in nanoseconds.
         since: Nanoseconds since the project was opened.
     """
-    body = _encoder.encode(_finite(_short(event)))
+    body = _body(_short(event))
     head = b'{"v":%d,"seq":%d,"b":%d,"t":%d,"m":%d,' % (VERSION, seq, batch, at, since)
     text = head + body[1:]
     if not text.isascii():
@@ -98,35 +106,37 @@ def decode_line(line: bytes) -> tuple[Envelope, Event | None]:
             hint=_UPGRADE,
         )
     try:
-        return envelope, _decoder.decode(text)
+        return envelope, _event(text)
     except msgspec.ValidationError as error:
-        return _unknown(envelope, text, error)
+        if envelope.ign:
+            return envelope, None
+        raise JournalCorrupt(
+            f"Record {envelope.seq} of the journal is of a kind that this version does not know "
+            f"({error}).",
+            hint=_UPGRADE,
+        ) from None
 
 
-def _unknown(envelope: Envelope, text: bytes, error: Exception) -> tuple[Envelope, Event | None]:
-    if b'{"$f":' in text:
-        try:
-            return envelope, msgspec.convert(_restored(msgspec.json.decode(text)), Event)
-        except msgspec.ValidationError as another:
-            error = another
-    if envelope.ign:
-        return envelope, None
-    raise JournalCorrupt(
-        f"Record {envelope.seq} of the journal is of a kind that this version does not know ({error}).",
-        hint=_UPGRADE,
-    )
+def _event(text: bytes) -> Event:
+    if _MARK not in text:
+        return _decoder.decode(text)
+    event: Event = msgspec.convert(_restored(msgspec.json.decode(text)), Event)
+    return event
 
 
 def _short(event: Event) -> Event:
     failure: TrialFailure | None = getattr(event, "failure", None)
     if failure is None:
         return event
-    message, traceback = _cut(failure.message, _MESSAGE), _cut(failure.traceback, _TRACEBACK)
-    if message is failure.message and traceback is failure.traceback:
-        return event
-    return msgspec.structs.replace(
-        event, failure=msgspec.structs.replace(failure, message=message, traceback=traceback)
+    short = msgspec.structs.replace(
+        failure,
+        type=_cut(failure.type, _NAME),
+        message=_cut(failure.message, _MESSAGE),
+        traceback=_cut(failure.traceback, _TRACEBACK),
+        mro=tuple(_cut(name, _NAME) for name in failure.mro[:_CLASSES]),
+        log_path=failure.log_path and _cut(failure.log_path, _PATH),
     )
+    return msgspec.structs.replace(event, failure=short)
 
 
 def _cut(text: str, limit: int) -> str:
@@ -148,31 +158,49 @@ def _cost(text: str) -> int:
     return len(_ascii(_encoder.encode(text)))
 
 
-def _finite(event: Event) -> Any:
-    """Return what to encode: msgspec writes NaN and infinity as null without a word."""
+def _body(event: Event) -> bytes:
+    """Return an event's JSON: msgspec alone writes NaN and infinity as null without a word."""
     if all(map(math.isfinite, _floats(event))):
-        return event
-    return _marked(msgspec.to_builtins(event))
+        body = _encoder.encode(event)
+        if _MARK not in body:
+            return body
+    return _encoder.encode(_marked(msgspec.to_builtins(event)))
 
 
 def _floats(event: Event) -> list[float]:
+    """Return an event's numbers: at once for what is recorded for each trial, else by a walk."""
     match event:
+        case AttemptStarted():
+            return [event.at]
+        case AttemptEnded():
+            return [event.duration, event.at]
         case MetricsReported():
             return list(event.metrics.values())
         case TrialEnded():
             several: list[Mapping[str, Any]] = [event.metrics, event.values, *event.executions]
             found = [v for one in several for v in one.values() if isinstance(v, float)]
+            found.append(event.at)
             return found if event.score is None else [*found, event.score]
         case TrialCreated():
             drawn = [*event.values.values(), *event.budget.values()]
-            return [v for v in drawn if isinstance(v, float)]
+            return [event.at, *(v for v in drawn if isinstance(v, float))]
         case _:
-            return []
+            return _walked(msgspec.to_builtins(event))
+
+
+def _walked(data: Any) -> list[float]:
+    if isinstance(data, dict):
+        data = list(data.values())
+    if isinstance(data, list):
+        return [number for value in data for number in _walked(value)]
+    return [data] if isinstance(data, float) else []
 
 
 def _marked(data: Any) -> Any:
     if isinstance(data, dict):
-        return {key: _marked(value) for key, value in data.items()}
+        marked = {key: _marked(value) for key, value in data.items()}
+        # A hyperparameter may be called so, too: in a list, its value is no number's name.
+        return {"$f": [marked["$f"]]} if data.keys() == {"$f"} else marked
     if isinstance(data, list):
         return [_marked(value) for value in data]
     if isinstance(data, float) and not math.isfinite(data):
@@ -182,12 +210,22 @@ def _marked(data: Any) -> Any:
 
 def _restored(data: Any) -> Any:
     if isinstance(data, dict):
-        if data.keys() == {"$f"} and data["$f"] in tuple(_NON_FINITE):
-            return _NON_FINITE[data["$f"]]
+        if data.keys() == {"$f"}:
+            return _unmarked(data["$f"])
         return {key: _restored(value) for key, value in data.items()}
     if isinstance(data, list):
         return [_restored(value) for value in data]
     return data
+
+
+def _unmarked(mark: Any) -> Any:
+    match mark:
+        case "nan" | "inf" | "-inf":
+            return float(mark)
+        case [value]:
+            return {"$f": _restored(value)}
+        case _:  # not of our making; the event's schema decides
+            return {"$f": mark}
 
 
 def _ascii(text: bytes) -> bytes:

@@ -21,6 +21,7 @@ from aiotune.events import (
     Event,
     MetricsReported,
     SearchEnded,
+    SpaceGrew,
     TrialCreated,
     TrialEnded,
 )
@@ -51,13 +52,19 @@ def _exactly(event: Event) -> str:
 
 
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+# "$f" is how the journal marks a number that JSON cannot write.
+_name = _text | st.just("$f")
 _PLAIN: dict[object, st.SearchStrategy[Any]] = {
-    str: _text,
+    str: _text | st.sampled_from(["nan", "inf", "-inf"]),
     int: st.integers(-(2**63), 2**63 - 1),
     float: st.floats(),
     bool: st.booleans(),
     type(None): st.none(),
-    Any: _text | st.integers(-(2**53), 2**53) | st.booleans() | st.lists(_text, max_size=3),
+    Any: st.recursive(
+        _text | st.integers(-(2**53), 2**53) | st.booleans() | st.floats() | st.none(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_name, inner, max_size=2),
+        max_leaves=5,
+    ),
 }
 
 
@@ -71,7 +78,7 @@ def _of(hint: Any) -> st.SearchStrategy[Any]:
     if origin in {list, tuple}:
         return st.lists(_of(arguments[0]), max_size=3).map(origin)
     if origin is dict:
-        return st.dictionaries(_text, _of(arguments[1]), max_size=4)
+        return st.dictionaries(_name, _of(arguments[1]), max_size=4)
     if issubclass(hint, StrEnum):
         return st.sampled_from(list(hint))
     return _built(hint)
@@ -124,8 +131,22 @@ _NON_FINITE = {"a": math.nan, "b": math.inf, "c": -math.inf, "d": 0.5}
         TrialEnded(
             trial_id="0", status=TrialStatus.FAILED, values={}, executions=[{}, _NON_FINITE]
         ),
+        SpaceGrew(entries=[{"class_name": "Choice", "config": {"values": [0.5, math.inf]}}]),
+        TrialCreated(trial_id="0", index=0, values={"$f": "nan", "x": math.nan}),
+        TrialCreated(trial_id="0", index=0, values={"$f": "nan"}, budget={"$f": math.nan}),
     ],
-    ids=["metrics", "values", "budget", "final values", "score", "result", "executions"],
+    ids=[
+        "metrics",
+        "values",
+        "budget",
+        "final values",
+        "score",
+        "result",
+        "executions",
+        "space",
+        "beside a name like the mark",
+        "under a name like the mark",
+    ],
 )
 def test_non_finite_numbers_survive(event: Event) -> None:
     """NaN and infinities are kept, although JSON has no word for them."""
@@ -186,6 +207,38 @@ def test_undecodable_file_name_in_a_failure_is_shown() -> None:
     assert found.failure is not None
     assert found.failure.message == "No such file: \\udcff.csv"
     assert found.failure.traceback == "open('\\udcff.csv')"
+
+
+def test_undecodable_folder_name_in_a_failure_is_shown() -> None:
+    """A project below a folder whose name is not UTF-8 can record its failures."""
+    event = _failed()
+    assert event.failure is not None
+    failure = msgspec.structs.replace(event.failure, log_path="/runs/\udcff/output.log")
+    found = _decoded(_encoded(msgspec.structs.replace(event, failure=failure)))
+
+    assert isinstance(found, AttemptEnded)
+    assert found.failure is not None
+    assert found.failure.log_path == "/runs/\\udcff/output.log"
+
+
+def test_exception_of_endless_ancestry_fits() -> None:
+    """However many classes an exception has, and however long their names, its failure is recorded."""
+    names = [f"{'学' * 5_000}{i}" for i in range(200)]
+    failure = TrialFailure(
+        kind=FailureKind.ERROR,
+        type=names[0],
+        message="é" * 100_000,
+        traceback="é" * 100_000,
+        mro=tuple(names),
+        log_path="é" * 5_000,
+    )
+    line = _encoded(msgspec.structs.replace(_failed(), failure=failure))
+    found = _decoded(line)
+
+    assert len(line) < _LONGEST
+    assert isinstance(found, AttemptEnded)
+    assert found.failure is not None
+    assert found.failure.mro[0].endswith("学0")
 
 
 def test_oversized_record_is_refused() -> None:
