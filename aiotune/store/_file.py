@@ -100,10 +100,17 @@ def read_events(layout: Layout) -> list[Event]:
 
     Raises:
         JournalCorrupt: The journal is damaged.
+        ProjectError: It cannot be read, or was discarded in this moment.
     """
-    if not layout.journal_dir.is_dir():
-        return []
-    return recover(layout.journal_dir, repair=False).events
+    try:
+        if not layout.journal_dir.is_dir():
+            return []
+        return recover(layout.journal_dir, repair=False).events
+    except OSError as error:
+        raise ProjectError(
+            f"The journal in {layout.journal_dir} cannot be read: {error.strerror or error}.",
+            hint="Give this user read permission, or read again if another search just discarded it.",
+        ) from error
 
 
 def _open(layout: Layout, overwrite: bool) -> FileStore:

@@ -157,6 +157,14 @@ def test_project_that_is_not_there_has_no_events(layout: Layout) -> None:
     assert not layout.project_dir.exists()
 
 
+def test_project_that_cannot_be_read_is_told(layout: Layout) -> None:
+    """What the system says against reading becomes a sentence with the place."""
+    layout.segment(1).mkdir(parents=True)
+
+    with pytest.raises(ProjectError, match=r"journal in .* cannot be read: Is a directory\. Give"):
+        read_events(layout)
+
+
 async def test_torn_tail_is_cut_and_told(layout: Layout) -> None:
     """The store says how many bytes a repair cost."""
     await _run(layout, _FACT)
