@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 __all__ = ("GIB", "MIB", "format_bytes", "parse_bytes")
 
@@ -20,6 +21,8 @@ _UNITS = {
     "gib": GIB,
     "tib": 1 << 40,
 }
+_NEXT_UNIT = 1023.95
+"""From here on one decimal would be printed as 1024.0."""
 _FORM = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
 
 
@@ -37,14 +40,14 @@ def parse_bytes(text: str | int) -> int:
         raise ValueError(
             f"{text!r} is not a size. Write a number of bytes, or e.g. '8GiB' or '500MB'."
         )
-    return int(float(match.group(1)) * unit)
+    return int(Fraction(match.group(1)) * unit)  # a float would lose digits beyond 2**53
 
 
 def format_bytes(count: int) -> str:
     """Return a byte count for people: ``22.5 GiB``."""
     size = float(count)
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if abs(size) < 1024 or unit == "TiB":  # noqa: PLR2004 - the units' ratio
+        if abs(size) < _NEXT_UNIT or unit == "TiB":
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     raise AssertionError("unreachable")  # pragma: no cover

@@ -69,7 +69,8 @@ class LeaseLedger:
         """Promise memory.
 
         Raises:
-            LeaseError: It would be over the capacity of a device.
+            LeaseError: It would be over the capacity of a device, or would
+                share a device that was asked for alone.
         """
         states = {state.uuid: state for state in self.states()}
         for uuid in placement.uuids:
@@ -78,6 +79,10 @@ class LeaseLedger:
                 have = format_bytes(state.available) if state else "no such device"
                 raise LeaseError(
                     f"{holder} asks for {format_bytes(request.bytes)} on {uuid}, which has {have}."
+                )
+            if request.exclusive and state.leases:
+                raise LeaseError(
+                    f"{holder} asks for {uuid} alone, on which there are {state.leases} lease(s)."
                 )
         lease = Lease(
             self._next, holder, placement.uuids, request.bytes, exclusive=request.exclusive
@@ -90,10 +95,13 @@ class LeaseLedger:
         """Take a lease back.
 
         Raises:
-            LeaseError: It was given back before.
+            LeaseError: It was given back before, or was never granted here.
         """
-        if self._leases.pop(lease.number, None) is None:
-            raise LeaseError(f"Lease {lease.number} of {lease.holder} was given back twice.")
+        if self._leases.get(lease.number) != lease:
+            raise LeaseError(
+                f"Lease {lease.number} of {lease.holder} was given back twice, or is another ledger's."
+            )
+        del self._leases[lease.number]
 
     def reconcile(self, measured: Mapping[str, DeviceMemory]) -> None:
         """Take in what devices say: memory in use beyond what was promised is somebody else's."""

@@ -1,109 +1,24 @@
-"""Sizes, placement, and who holds how much."""
+"""Who holds how much: what was promised, and what is measured."""
 
 from __future__ import annotations
 
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gpu import (
     GIB,
     DeviceLost,
     DeviceMemory,
-    DeviceState,
     Lease,
     LeaseError,
     LeaseLedger,
     MemoryRequest,
-    NeverFits,
     NotNow,
     NvmlUnavailable,
     Placement,
-    best_fit,
-    format_bytes,
-    parse_bytes,
 )
 from gpu.fake import FakeProvider, fake_devices
-
-
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [
-        ("8GiB", 8 << 30),
-        ("500 MB", 500_000_000),
-        ("1.5kib", 1536),
-        ("7", 7),
-        (12, 12),
-        ("2TB", 2 * 10**12),
-    ],
-)
-def test_sizes_are_read(text: str | int, count: int) -> None:
-    """Numbers with units of either kind, or plain bytes."""
-    assert parse_bytes(text) == count
-
-
-@pytest.mark.parametrize("text", ["lots", "", "-1", "8 GiBs", -3, True, "1e9"])
-def test_what_is_no_size_is_refused(text: str | int) -> None:
-    """The sentence shows how to write one."""
-    with pytest.raises(ValueError, match="'8GiB'"):
-        parse_bytes(text)
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0 B"), (1023, "1023 B"), (int(22.5 * GIB), "22.5 GiB"), (3 << 50, "3072.0 TiB")],
-)
-def test_sizes_are_shown(count: int, text: str) -> None:
-    """One digit after the point, in the largest fitting unit."""
-    assert format_bytes(count) == text
-
-
-def state(uuid: str, capacity: int, available: int, **kwargs: object) -> DeviceState:
-    return DeviceState(uuid, capacity, available, **kwargs)  # type: ignore[arg-type]
-
-
-def test_a_request_goes_where_it_leaves_least() -> None:
-    """Small requests gather on small or partly filled devices."""
-    states = [state("big", 100, 100), state("small", 30, 30), state("filled", 100, 25)]
-
-    assert best_fit(MemoryRequest(20), states) == Placement(("filled",))
-    assert best_fit(MemoryRequest(28), states) == Placement(("small",))
-    assert best_fit(MemoryRequest(50), states) == Placement(("big",))
-    assert best_fit(MemoryRequest(20, devices=2), states) == Placement(("filled", "small"))
-
-
-def test_never_and_not_now_are_told_apart() -> None:
-    """Too large for any device, or only for what is free at present."""
-    states = [state("a", 100, 10, leases=1), state("b", 50, 50, closed=True)]
-
-    assert isinstance(best_fit(MemoryRequest(101), states), NeverFits)
-    assert isinstance(best_fit(MemoryRequest(20, devices=3), states), NeverFits)
-    assert isinstance(best_fit(MemoryRequest(60), states), NotNow)
-    assert isinstance(best_fit(MemoryRequest(5, exclusive=True), states), NotNow)
-    assert isinstance(best_fit(MemoryRequest(1), []), NeverFits)
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100), st.booleans()), max_size=6),
-    st.integers(0, 120),
-    st.integers(1, 3),
-)
-def test_a_placement_always_fits(
-    devices: list[tuple[int, int, bool]], size: int, count: int
-) -> None:
-    """Whatever the devices: a placement names different open devices with enough memory."""
-    states = [
-        state(str(i), max(c, a), a, closed=closed) for i, (c, a, closed) in enumerate(devices)
-    ]
-
-    decision = best_fit(MemoryRequest(size, devices=count), states)
-
-    if isinstance(decision, Placement):
-        chosen = [states[int(uuid)] for uuid in decision.uuids]
-        assert len(set(decision.uuids)) == count
-        assert all(s.available >= size and not s.closed for s in chosen)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -149,6 +64,40 @@ def test_a_grant_over_the_capacity_is_refused() -> None:
         ledger.grant("h", MemoryRequest(17 * GIB), Placement((device.uuid,)))
     with pytest.raises(LeaseError, match="no such device"):
         ledger.grant("h", MemoryRequest(1), Placement(("GPU-gone",)))
+
+
+def test_a_lease_of_another_ledger_is_refused() -> None:
+    """Numbers repeat between ledgers, and one must not free what the other promised."""
+    devices = fake_devices(1)
+    mine, other = LeaseLedger(devices), LeaseLedger(devices)
+    kept = mine.request("mine", MemoryRequest(GIB))
+    foreign = other.request("other", MemoryRequest(2 * GIB))
+    assert isinstance(foreign, Lease)
+
+    with pytest.raises(LeaseError, match="another ledger's"):
+        mine.release(foreign)
+    assert mine.leases == (kept,)
+
+
+def test_an_exclusive_grant_needs_an_empty_device() -> None:
+    """A placement found before somebody else moved in cannot be used; alone means alone."""
+    (device,) = fake_devices(1)
+    ledger = LeaseLedger([device])
+    ledger.request("first", MemoryRequest(GIB))
+
+    with pytest.raises(LeaseError, match="alone, on which there are 1 lease"):
+        ledger.grant("second", MemoryRequest(GIB, exclusive=True), Placement((device.uuid,)))
+
+
+def test_nobody_joins_an_exclusive_lease() -> None:
+    """The rest of the memory stays unused until the lease is given back."""
+    ledger = LeaseLedger(fake_devices(1))
+    alone = ledger.request("alone", MemoryRequest(GIB, exclusive=True))
+    assert isinstance(alone, Lease)
+    assert isinstance(ledger.request("other", MemoryRequest(GIB)), NotNow)
+
+    ledger.release(alone)
+    assert isinstance(ledger.request("other", MemoryRequest(GIB)), Lease)
 
 
 def test_memory_of_others_is_not_given_out() -> None:
