@@ -220,7 +220,9 @@ def _restored(data: Any) -> Any:
 
 def _unmarked(mark: Any) -> Any:
     match mark:
-        case "nan" | "inf" | "-inf":
+        case "nan":
+            return math.nan  # this one object: lists and dicts that hold it are equal to each other
+        case "inf" | "-inf":
             return float(mark)
         case [value]:
             return {"$f": _restored(value)}

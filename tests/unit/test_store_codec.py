@@ -156,6 +156,13 @@ def test_non_finite_numbers_survive(event: Event) -> None:
     assert _exactly(_decoded(line)) == _exactly(event)
 
 
+def test_event_with_nan_equals_what_is_read() -> None:
+    """NaN comes back as the one object of ``math``, so that a replayed state can be compared."""
+    event = MetricsReported(trial_id="0", attempt=1, step=0, metrics={"loss": math.nan})
+
+    assert _decoded(_encoded(event)) == event
+
+
 @pytest.mark.parametrize(
     "name", ["Größe", "学习率", "🚀", "a\nb", 'quote"\\', "\x00\x1b\x7f", "\u2028\u2029", '{"$f":']
 )
