@@ -172,6 +172,10 @@ class ProcessWorker:
         """Decode what was read; return whether more may come."""
         try:
             self._inbox.extend(self._reader.feed(data))
+            # Messages and garbage may come in one piece, and nothing after it:
+            # the error must not wait for the next read.
+            if self._reader.error is not None:
+                raise self._reader.error
         except FrameError as error:
             failure = TrialFailure(
                 kind=FailureKind.ERROR,

@@ -89,6 +89,11 @@ class FrameReader(Generic[M]):
             raise self._error
         return messages
 
+    @property
+    def error(self) -> FrameError | None:
+        """What is wrong with the stream, as soon as it was read; nothing after it is decoded."""
+        return self._error
+
     def finish(self) -> None:
         """Check that the stream may end here.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -354,6 +355,31 @@ async def test_garbage_on_the_channel_is_a_failure(tmp_path: Path, executing: Ex
     assert isinstance(ran.last, Failed)
     assert ran.last.failure.type == "FrameError"
     assert ran.ending.signal == signal.SIGKILL
+
+
+async def test_garbage_that_comes_with_a_message_is_seen_at_once(
+    tmp_path: Path, executing: Executing
+) -> None:
+    """A greeting and garbage in one piece: the trial fails although nothing follows."""
+
+    class _Scribbles:
+        def run_trial(self, trial: Any) -> float:
+            for fd in range(3, 64):
+                with contextlib.suppress(OSError):
+                    os.write(fd, b"\xff" * 64)
+            print("scribbled", flush=True)  # noqa: T201 - the test waits for it
+            threading.Event().wait()
+            return 0.0
+
+    async with executing(_Scribbles()) as executor:
+        work = attempt_order(tmp_path)
+        worker = await executor.launch(work)
+        while not await to_thread.run_sync(work.log_path.read_bytes):  # noqa: ASYNC110 - a file
+            await anyio.lowlevel.checkpoint()
+        said = [message async for message in worker.messages()]
+        await worker.wait()
+
+    assert [type(message) for message in said] == [Hello, Failed]
 
 
 async def test_channel_held_by_a_child_does_not_delay_the_end(
