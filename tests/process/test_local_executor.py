@@ -374,7 +374,7 @@ async def test_garbage_that_comes_with_a_message_is_seen_at_once(
     async with executing(_Scribbles()) as executor:
         work = attempt_order(tmp_path)
         worker = await executor.launch(work)
-        while not await to_thread.run_sync(work.log_path.read_bytes):  # noqa: ASYNC110 - a file
+        while not await to_thread.run_sync(work.log_path.read_bytes):
             await anyio.lowlevel.checkpoint()
         said = [message async for message in worker.messages()]
         await worker.wait()
