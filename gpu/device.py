@@ -75,8 +75,11 @@ class DeviceProvider(Protocol):
     def devices(self) -> Sequence[Device]:
         """Return all devices in PCI order, MIG instances in place of their parents.
 
+        A device that does not answer is left out, and the others keep their indices.
+
         Raises:
             NvmlUnavailable: There is no driver.
+            DeviceLost: There are devices, and none of them answers.
         """
         ...
 

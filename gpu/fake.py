@@ -42,10 +42,13 @@ class FakeProvider:
     closed: bool = False
 
     def devices(self) -> Sequence[Device]:
-        """Return the scripted devices."""
+        """Return the scripted devices that answer."""
         if self.unavailable is not None:
             raise NvmlUnavailable(self.unavailable)
-        return list(self.present)
+        found = [device for device in self.present if device.uuid not in self.lost]
+        if self.present and not found:
+            raise DeviceLost("None of the devices answers.")
+        return found
 
     def memory(self, uuid: str) -> DeviceMemory:
         """Return the scripted memory."""

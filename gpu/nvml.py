@@ -33,10 +33,14 @@ class NvmlProvider:
     def devices(self) -> Sequence[Device]:
         """Return all devices in PCI order, MIG instances in place of their parents."""
         found: list[Device] = []
+        lost: DeviceLost | None = None
         for index in range(self._ask("the driver", self._nvml.nvmlDeviceGetCount)):
-            handle = self._ask(f"GPU {index}", self._nvml.nvmlDeviceGetHandleByIndex, index)
-            device = self._device(handle, index)
-            found += self._instances(handle, device) or [device]
+            try:
+                found += self._at(index)
+            except DeviceLost as error:  # one GPU off the bus does not take the others along
+                lost = error
+        if lost is not None and not found:
+            raise lost
         return found
 
     def memory(self, uuid: str) -> DeviceMemory:
@@ -54,6 +58,11 @@ class NvmlProvider:
     def close(self) -> None:
         """Let go of the driver."""
         self._optional("the driver", self._nvml.nvmlShutdown)
+
+    def _at(self, index: int) -> list[Device]:
+        handle = self._ask(f"GPU {index}", self._nvml.nvmlDeviceGetHandleByIndex, index)
+        device = self._device(handle, index)
+        return self._instances(handle, device) or [device]
 
     def _device(self, handle: Any, index: int) -> Device:
         nvml, what = self._nvml, f"GPU {index}"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aiotune.testing._loop import Livelock as Livelock
     from aiotune.testing._loop import VirtualTimeLoop as VirtualTimeLoop
     from aiotune.testing._loop import run_virtual as run_virtual
+    from aiotune.testing._providers import PROVIDER_CHECKS as PROVIDER_CHECKS
     from aiotune.testing._searchers import SEARCHER_CHECKS as SEARCHER_CHECKS
     from aiotune.testing._searchers import Rehearsal as Rehearsal
     from aiotune.testing._simulation import RecordingLog as RecordingLog
@@ -30,6 +31,7 @@ _HOMES = {
     "Deadlock": "_loop",
     "EXECUTOR_CHECKS": "_executors",
     "Livelock": "_loop",
+    "PROVIDER_CHECKS": "_providers",
     "RecordingLog": "_simulation",
     "Rehearsal": "_searchers",
     "SEARCHER_CHECKS": "_searchers",

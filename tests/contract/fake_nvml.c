@@ -1,5 +1,5 @@
 /* A stand-in for libnvidia-ml.so.1: two GPUs, the second one cut into two MIG instances.
-   FAKE_NVML names a fault: "no_permission", "lost" (GPU 0 stops answering), "old" (no v2 memory). */
+   FAKE_NVML names a fault: "no_permission", "lost" (GPU 0 stops answering), "all_lost", "old" (no v2 memory). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,13 +17,16 @@ static const char *uuid_of(long d) {
     default: return "MIG-33333333-3333-3333-3333-333333333333";
   }
 }
-static int gone(Dev d) { return (long)d == 1 && fault("lost"); }
+static int gone(Dev d) { return fault("all_lost") || ((long)d == 1 && fault("lost")); }
 
 int nvmlInitWithFlags(unsigned f) { return fault("no_permission") ? NO_PERMISSION : OK; }
 int nvmlShutdown(void) { return OK; }
 const char *nvmlErrorString(int r) { return r == LOST ? "GPU is lost" : "fake error"; }
 int nvmlDeviceGetCount_v2(unsigned *c) { *c = 2; return OK; }
-int nvmlDeviceGetHandleByIndex_v2(unsigned i, Dev *d) { if (i > 1) return INVALID; *d = (Dev)(long)(i + 1); return OK; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned i, Dev *d) { 
+  if (i > 1) return INVALID;
+  *d = (Dev)(long)(i + 1); return gone(*d) ? LOST : OK;
+}
 int nvmlDeviceGetHandleByUUID(const char *u, Dev *d) {
   long all[] = {1, 2, 21, 22};
   for (int i = 0; i < 4; i++) if (!strcmp(u, uuid_of(all[i]))) { *d = (Dev)all[i]; return OK; }

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from aiotune.testing._providers import PROVIDER_CHECKS, ProviderCheck
-from gpu import DeviceProcess, NvmlProvider, NvmlUnavailable
+from gpu import DeviceLost, DeviceProcess, NvmlProvider, NvmlUnavailable
 from gpu.fake import FakeProvider, fake_devices
 
 CODE = Path(__file__).with_name("fake_nvml.c")
@@ -94,6 +94,37 @@ def test_a_device_that_falls_off_the_bus_is_lost(library: Path) -> None:
     )
 
     assert "GPU-00000000" in ask(library, code, "lost")
+
+
+def test_a_lost_device_does_not_take_the_others_along(library: Path) -> None:
+    """The rest of the host is listed under the indices it had."""
+    code = (
+        "from gpu import NvmlProvider\n"
+        "print([(d.uuid[:5], d.index) for d in NvmlProvider().devices()])"
+    )
+
+    assert ask(library, code, "lost") == "[('MIG-2', 1), ('MIG-3', 1)]"
+
+
+def test_a_host_whose_devices_are_all_lost_is_not_one_without_devices(library: Path) -> None:
+    """Training on the CPU instead would be a surprise."""
+    code = (
+        "from gpu import NvmlProvider, DeviceLost\n"
+        "try: NvmlProvider().devices()\n"
+        "except DeviceLost as error: print(error)"
+    )
+
+    assert ask(library, code, "all_lost") == "Asking GPU 1 failed: GPU is lost."
+
+
+def test_the_fake_leaves_out_what_is_lost() -> None:
+    """As the real one does: some lost, the rest; all lost, an error."""
+    devices = fake_devices(3)
+
+    assert FakeProvider(devices, lost={devices[0].uuid}).devices() == devices[1:]
+    with pytest.raises(DeviceLost):
+        FakeProvider(devices, lost={d.uuid for d in devices}).devices()
+    assert FakeProvider().devices() == []
 
 
 def test_a_driver_that_may_not_be_asked_is_unavailable(library: Path) -> None:
