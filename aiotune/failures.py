@@ -90,4 +90,4 @@ class TrialFailure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     def summary(self) -> str:
         """Return one line: ``ValueError: units must be positive``."""
         first = self.message.strip().splitlines()[0] if self.message.strip() else ""
-        return f"{self.type}: {first}" if self.type else first or self.kind.value
+        return ": ".join(filter(None, (self.type, first))) or self.kind.value
