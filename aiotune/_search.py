@@ -7,6 +7,7 @@ mistake in the arguments changes nothing on disk.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import signal
 import threading
@@ -17,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from aiotune import logs
+from aiotune import events, logs
 from aiotune._clock import SystemClock
 from aiotune._devices import SlotPlan, plan_slots
 from aiotune._offload import ThreadOffloader
 from aiotune._probing import probe_space
 from aiotune._progress import Progress
-from aiotune.errors import ConfigurationError, FatalError
+from aiotune.errors import ConfigurationError, FatalError, StorageError
 from aiotune.executors import Executor, InlineExecutor, LocalExecutor
 from aiotune.result import SearchResult
 from aiotune.scheduler import AttemptRunner, SchedulerCore, SearchLoop, StopReason, Timing
@@ -112,7 +113,10 @@ class _Search:
             loop = self._loop(executor, plan, log, progress)
             stack.enter_context(self._sigterm(loop))
             stack.enter_context(progress.showing(loop.running))
-            await loop.run()
+            try:
+                await loop.run()
+            finally:
+                self._record_end(loop)
             await _maybe_await(self.tuner.on_search_end())
             result = result_of(self.oracle, self.layout, elapsed=self.clock.monotonic() - started)
             log.info(logs.SEARCH_FINISHED, trials=len(result.trials), best_score=result.best_score)
@@ -153,6 +157,12 @@ class _Search:
             timing=Timing(grace=self.tuner.stop_grace, trial_timeout=self.tuner.trial_timeout),
             on_tick=progress.tick,
         )
+
+    def _record_end(self, loop: SearchLoop) -> None:
+        # Closing the project makes it durable. If the journal has failed, that
+        # is what the loop has raised.
+        with contextlib.suppress(StorageError):
+            self.oracle.record(events.SearchEnded(reason=loop.end, at=self.clock.now()))
 
     def _sigterm(self, loop: SearchLoop) -> Any:
         def stop() -> None:

@@ -130,6 +130,12 @@ class SearchLoop:
         if self._error is not None:
             raise self._error
 
+    @property
+    def end(self) -> str:
+        """Why the search ended: ``"finished"``, or the reason of its stop."""
+        stop = self._core.stopping
+        return "finished" if stop is None else stop.reason.value
+
     def stop(self, reason: StopReason, grace: float) -> None:
         """Ask for the end of the search; it has ended when :meth:`run` returns or raises."""
         self._log.info(logs.SEARCH_STOPPING, reason=reason.value, running=len(self.running))

@@ -96,7 +96,10 @@ def test_a_polite_signal_ends_the_search_in_order(tmp_path: Path, number: signal
     process.communicate(timeout=10)
 
     assert process.returncode == -number
-    assert isinstance(journal(tmp_path)[-1], events.ProjectClosed)
+    *_, ended, closed = journal(tmp_path)
+    assert isinstance(ended, events.SearchEnded)
+    assert ended.reason == "cancelled"
+    assert isinstance(closed, events.ProjectClosed)
     assert survivors() == []
 
 
