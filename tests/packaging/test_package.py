@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import subprocess
@@ -52,7 +53,6 @@ def imported_by(code: str) -> set[str]:
 
 def test_the_wheel_holds_both_packages_and_nothing_else(tmp_path: Path) -> None:
     """What users install: aiotune and gpu, typed, without tests."""
-    pytest.importorskip("hatchling")
     build = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
     subprocess.run(
         [sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, check=True, capture_output=True
@@ -65,6 +65,8 @@ def test_the_wheel_holds_both_packages_and_nothing_else(tmp_path: Path) -> None:
     assert {t for t in tops if not t.endswith(".dist-info")} == {"aiotune", "gpu"}
     assert {"aiotune/py.typed", "gpu/py.typed", "aiotune/worker/__main__.py"} <= set(names)
     assert not any("test_" in name for name in names)
+    assert f"aiotune-{aiotune.__version__}-py3-none-any.whl" == wheel.name
+    assert f"aiotune-{aiotune.__version__}.dist-info/licenses/LICENSE" in names
 
 
 def test_importing_aiotune_brings_nothing_heavy() -> None:
@@ -167,6 +169,66 @@ def _code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def _only_parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether a long list of parameters, KerasTuner's, is what makes it long."""
     return len(node.args.args) + len(node.args.kwonlyargs) > 15
+
+
+def test_everything_public_is_documented() -> None:
+    """Each module, class, function and method says what it is for."""
+    silent = [
+        f"{path.relative_to(ROOT)}:{name}"
+        for package in ("aiotune", "gpu")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for name in _undocumented(ast.parse(path.read_text()))
+    ]
+
+    assert silent == []
+
+
+def _undocumented(tree: ast.Module | ast.ClassDef) -> list[str]:
+    found = [] if ast.get_docstring(tree) else [getattr(tree, "name", "module")]
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            found += _undocumented(node)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            found += [node.name] if _needs_words(node) else []
+    return found
+
+
+def _needs_words(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    if node.name.startswith("_") or ast.get_docstring(node):
+        return False
+    # A setter is documented by its property; an overload and a protocol's
+    # bare line by what they belong to.
+    is_bare = ast.unparse(node.body[0]) == "..."
+    return not is_bare and not any(ast.unparse(d).endswith("setter") for d in node.decorator_list)
+
+
+def test_every_command_exists() -> None:
+    """What the installation puts on the PATH can be run."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    for target in project.get("scripts", {}).values():
+        module, _, function = target.partition(":")
+        assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_importing_gpu_asks_no_driver() -> None:
+    """Only what constructs the real provider loads its library; nothing of aiotune comes along."""
+    beyond = {"pynvml", "numpy", "aiotune", "asyncio", "structlog", "msgspec"}
+
+    assert imported_by("import gpu; gpu.NvmlProvider") & beyond == set()
+
+
+@pytest.mark.parametrize("name", ["gpu", "aiotune.testing"])
+def test_every_exported_name_exists(name: str) -> None:
+    """Of the other public packages, too; and type checkers see the lazy ones."""
+    module = importlib.import_module(name)
+    source = Path(str(module.__file__)).read_text()
+    seen = set(re.findall(r"^    from \S+ import (\w+) as \1$", source, re.MULTILINE))
+
+    assert [n for n in module.__all__ if not hasattr(module, n)] == []
+    assert len(set(module.__all__)) == len(module.__all__)
+    if name == "aiotune.testing":
+        assert seen == set(module.__all__)
 
 
 def test_every_test_says_what_it_tests() -> None:
