@@ -7,6 +7,7 @@ import copy
 import functools
 import inspect
 import json
+import os
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -156,14 +157,21 @@ def build_model(tuner: Tuner, hp: HyperParameters) -> Any:
 def on_the_cpu() -> AbstractContextManager[Any]:
     """Return a context in which models live on the CPU, in a process that must see no GPU.
 
-    Hiding the GPUs is enough for TensorFlow and JAX. Keras on torch has chosen
-    its device when it was imported, before they were hidden. The name is
-    ``"cpu"`` there: ``"cpu:0"`` is another device to torch, and tensors moved
-    between the two lose their gradients.
+    Hiding the GPUs is enough for TensorFlow. JAX is told as well, since it read
+    its own variable when it was imported. Keras on torch has chosen its device
+    when it was imported, before they were hidden. The name is ``"cpu"`` there:
+    ``"cpu:0"`` is another device to torch, and tensors moved between the two
+    lose their gradients.
     """
-    if keras.backend.backend() == "torch":
+    backend = keras.backend.backend()
+    if backend == "torch":
         scope: AbstractContextManager[Any] = keras.device("cpu")
         return scope
+    # In the program's own process, which hides nothing, JAX is left as it is.
+    if backend == "jax" and os.environ.get("CUDA_VISIBLE_DEVICES") == "-1":
+        import jax
+
+        jax.config.update("jax_platforms", "cpu")
     return contextlib.nullcontext()
 
 
