@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 import inspect
 import json
-import os
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
     from aiotune.trial import Trial
     from aiotune.tuner import Tuner
 
-__all__ = ("build_model", "load_model", "on_the_cpu", "run_keras_trial")
+__all__ = ("build_model", "load_model", "run_keras_trial")
 
 
 def run_keras_trial(
@@ -152,27 +149,6 @@ def build_model(tuner: Tuner, hp: HyperParameters) -> Any:
         check_size(model, tuner.max_model_size)
     _override_compile(model, tuner)
     return model
-
-
-def on_the_cpu() -> AbstractContextManager[Any]:
-    """Return a context in which models live on the CPU, in a process that must see no GPU.
-
-    Hiding the GPUs is enough for TensorFlow. JAX is told as well, since it read
-    its own variable when it was imported. Keras on torch has chosen its device
-    when it was imported, before they were hidden. The name is ``"cpu"`` there:
-    ``"cpu:0"`` is another device to torch, and tensors moved between the two
-    lose their gradients.
-    """
-    backend = keras.backend.backend()
-    if backend == "torch":
-        scope: AbstractContextManager[Any] = keras.device("cpu")
-        return scope
-    # In the program's own process, which hides nothing, JAX is left as it is.
-    if backend == "jax" and os.environ.get("CUDA_VISIBLE_DEVICES") == "-1":
-        import jax
-
-        jax.config.update("jax_platforms", "cpu")
-    return contextlib.nullcontext()
 
 
 def check_size(model: Any, max_model_size: int | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from aiotune.errors import FatalError
 from aiotune.hyperparameters import HyperParameters, deserialize, discover, serialize
 from aiotune.wire import Payload, Probed, RunProbe
+from aiotune.worker._cpu import on_the_cpu
 
 __all__ = ("discover_space", "run_probe")
 
@@ -47,7 +48,7 @@ def discover_space(tuner: Any, hp: HyperParameters) -> int | None:
     hypermodel = getattr(tuner, "hypermodel", None)
     if hypermodel is None:
         return None
-    from aiotune.worker._keras import build_model, on_the_cpu
+    from aiotune.worker._keras import build_model
 
     hypermodel.declare_hyperparameters(hp)
     known = len(hp.space)

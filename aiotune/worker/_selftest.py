@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiotune.wire import Probed
+from aiotune.worker._cpu import on_the_cpu
 
 __all__ = ("run_self_test",)
 
@@ -19,8 +20,6 @@ def run_self_test() -> Probed:
     """
     import keras
     import numpy as np
-
-    from aiotune.worker._keras import on_the_cpu
 
     x = np.linspace(-1.0, 1.0, _SAMPLES * _FEATURES, dtype="float32").reshape(_SAMPLES, _FEATURES)
     y = x.sum(axis=1, keepdims=True)

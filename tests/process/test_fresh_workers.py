@@ -47,6 +47,9 @@ async def _gone(pid: int) -> None:
 _FAKE_KERAS = """
 import os, threading
 __version__ = "0"
+class backend:
+    @staticmethod
+    def backend(): return "torch"
 class device:
     def __init__(self, name):
         {act}
