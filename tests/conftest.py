@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
+import structlog
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
@@ -53,6 +54,13 @@ def _allow(buster: BlockBuster) -> None:
     # The inline executor runs the user's code on the loop by design.
     for function in buster.functions.values():
         function.can_block_in("aiotune/executors/_inline.py", {"_run"})
+
+
+@pytest.fixture(autouse=True)
+def structlog_is_not_configured() -> Iterator[None]:
+    """Undo what a test does to structlog: a search also tells a program that has configured it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)
