@@ -5,7 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 # Containers often forbid bytecode; without it every import of a back end is
-# two to three times dearer, so the installed packages are compiled once.
+# two to three times dearer, so the installed packages are compiled once. A
+# package may ship a file for another Python; it stays uncompiled, that is all.
 COMPILE := env -u PYTHONDONTWRITEBYTECODE $(PY) -m compileall -q -j 0 $$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))') >/dev/null || true
 
 .PHONY: quickstart test check format bench clean

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
 import structlog
-from blockbuster import BlockBuster, blockbuster_ctx
+from blockbuster import BlockBuster, BlockBusterFunction, blockbuster_ctx
 from hypothesis import settings
 
 import aiotune._search as _imported_here  # noqa: F401 - importing reads files
@@ -42,8 +43,17 @@ def no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     with blockbuster_ctx("aiotune") as buster:
+        _forbid_more(buster)
         _allow(buster)
         yield
+
+
+def _forbid_more(buster: BlockBuster) -> None:
+    # What its own list lacks, and what a tuner does all the time: a sync takes as
+    # long as the disk likes, a fork as long as the parent is large.
+    for module, name in ((os, "fsync"), (os, "fdatasync"), (subprocess, "_fork_exec")):
+        function = BlockBusterFunction(module, name, scanned_modules="aiotune")
+        buster.functions[function.full_name] = function.activate()
 
 
 def _allow(buster: BlockBuster) -> None:
@@ -68,16 +78,16 @@ def no_process_left() -> Iterator[None]:
     """Fail a test that leaves a process of its own behind, child or orphan."""
     before = _mine()
     yield
-    left = _mine() - before
-    _, alive = psutil.wait_procs([psutil.Process(p) for p in left if psutil.pid_exists(p)], 2)
+    left = [process for process in _mine() if process not in before]
+    _, alive = psutil.wait_procs(left, 2)
     named = [f"{p.pid} {' '.join(_command(p))[:120]}" for p in alive if _running(p)]
     assert not named, f"processes left behind: {named}"
 
 
-def _mine() -> set[int]:
-    children = {p.pid for p in psutil.Process().children(recursive=True)}
-    marked = {p.pid for p in psutil.process_iter() if _is_ours(p)}
-    return children | marked
+def _mine() -> set[psutil.Process]:
+    # By identity, pid and start, since the kernel gives a number to another process.
+    children = psutil.Process().children(recursive=True)
+    return {*children, *(p for p in psutil.process_iter() if _is_ours(p))}
 
 
 def _is_ours(process: psutil.Process) -> bool:
