@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-__all__ = ("FailureKind", "TrialFailure")
+__all__ = ("FailureKind", "MemoryCause", "OutOfMemory", "TrialFailure")
 
 
 class FailureKind(StrEnum):
@@ -64,6 +64,41 @@ _COUNTED = frozenset(
 _FINAL = frozenset({FailureKind.FAILED_TRIAL, FailureKind.OVERSIZED, FailureKind.FATAL})
 
 
+class MemoryCause(StrEnum):
+    """Whose memory ran out, named by what follows from it. Persisted: add, never reuse."""
+
+    DEVICE = "device"
+    """The trial's own tensors: a larger share of the device helps."""
+    WORKSPACE = "workspace"
+    """A library of the driver (cuDNN, cuBLAS, NCCL) found no room beside the tensors."""
+    FRAGMENTATION = "fragmentation"
+    """There was room, but not in one piece."""
+    FOREIGN = "foreign"
+    """The device was full, and not of this trial. Not the trial's fault."""
+    HOST = "host"
+    """The host's memory, not a device's."""
+
+
+class OutOfMemory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of memory that ran out, in bytes; ``None`` where nobody told.
+
+    Attributes:
+        cause: Whose memory.
+        asked: The allocation that failed.
+        limit: What the back end was allowed.
+        in_use: What it had taken when it failed.
+        peak: The most that it had taken.
+        free: What the driver had left on the device.
+    """
+
+    cause: MemoryCause
+    asked: int | None = None
+    limit: int | None = None
+    in_use: int | None = None
+    peak: int | None = None
+    free: int | None = None
+
+
 class TrialFailure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One failed attempt, as text and numbers; it crosses processes and the journal.
 
@@ -76,6 +111,7 @@ class TrialFailure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         exit_code: The worker's exit code, if that is how it ended.
         signal: The name of the signal that ended the worker, e.g. ``"SIGSEGV"``.
         log_path: Where the attempt's output is.
+        memory: What is known of memory that ran out, if that is the failure.
     """
 
     kind: FailureKind
@@ -86,6 +122,7 @@ class TrialFailure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     exit_code: int | None = None
     signal: str | None = None
     log_path: str | None = None
+    memory: OutOfMemory | None = None
 
     def summary(self) -> str:
         """Return one line: ``ValueError: units must be positive``."""

@@ -7,11 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from aiotune.wire import Discovered, Done, Failed, Hello, Probed, Report, RunAttempt, RunProbe
+from aiotune.wire import (
+    Discovered,
+    Done,
+    Failed,
+    Hello,
+    Probed,
+    Report,
+    RunAttempt,
+    RunProbe,
+    RunWeighing,
+    Weighed,
+)
 
 __all__ = ("Executor", "SpawnError", "WorkSpec", "Worker", "WorkerExit", "WorkerMessage")
 
-WorkerMessage = Hello | Discovered | Report | Done | Probed | Failed
+Order = RunAttempt | RunWeighing | RunProbe
+WorkerMessage = Hello | Discovered | Report | Done | Probed | Weighed | Failed
 """What a worker may say."""
 
 
@@ -29,7 +41,7 @@ class WorkSpec:
         log_path: Where stdout and stderr of the worker and of its children go.
     """
 
-    order: RunAttempt | RunProbe
+    order: Order
     attempt_id: str
     log_path: Path
 

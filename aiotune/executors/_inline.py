@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 
 from aiotune.executors._base import SpawnError, WorkerExit, WorkerMessage, WorkSpec
-from aiotune.wire import Failed, FromWorker, Payload, RunProbe
+from aiotune.wire import Failed, FromWorker, Payload, RunProbe, RunWeighing, Weighed
 from aiotune.worker import describe_exception, run_probe
 from aiotune.worker._attempt import Attempt
 
@@ -73,6 +73,10 @@ class InlineWorker:
                 said.append(run_probe(order, self._payload))
             except Exception as error:  # noqa: BLE001 - a failure is data
                 said.append(self._failed(error))
+            return
+        if isinstance(order, RunWeighing):
+            # Weighing patches keras; the program's own process is not ours to patch.
+            said.append(Weighed(size=None, values={}, entries=[], why="there is no process for it"))
             return
         attempt = Attempt(order, self._payload, said.append)
         try:

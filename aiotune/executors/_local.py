@@ -29,7 +29,7 @@ from aiotune.executors._nursery import Nursery, NurseryLost
 from aiotune.executors._process import ProcessWorker
 from aiotune.executors._spawn import StandbyWorkers
 from aiotune.executors._trust import SelfTest, end
-from aiotune.wire import Packed, Payload, RunAttempt, RunProbe, pack
+from aiotune.wire import Packed, Payload, RunProbe, pack
 
 __all__ = ("LocalExecutor", "StartMethod")
 
@@ -147,7 +147,7 @@ class LocalExecutor:
 
     async def _launch(self, work: WorkSpec, log_fd: int) -> ProcessWorker:
         await self._ready()
-        if isinstance(work.order, RunAttempt):
+        if not isinstance(work.order, RunProbe):
             await self._judge()
         else:
             async with self._judging:

@@ -29,6 +29,7 @@ from aiotune.wire import (
     Probed,
     ToWorker,
     TreeGone,
+    Weighed,
     WorkerStarted,
     encode,
 )
@@ -111,7 +112,7 @@ class ProcessWorker:
             if ready:  # otherwise wait() has read the rest and closed the descriptors
                 self._read(dead=self._started.worker_pidfd in ready)
         message = self._inbox.popleft()
-        self._concluded = isinstance(message, (Done, Failed, Probed))
+        self._concluded = isinstance(message, (Done, Failed, Probed, Weighed))
         return message
 
     async def stop(self, *, grace: float) -> None:

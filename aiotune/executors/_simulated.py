@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from aiotune.executors._base import SpawnError, WorkerExit, WorkerMessage, WorkSpec
-from aiotune.wire import RunAttempt, RunProbe
+from aiotune.executors._base import Order, SpawnError, WorkerExit, WorkerMessage, WorkSpec
 
 __all__ = ("Script", "SimulatedExecutor")
 
@@ -48,9 +47,9 @@ class SimulatedExecutor:
         peak: Largest number of workers alive at once.
     """
 
-    def __init__(self, act: Callable[[RunAttempt | RunProbe], Script]) -> None:
+    def __init__(self, act: Callable[[Order], Script]) -> None:
         self._act = act
-        self.launched: list[RunAttempt | RunProbe] = []
+        self.launched: list[Order] = []
         self.live: set[SimulatedWorker] = set()
         self.peak = 0
         self.closed = False

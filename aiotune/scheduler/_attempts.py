@@ -17,7 +17,7 @@ from aiotune.failures import FailureKind, TrialFailure
 from aiotune.hyperparameters import HyperParameters, deserialize, serialize
 from aiotune.scheduler._outcomes import EndedBy, Outcome, classify
 from aiotune.status import TrialStatus
-from aiotune.wire import Discovered, Done, Failed, Hello, Probed, Report, RunAttempt
+from aiotune.wire import Discovered, Done, Failed, Hello, Probed, Report, RunAttempt, Weighed
 
 if TYPE_CHECKING:
     from aiotune._clock import Clock
@@ -151,8 +151,8 @@ class AttemptRunner:
                     self._reported(running, message)
                 case Discovered():
                     await self._discovered(running.trial, message.entries, message.values)
-                case Hello() | Probed():
-                    pass  # nothing follows from a greeting; a probe is another order
+                case Hello() | Probed() | Weighed():
+                    pass  # nothing follows from a greeting; the others answer other orders
         ending = await worker.wait()
         if ending.swept:
             self._log.info(logs.PROCESSES_SWEPT, trial=running.trial.trial_id, count=ending.swept)

@@ -19,8 +19,10 @@ from aiotune.wire._messages import (
     RunAttempt,
     RunProbe,
     RunSelfTest,
+    RunWeighing,
     ToWorker,
     TreeGone,
+    Weighed,
     WorkerStarted,
 )
 from aiotune.wire._payload import Packed, Payload, Surroundings, load, pack, surroundings_of
@@ -49,9 +51,11 @@ __all__ = (
     "RunAttempt",
     "RunProbe",
     "RunSelfTest",
+    "RunWeighing",
     "Surroundings",
     "ToWorker",
     "TreeGone",
+    "Weighed",
     "WorkerStarted",
     "encode",
     "load",

@@ -13,6 +13,7 @@ import msgspec
 from aiotune._values import Value
 from aiotune.events import event_tag
 from aiotune.failures import TrialFailure
+from aiotune.memory import MemoryLimit, MemoryPeak, ModelSize
 
 __all__ = (
     "Adopt",
@@ -32,8 +33,10 @@ __all__ = (
     "RunAttempt",
     "RunProbe",
     "RunSelfTest",
+    "RunWeighing",
     "ToWorker",
     "TreeGone",
+    "Weighed",
     "WorkerStarted",
 )
 
@@ -53,7 +56,9 @@ class RunAttempt(_Message, frozen=True, kw_only=True):
     ``os.environ`` before anything of the user's is loaded. ``threads`` bounds
     the back end's thread pools (0: leave them alone). ``objective`` is a list
     of ``{"name", "direction"}``. ``trial_dir`` holds the checkpoint,
-    ``attempt_dir`` the log and the spooled result.
+    ``attempt_dir`` the log and the spooled result. ``memory`` bounds the back
+    end's allocations on each visible device; ``cpus`` are the processors that
+    are next to it, empty for all.
     """
 
     trial_id: str
@@ -70,6 +75,33 @@ class RunAttempt(_Message, frozen=True, kw_only=True):
     project_dir: str
     trial_dir: str
     attempt_dir: str
+    memory: MemoryLimit | None = None
+    cpus: list[int] = []
+
+
+class RunWeighing(_Message, frozen=True, kw_only=True):
+    """Build a trial's model without allocating it, and say what it consists of.
+
+    The fields that ``RunAttempt`` has, too, mean the same. More than
+    ``max_parameters``, or variables, gradients and optimizer slots of more
+    than ``max_bytes``, end the build as OVERSIZED. ``host_bytes`` bounds what
+    the weighing itself may take of the host's memory. ``precise`` asks for
+    the peak of a traced training step as well, which takes seconds.
+    """
+
+    trial_id: str
+    index: int
+    seed: int
+    stream: int | None
+    space: dict[str, Any]
+    objective: list[dict[str, str]]
+    budget: dict[str, Value]
+    environment: dict[str, str]
+    threads: int
+    max_parameters: int | None = None
+    max_bytes: int | None = None
+    host_bytes: int | None = None
+    precise: bool = False
 
 
 class RunProbe(_Message, frozen=True, kw_only=True):
@@ -95,7 +127,7 @@ class Adopt(_Message, frozen=True, kw_only=True):
     attempt_id: str
 
 
-ToWorker = RunAttempt | RunProbe | RunSelfTest
+ToWorker = RunAttempt | RunWeighing | RunProbe | RunSelfTest
 
 # ── worker → parent ────────────────────────────────────────────────────────
 
@@ -114,11 +146,18 @@ class Discovered(_Message, frozen=True, kw_only=True):
 
 
 class Report(_Message, frozen=True, kw_only=True):
-    """Metrics after one step (epoch) of one execution."""
+    """Metrics after one step (epoch) of one execution.
+
+    ``batches`` training batches took ``seconds``, without validation;
+    ``peak`` is the device memory taken so far.
+    """
 
     step: int
     metrics: dict[str, float]
     execution: int = 0
+    batches: int = 0
+    seconds: float = 0.0
+    peak: MemoryPeak | None = None
 
 
 class Done(_Message, frozen=True, kw_only=True):
@@ -134,6 +173,24 @@ class Done(_Message, frozen=True, kw_only=True):
     values: dict[str, Value]
     entries: list[dict[str, Any]]
     peak_host_bytes: int | None = None
+    peak: MemoryPeak | None = None
+
+
+class Weighed(_Message, frozen=True, kw_only=True):
+    """The answer to a weighing: ``size``, or ``why`` there is none.
+
+    ``builds`` is false if the program's own code failed, so that the attempt
+    will fail in the same way and tell it better. ``precise_bytes`` is the peak
+    of a traced training step, if that was asked for and could be had.
+    ``values`` and ``entries`` as in ``Done``.
+    """
+
+    size: ModelSize | None
+    values: dict[str, Value]
+    entries: list[dict[str, Any]]
+    why: str = ""
+    builds: bool = True
+    precise_bytes: int | None = None
 
 
 class Probed(_Message, frozen=True, kw_only=True):
@@ -150,9 +207,10 @@ class Failed(_Message, frozen=True, kw_only=True):
     failure: TrialFailure
     values: dict[str, Value]
     entries: list[dict[str, Any]]
+    peak: MemoryPeak | None = None
 
 
-FromWorker = Hello | Discovered | Report | Done | Probed | Failed
+FromWorker = Hello | Discovered | Report | Done | Probed | Weighed | Failed
 
 # ── parent → nursery, nursery → parent ─────────────────────────────────────
 

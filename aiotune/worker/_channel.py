@@ -26,6 +26,7 @@ from aiotune.wire import (
     RunProbe,
     RunSelfTest,
     ToWorker,
+    Weighed,
     encode,
 )
 
@@ -93,7 +94,7 @@ class Channel:
                 self._unsent[-1] = (frame, True)
             else:
                 self._unsent.append((frame, replaceable))
-            self._send(wait=isinstance(message, (Done, Failed, Probed)))
+            self._send(wait=isinstance(message, (Done, Failed, Probed, Weighed)))
 
     def close(self) -> None:
         """Close the socket; a worker leaves that to its end."""

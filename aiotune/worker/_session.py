@@ -25,6 +25,9 @@ from aiotune.wire import (
     RunAttempt,
     RunProbe,
     RunSelfTest,
+    RunWeighing,
+    ToWorker,
+    Weighed,
     load,
     write_result,
 )
@@ -102,7 +105,7 @@ class _Session:
             return 1
         return 0
 
-    def _finish(self, order: RunAttempt | RunProbe | RunSelfTest) -> None:
+    def _finish(self, order: ToWorker) -> None:
         answer = self._answer(order)
         if os.getpid() != self._process:
             return  # a child that the user's code forked came back up here
@@ -111,7 +114,7 @@ class _Session:
             _spool(order, answer)
         self._channel.say(answer)
 
-    def _answer(self, order: RunAttempt | RunProbe | RunSelfTest) -> Done | Probed:
+    def _answer(self, order: ToWorker) -> Done | Probed | Weighed:
         # Imported by the nursery beforehand; here for workers that have none.
         match order:
             case RunAttempt():
@@ -119,6 +122,11 @@ class _Session:
                 from aiotune.worker._attempt import run_attempt
 
                 return run_attempt(order, load(self._payload_fd), self._channel.say)
+            case RunWeighing():
+                limit_threads(order.threads)
+                from aiotune.worker._weighing import run_weighing
+
+                return run_weighing(order, load(self._payload_fd))
             case RunProbe():
                 limit_threads(order.threads)
                 from aiotune.worker._probe import run_probe
