@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from gpu.bytesize import format_bytes
-from gpu.device import Device, DeviceMemory
+from gpu.bytesize import MIB, format_bytes
+from gpu.device import ComputeMode, Device, DeviceMemory
 from gpu.errors import LeaseError
 from gpu.placement import (
     DeviceState,
     MemoryRequest,
+    NeverFits,
+    NotNow,
     Placement,
     PlacementDecision,
     best_fit,
 )
 
-__all__ = ("Lease", "LeaseLedger")
+__all__ = ("Lease", "LeaseLedger", "usual_reserve")
+
+_UNLIMITED = 1 << 62
+
+
+def usual_reserve(total: int) -> int:
+    """Return what of a device is better never given out: 512 MiB or 3 %, whichever is more."""
+    return max(512 * MIB, total * 3 // 100)
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A promise of memory on devices, until it is given back.
+    """A promise of memory on devices and of the host, until it is given back.
 
     Attributes:
         number: Unique within its ledger.
         holder: Whoever it is for; opaque.
-        uuids: The devices.
-        bytes: Memory promised on each.
+        uuids: The devices; empty if it is about the host alone.
+        bytes: Memory promised on each device.
         exclusive: Whether nobody else may be there.
+        host_bytes: Memory of the host.
     """
 
     number: int
@@ -36,34 +46,107 @@ class Lease:
     uuids: tuple[str, ...]
     bytes: int
     exclusive: bool = False
+    host_bytes: int = 0
+
+
+@dataclass(slots=True)
+class _Account:
+    """One device's memory, or the host's.
+
+    What others use is not told; it is inferred. Where it is known how much
+    each holder uses, the rest of what is used is others'. Where it is not, as
+    in most containers, a holder may have taken anything up to its promise; but
+    what was in use before the first lease was granted was nobody's of ours.
+    """
+
+    total: int
+    reserve: int
+    most: int = _UNLIMITED
+    kept: int = 0
+    foreign: int = 0
+    over: int = 0
+    before: int = 0
+    promised: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def capacity(self) -> int:
+        return max(0, self.total - self.reserve - self.kept)
+
+    @property
+    def available(self) -> int:
+        taken = sum(self.promised.values()) + self.foreign + self.over
+        return max(0, self.capacity - taken)
+
+    def measure(self, used: int, own: Mapping[int, int]) -> None:
+        known = {number: own[number] for number in self.promised if number in own}
+        silent = sum(size for number, size in self.promised.items() if number not in known)
+        others = max(0, used - sum(known.values()))
+        self.before = min(self.before, others) if self.promised else others
+        self.foreign = max(self.before, others - silent)
+        self.over = sum(max(0, size - self.promised[number]) for number, size in known.items())
 
 
 class LeaseLedger:
-    """Grants leases that together never exceed a device's capacity.
+    """Grants leases that together never exceed a device's capacity, nor the host's.
 
     Args:
-        devices: What there is.
-        reserve: Bytes of each device that are never given out.
+        devices: What there is. On one in exclusive mode there is one lease at a time.
+        reserve: Bytes of each device that are never given out; default
+            :func:`usual_reserve` of it.
+        most: How many leases may be on one device at once; default any number.
+        host: Bytes of the host's memory that can be given out; ``None``: any amount.
     """
 
-    def __init__(self, devices: Sequence[Device], *, reserve: int = 0) -> None:
-        self._capacity = {d.uuid: max(0, d.total_bytes - reserve) for d in devices}
-        self._foreign: dict[str, int] = dict.fromkeys(self._capacity, 0)
-        self._closed: set[str] = set()
+    def __init__(
+        self,
+        devices: Sequence[Device],
+        *,
+        reserve: int | None = None,
+        most: int | None = None,
+        host: int | None = None,
+    ) -> None:
+        self._accounts = {
+            d.uuid: _Account(
+                d.total_bytes,
+                usual_reserve(d.total_bytes) if reserve is None else reserve,
+                1 if d.mode is ComputeMode.EXCLUSIVE else most or _UNLIMITED,
+            )
+            for d in devices
+        }
+        self._host = _Account(_UNLIMITED if host is None else host, 0)
+        self._exclusive = {d.uuid for d in devices if d.mode is ComputeMode.EXCLUSIVE}
+        self._broken: set[str] = set()
+        self._kept_for: dict[str, str] = {}
         self._leases: dict[int, Lease] = {}
         self._next = 0
+
+    # ── asking and giving back ─────────────────────────────────────────────
 
     @property
     def leases(self) -> tuple[Lease, ...]:
         """What is held now."""
         return tuple(self._leases.values())
 
-    def request(self, holder: str, request: MemoryRequest) -> Lease | PlacementDecision:
+    def request(self, holder: str, request: MemoryRequest) -> Lease | NotNow | NeverFits:
         """Grant a request if it fits now; else return why not."""
-        decision = best_fit(request, self.states())
+        decision = self.decide(holder, request)
         if not isinstance(decision, Placement):
             return decision
         return self.grant(holder, request, decision)
+
+    def decide(self, holder: str, request: MemoryRequest) -> PlacementDecision:
+        """Return where a request fits now, or why nowhere; nothing is promised."""
+        decision = best_fit(request, self.states(holder))
+        if not isinstance(decision, Placement) or request.host_bytes <= self._host.available:
+            return decision
+        # What the host can give changes with what others do, and a holder that
+        # is alone may as well try: memory of the host can be swapped.
+        if not self._leases:
+            return decision
+        return NotNow(
+            f"{format_bytes(request.host_bytes)} of the host's memory are needed, and "
+            f"{format_bytes(self._host.available)} are free now."
+        )
 
     def grant(self, holder: str, request: MemoryRequest, placement: Placement) -> Lease:
         """Promise memory.
@@ -72,23 +155,21 @@ class LeaseLedger:
             LeaseError: It would be over the capacity of a device, or would
                 share a device that was asked for alone.
         """
-        states = {state.uuid: state for state in self.states()}
+        states = {state.uuid: state for state in self.states(holder)}
         for uuid in placement.uuids:
-            state = states.get(uuid)
-            if state is None or state.closed or state.available < request.bytes:
-                have = format_bytes(state.available) if state else "no such device"
-                raise LeaseError(
-                    f"{holder} asks for {format_bytes(request.bytes)} on {uuid}, which has {have}."
-                )
-            if request.exclusive and state.leases:
-                raise LeaseError(
-                    f"{holder} asks for {uuid} alone, on which there are {state.leases} lease(s)."
-                )
+            _check(holder, request, uuid, states.get(uuid))
+        size = max((request.on(uuid) for uuid in placement.uuids), default=0)
+        if request.exclusive and placement.uuids:
+            size = min(states[uuid].available for uuid in placement.uuids)
         lease = Lease(
-            self._next, holder, placement.uuids, request.bytes, exclusive=request.exclusive
+            self._next, holder, placement.uuids, size, request.exclusive, request.host_bytes
         )
         self._next += 1
         self._leases[lease.number] = lease
+        for account in self._touched(lease):
+            account.promised[lease.number] = size
+        self._host.promised[lease.number] = request.host_bytes
+        self.unkeep(holder)
         return lease
 
     def release(self, lease: Lease) -> None:
@@ -102,36 +183,104 @@ class LeaseLedger:
                 f"Lease {lease.number} of {lease.holder} was given back twice, or is another ledger's."
             )
         del self._leases[lease.number]
+        for account in (*self._touched(lease), self._host):
+            del account.promised[lease.number]
 
-    def reconcile(self, measured: Mapping[str, DeviceMemory]) -> None:
-        """Take in what devices say: memory in use beyond what was promised is somebody else's."""
-        for uuid, memory in measured.items():
-            if uuid in self._capacity:
-                used = memory.used + memory.reserved
-                self._foreign[uuid] = max(0, used - self._promised(uuid))
+    def keep(self, holder: str, request: MemoryRequest) -> tuple[str, ...]:
+        """Put nothing of others on the devices that will first have room for a request.
+
+        For one that has waited so long that smaller ones would starve it.
+        Ends with its grant, or with :meth:`unkeep`.
+
+        Returns:
+            The devices; empty if there are too few, or some are kept for somebody already.
+        """
+        if self._kept_for:
+            return ()
+        able = [s for s in self.states() if not s.broken and s.capacity >= request.on(s.uuid)]
+        able.sort(key=lambda s: (s.leases, -s.available, s.uuid))
+        chosen = tuple(s.uuid for s in able[: request.devices])
+        if len(chosen) < request.devices:
+            return ()
+        self._kept_for = dict.fromkeys(chosen, holder)
+        return chosen
+
+    def unkeep(self, holder: str) -> None:
+        """Let others have again what was kept for a holder."""
+        self._kept_for = {u: h for u, h in self._kept_for.items() if h != holder}
+
+    # ── what is measured ───────────────────────────────────────────────────
+
+    def measure(
+        self, uuid: str, memory: DeviceMemory, own: Mapping[int, int] | None = None
+    ) -> None:
+        """Take in what a device says.
+
+        Args:
+            uuid: The device.
+            memory: Its memory now.
+            own: What holders use of it now, by number of their lease, as far as it is known.
+        """
+        account = self._accounts.get(uuid)
+        if account is not None:
+            account.kept = memory.reserved
+            account.measure(memory.used, own or {})
+
+    def measure_host(self, available: int, own: Mapping[int, int] | None = None) -> None:
+        """Take in what the host has free now, and what holders use of it, as far as it is known."""
+        self._host.measure(max(0, self._host.total - available), own or {})
+
+    # ── devices ────────────────────────────────────────────────────────────
+
+    def limit(self, uuid: str, most: int) -> None:
+        """Change how many leases may be on a device at once; those that are there stay."""
+        if uuid not in self._exclusive:
+            self._accounts[uuid].most = most
 
     def close(self, uuid: str) -> None:
-        """Put nothing more on a device."""
-        self._closed.add(uuid)
+        """Put nothing on a device any more."""
+        self._broken.add(uuid)
+        self._kept_for = {u: h for u, h in self._kept_for.items() if u != uuid}
 
     def reopen(self, uuid: str) -> None:
         """Use a device again."""
-        self._closed.discard(uuid)
+        self._broken.discard(uuid)
 
-    def states(self) -> list[DeviceState]:
-        """Return each device as placement sees it."""
-        return [self._state(uuid) for uuid in self._capacity]
+    @property
+    def host(self) -> DeviceState:
+        """The host's memory, as if it were a device."""
+        host = self._host
+        return DeviceState("host", host.capacity, host.available, len(self._leases))
 
-    def _state(self, uuid: str) -> DeviceState:
-        capacity = self._capacity[uuid]
-        here = [lease for lease in self._leases.values() if uuid in lease.uuids]
-        return DeviceState(
-            uuid,
-            capacity,
-            max(0, capacity - self._promised(uuid) - self._foreign[uuid]),
-            leases=len(here),
-            closed=uuid in self._closed or any(lease.exclusive for lease in here),
+    def states(self, holder: str | None = None) -> list[DeviceState]:
+        """Return each device as placement sees it, for a holder."""
+        return list(self._states(holder))
+
+    def _states(self, holder: str | None) -> Iterator[DeviceState]:
+        for uuid, account in self._accounts.items():
+            alone = any(self._leases[number].exclusive for number in account.promised)
+            yield DeviceState(
+                uuid,
+                account.capacity,
+                account.available,
+                leases=len(account.promised),
+                most=account.most,
+                closed=alone or self._kept_for.get(uuid, holder) != holder,
+                broken=uuid in self._broken,
+            )
+
+    def _touched(self, lease: Lease) -> list[_Account]:
+        return [self._accounts[uuid] for uuid in lease.uuids]
+
+
+def _check(holder: str, request: MemoryRequest, uuid: str, state: DeviceState | None) -> None:
+    if state is None or state.closed or state.broken or state.available < request.on(uuid):
+        have = format_bytes(state.available) if state else "no such device"
+        raise LeaseError(
+            f"{holder} asks for {format_bytes(request.on(uuid))} on {uuid}, which has {have}."
         )
-
-    def _promised(self, uuid: str) -> int:
-        return sum(lease.bytes for lease in self._leases.values() if uuid in lease.uuids)
+    if state.leases and (request.exclusive or state.leases >= state.most):
+        raise LeaseError(
+            f"{holder} asks for {uuid}{' alone' if request.exclusive else ''}, on which there are "
+            f"{state.leases} lease(s), and {state.most} at most."
+        )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from gpu.bytesize import format_bytes
 
@@ -24,13 +24,21 @@ class MemoryRequest:
 
     Attributes:
         bytes: Memory on each device.
-        devices: How many devices.
-        exclusive: Whether nobody else may be on them.
+        devices: How many devices; 0: only memory of the host.
+        exclusive: Whether nobody else may be on them. It is given all that they have.
+        host_bytes: Memory of the host.
+        by_device: What it needs on a device, by UUID, where that is not ``bytes``.
     """
 
     bytes: int
     devices: int = 1
     exclusive: bool = False
+    host_bytes: int = 0
+    by_device: Mapping[str, int] = field(default_factory=dict)
+
+    def on(self, uuid: str) -> int:
+        """Return what it needs on a device."""
+        return self.by_device.get(uuid, self.bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +50,18 @@ class DeviceState:
         capacity: What could be given out if it were empty.
         available: What can be given out now.
         leases: How many leases are on it.
-        closed: Whether nothing more may be put on it (exclusive, or out of order).
+        most: How many leases may be on it at once.
+        closed: Whether nothing more may be put on it now (exclusive, or kept for somebody).
+        broken: Whether nothing will ever be put on it again.
     """
 
     uuid: str
     capacity: int
     available: int
     leases: int = 0
+    most: int = 1 << 30
     closed: bool = False
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,26 +91,33 @@ PlacementDecision = Placement | NotNow | NeverFits
 def best_fit(request: MemoryRequest, states: Sequence[DeviceState]) -> PlacementDecision:
     """Choose the devices on which a request leaves the least memory unused.
 
-    So small requests gather on small or partly filled devices, and large
-    devices stay whole for large requests.
+    An idle device comes before a shared one; among equals, small requests go
+    to small devices, and large devices stay whole for large requests.
     """
-    able = [s for s in states if s.capacity >= request.bytes]
+    able = [s for s in states if not s.broken and s.capacity >= request.on(s.uuid)]
     if len(able) < request.devices:
-        largest = max((s.capacity for s in states), default=0)
-        return NeverFits(
-            f"{request.devices} device(s) with {format_bytes(request.bytes)} are needed; there are "
-            f"{len(able)}, and the largest of {len(states)} can give {format_bytes(largest)}."
-        )
+        return NeverFits(_too_large(request, states, len(able)))
     free = [s for s in able if _fits_now(request, s)]
     if len(free) < request.devices:
         return NotNow(
             f"{len(free)} of {request.devices} device(s) have {format_bytes(request.bytes)} free now."
         )
-    free.sort(key=lambda s: (s.available - request.bytes, s.uuid))
+    free.sort(key=lambda s: (s.leases, s.available - request.on(s.uuid), s.uuid))
     return Placement(tuple(s.uuid for s in free[: request.devices]))
 
 
 def _fits_now(request: MemoryRequest, state: DeviceState) -> bool:
-    if state.closed or state.available < request.bytes:
+    if state.closed or state.available < request.on(state.uuid) or state.leases >= state.most:
         return False
     return not (request.exclusive and state.leases)
+
+
+def _too_large(request: MemoryRequest, states: Sequence[DeviceState], able: int) -> str:
+    usable = [s for s in states if not s.broken]
+    largest = max((s.capacity for s in usable), default=0)
+    broken = len(states) - len(usable)
+    text = (
+        f"{request.devices} device(s) with {format_bytes(request.bytes)} are needed; there are "
+        f"{able}, and the largest of {len(usable)} can give {format_bytes(largest)}."
+    )
+    return f"{text} {broken} more are out of order." if broken else text

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from gpu import (
     GIB,
+    ComputeMode,
     DeviceLost,
     DeviceMemory,
     Lease,
     LeaseError,
     LeaseLedger,
     MemoryRequest,
+    NeverFits,
     NotNow,
     NvmlUnavailable,
     Placement,
@@ -100,31 +103,151 @@ def test_nobody_joins_an_exclusive_lease() -> None:
     assert isinstance(ledger.request("other", MemoryRequest(GIB)), Lease)
 
 
+def memory(used: int, *, kept: int = 0, total: int = 16 * GIB) -> DeviceMemory:
+    """What a device of 16 GiB says."""
+    return DeviceMemory(total, used, total - used - kept, kept)
+
+
+def granted(ledger: LeaseLedger, holder: str, request: MemoryRequest) -> Lease:
+    """A lease that fits."""
+    lease = ledger.request(holder, request)
+    assert isinstance(lease, Lease), lease
+    return lease
+
+
 def test_memory_of_others_is_not_given_out() -> None:
-    """What a device has in use beyond the promises belongs to somebody else."""
+    """What a device has in use beyond the promises, and what its driver keeps, is somebody else's."""
     (device,) = fake_devices(1)
-    ledger = LeaseLedger([device])
-    ledger.request("mine", MemoryRequest(4 * GIB))
+    ledger = LeaseLedger([device], reserve=0)
+    granted(ledger, "mine", MemoryRequest(4 * GIB))
 
-    ledger.reconcile(
-        {
-            device.uuid: DeviceMemory(16 * GIB, 10 * GIB, 5 * GIB, GIB),
-            "GPU-x": DeviceMemory(1, 1, 0),
-        }
-    )
+    ledger.measure(device.uuid, memory(10 * GIB, kept=GIB))
+    ledger.measure("GPU-x", DeviceMemory(1, 1, 0))
 
-    assert ledger.states()[0].available == 16 * GIB - 4 * GIB - 7 * GIB
+    (state,) = ledger.states()
+    assert state.capacity == 15 * GIB
+    assert state.available == 15 * GIB - 4 * GIB - 6 * GIB
+
+
+def test_what_was_in_use_before_the_first_lease_stays_somebody_elses() -> None:
+    """A holder that has allocated nothing yet does not hide what others already had."""
+    (device,) = fake_devices(1)
+    ledger = LeaseLedger([device], reserve=0)
+    ledger.measure(device.uuid, memory(6 * GIB))
+    granted(ledger, "mine", MemoryRequest(8 * GIB))
+
+    ledger.measure(device.uuid, memory(6 * GIB))
+    assert ledger.states()[0].available == 2 * GIB
+    ledger.measure(device.uuid, memory(14 * GIB))
+    assert ledger.states()[0].available == 2 * GIB
+    ledger.measure(device.uuid, memory(8 * GIB))  # they left, or we did: not more than promised
+    assert ledger.states()[0].available == 2 * GIB
+    ledger.measure(device.uuid, memory(1 * GIB))
+    assert ledger.states()[0].available == 7 * GIB
+
+
+def test_known_use_of_holders_tells_exactly_what_is_others() -> None:
+    """Where the driver tells who uses what, nothing has to be assumed."""
+    (device,) = fake_devices(1)
+    ledger = LeaseLedger([device], reserve=0)
+    lease = granted(ledger, "mine", MemoryRequest(8 * GIB))
+
+    ledger.measure(device.uuid, memory(5 * GIB), {lease.number: 1 * GIB})
+
+    assert ledger.states()[0].available == 16 * GIB - 8 * GIB - 4 * GIB
+
+
+def test_a_holder_that_takes_more_than_its_promise_leaves_less_for_others() -> None:
+    """What goes beyond a promise is not given out a second time."""
+    (device,) = fake_devices(1)
+    ledger = LeaseLedger([device], reserve=0)
+    lease = granted(ledger, "mine", MemoryRequest(4 * GIB))
+
+    ledger.measure(device.uuid, memory(7 * GIB), {lease.number: 7 * GIB})
+
+    assert ledger.states()[0].available == 9 * GIB
+
+
+def test_memory_that_a_dead_holder_has_not_given_back_is_not_given_out() -> None:
+    """A released lease whose memory is still in use counts as others' until it is free."""
+    (device,) = fake_devices(1)
+    ledger = LeaseLedger([device], reserve=0)
+    lease = granted(ledger, "dead", MemoryRequest(10 * GIB))
+    ledger.release(lease)
+
+    ledger.measure(device.uuid, memory(10 * GIB))
+    assert isinstance(ledger.request("next", MemoryRequest(10 * GIB)), NotNow)
+    ledger.measure(device.uuid, memory(0))
+    granted(ledger, "next", MemoryRequest(10 * GIB))
 
 
 def test_a_closed_device_gets_nothing_until_it_is_reopened() -> None:
-    """A device that is out of order is left alone."""
+    """A device that is out of order cannot be waited for."""
     (device,) = fake_devices(1)
     ledger = LeaseLedger([device])
 
     ledger.close(device.uuid)
-    assert isinstance(ledger.request("h", MemoryRequest(1)), NotNow)
+    answer = ledger.request("h", MemoryRequest(1))
+    assert isinstance(answer, NeverFits)
+    assert "1 more are out of order" in answer.reason
     ledger.reopen(device.uuid)
-    assert isinstance(ledger.request("h", MemoryRequest(1)), Lease)
+    granted(ledger, "h", MemoryRequest(1))
+
+
+def test_who_is_alone_gets_all_that_there_is() -> None:
+    """An exclusive lease is as large as what the device has free."""
+    (device,) = fake_devices(1)
+    ledger = LeaseLedger([device], reserve=GIB)
+    ledger.measure(device.uuid, memory(2 * GIB))
+
+    assert granted(ledger, "alone", MemoryRequest(1, exclusive=True)).bytes == 13 * GIB
+
+
+def test_a_limit_bounds_the_leases_on_a_device() -> None:
+    """No more than so many share it; a device in exclusive mode is never shared."""
+    shared, exclusive = fake_devices(2)
+    exclusive = replace(exclusive, mode=ComputeMode.EXCLUSIVE)
+    ledger = LeaseLedger([shared, exclusive], most=2)
+    ledger.limit(exclusive.uuid, 5)
+
+    places = [granted(ledger, str(i), MemoryRequest(1)).uuids for i in range(3)]
+
+    assert sorted(places) == sorted([(shared.uuid,), (exclusive.uuid,), (shared.uuid,)])
+    assert isinstance(ledger.request("fourth", MemoryRequest(1)), NotNow)
+
+
+def test_a_device_is_kept_for_one_that_would_starve() -> None:
+    """Others stay off until it has its lease, even where they would fit."""
+    large, small = fake_devices(1)[0], replace(fake_devices(2)[1], total_bytes=4 * GIB)
+    ledger = LeaseLedger([large, small], reserve=0)
+    running = granted(ledger, "small", MemoryRequest(5 * GIB))
+    wanted = MemoryRequest(14 * GIB)
+    assert isinstance(ledger.request("large", wanted), NotNow)
+
+    assert ledger.keep("large", wanted) == (large.uuid,)
+    assert ledger.keep("another", wanted) == ()
+    assert isinstance(ledger.request("next", MemoryRequest(5 * GIB)), NotNow)
+    assert granted(ledger, "tiny", MemoryRequest(GIB)).uuids == (small.uuid,)
+    ledger.release(running)
+    assert granted(ledger, "large", wanted).uuids == (large.uuid,)
+    granted(ledger, "next", MemoryRequest(2 * GIB))
+
+
+def test_the_hosts_memory_is_a_resource_like_the_others() -> None:
+    """Leases share it, what others take is measured, and a holder that is alone may always try."""
+    ledger = LeaseLedger([], host=8 * GIB)
+    big = MemoryRequest(0, devices=0, host_bytes=6 * GIB)
+    first = granted(ledger, "first", big)
+    answer = ledger.request("second", big)
+    assert isinstance(answer, NotNow)
+    assert "6.0 GiB of the host's memory" in answer.reason
+
+    ledger.measure_host(1 * GIB, {first.number: 2 * GIB})
+    assert ledger.host.available == 0
+    ledger.measure_host(5 * GIB, {first.number: 2 * GIB})
+    assert ledger.host.available == 1 * GIB
+    ledger.release(first)
+    granted(ledger, "huge", MemoryRequest(0, devices=0, host_bytes=60 * GIB))
 
 
 def test_the_fake_can_fail() -> None:

@@ -66,12 +66,12 @@ def test_a_request_is_placed_exactly_where_it_can_be(
 def test_no_device_passed_over_would_have_fitted_better(
     request: MemoryRequest, states: list[DeviceState]
 ) -> None:
-    """Of the devices with room the fullest are taken."""
+    """Of the devices with room the emptiest of leases are taken, and of these the fullest."""
     decision = best_fit(request, states)
     if isinstance(decision, Placement):
         free = [s for s in states if _fits(request, s)]
-        taken = [s.available for s in free if s.uuid in decision.uuids]
-        left = [s.available for s in free if s.uuid not in decision.uuids]
+        taken = [(s.leases, s.available) for s in free if s.uuid in decision.uuids]
+        left = [(s.leases, s.available) for s in free if s.uuid not in decision.uuids]
         assert max(taken) <= min(left, default=max(taken))
 
 
