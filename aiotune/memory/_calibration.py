@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,9 +19,14 @@ _QUANTILE = 0.95
 _MARGIN = 1.05
 _BEYOND = 1.5
 _LEAST, _MOST = 0.5, 4.0
-_OBSERVATIONS, _CONTEXTS, _KEYS = 512, 8, 256
+_OBSERVATIONS, _CONTEXTS, _KEYS = 512, 8, 128
+_POOLED = 64
+"""Of each space at most, so that no long search speaks for all models, and so that
+pooling, which is done on the event loop, takes milliseconds."""
 _CONTEXT = 600 << 20
 _ROUNDING = 1e-9
+_LARGEST_RATIO = 1e3
+_LARGEST_CONTEXT = 1 << 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class _Seen(NamedTuple):
 class Calibration:
     """Peaks over predictions, and the upper bound that they make likely.
 
-    Pure, with one owner. It keeps the last 512 observations of each of the 256
+    Pure, with one owner. It keeps the last 512 observations of each of the 128
     keys that were observed last.
     """
 
@@ -61,6 +65,7 @@ class Calibration:
     def __init__(self) -> None:
         self._seen: OrderedDict[CalibrationKey, deque[_Seen]] = OrderedDict()
         self._contexts: dict[tuple[str, str], deque[int]] = {}
+        self._ratios: dict[CalibrationKey, float] = {}  # of the state as it is; asked for often
 
     # ── peaks ──────────────────────────────────────────────────────────────
 
@@ -89,7 +94,7 @@ class Calibration:
         taken = peak - context
         if predicted <= 0 or taken < FLOOR:
             return
-        self._remember(key, [_Seen(taken / predicted, censored)])
+        self._remember(key, [_Seen(min(taken / predicted, _LARGEST_RATIO), censored)])
 
     def count(self, key: CalibrationKey) -> int:
         """Return how many whole peaks were observed; attempts that were cut short do not count."""
@@ -103,8 +108,8 @@ class Calibration:
         exceeds in one of twenty cases whatever the distribution, once n reaches 19
         (split conformal prediction: Lei et al. 2018, "Distribution-free predictive inference
         for regression", JASA 113). With fewer the largest of 1.3, the
-        same quantile over all spaces on this back end, device and dtype, and what
-        this space was seen to take.
+        same quantile over all spaces on this back end, device and dtype (the
+        last 64 peaks of each), and what this space was seen to take.
 
         An attempt that ran out of memory is a censored value: its ratio is
         known to be larger than what it reached. So the quantile is Kaplan
@@ -113,6 +118,11 @@ class Calibration:
         beyond all whole peaks, the answer is half as much again as the
         largest censored value.
         """
+        if key not in self._ratios:
+            self._ratios[key] = self._bound(key)
+        return self._ratios[key]
+
+    def _bound(self, key: CalibrationKey) -> float:
         own = self._seen.get(key, deque())
         if _whole(own) >= self.ENOUGH:
             return _clamped(_upper(own))
@@ -130,14 +140,14 @@ class Calibration:
             seen
             for other, values in self._seen.items()
             if (other.backend, other.device, other.dtype) == like
-            for seen in values
+            for seen in list(values)[-_POOLED:]
         ]
 
     # ── the driver's context ───────────────────────────────────────────────
 
     def observe_context(self, backend: str, device: str, bytes: int) -> None:  # noqa: A002 - the unit is the name
         """Learn what the driver and its libraries took beside the back end's memory."""
-        if bytes > 0:
+        if 0 < bytes < _LARGEST_CONTEXT:
             self._contexts.setdefault((backend, device), deque(maxlen=_CONTEXTS)).append(bytes)
 
     def context(self, backend: str, device: str) -> int:
@@ -201,6 +211,7 @@ class Calibration:
         return result
 
     def _remember(self, key: CalibrationKey, values: Iterable[_Seen]) -> None:
+        self._ratios.clear()
         self._seen.setdefault(key, deque(maxlen=_OBSERVATIONS)).extend(values)
         self._seen.move_to_end(key)
         while len(self._seen) > _KEYS:
@@ -244,8 +255,8 @@ def _tail(values: Iterable[_Seen]) -> float:
 
 # ── what was kept ──────────────────────────────────────────────────────────
 
-_Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
-_Count = Annotated[int, msgspec.Meta(gt=0, lt=1 << 50)]
+_Ratio = Annotated[float, msgspec.Meta(gt=0, le=_LARGEST_RATIO)]
+_Count = Annotated[int, msgspec.Meta(gt=0, lt=_LARGEST_CONTEXT)]
 
 
 class _Ratios(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -253,7 +264,7 @@ class _Ratios(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backend: str
     device: str
     dtype: str
-    seen: list[tuple[_Positive, bool]]
+    seen: list[tuple[_Ratio, bool]]
 
 
 class _Contexts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -283,8 +294,6 @@ def _checked(data: Mapping[str, Any]) -> _Kept:
         raise _nonsense(str(error)) from error
     if kept.version != _VERSION:
         raise _nonsense(f"there never was a form {kept.version}")
-    if not all(math.isfinite(ratio) for entry in kept.ratios for ratio, _ in entry.seen):
-        raise _nonsense("a ratio is not a number")
     return kept
 
 
