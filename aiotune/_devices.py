@@ -1,134 +1,247 @@
-"""The only door to ``gpu``: how many trials run at once, and where each of them runs."""
+"""What there is to run trials on, and where a lease puts one."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
+from aiotune import _gpu, _host
+from aiotune._gpu import MIB, Device, DeviceProvider, Lease, LeaseLedger, parse_bytes
 from aiotune.errors import ConfigurationError, DeviceError, NoUsableDevice
+from aiotune.memory import MemoryLimit
 
-if TYPE_CHECKING:
-    from gpu import Device, DeviceProvider
+__all__ = ("Place", "Resources", "Wanted", "find_resources")
 
-__all__ = ("Slot", "SlotPlan", "plan_slots")
-
-_WORKER_BYTES = 1536 << 20
+_WORKER_BYTES = 1536 * MIB
 """Host memory that a training worker is expected to need: a back end and a modest data set."""
 _FEW_CORES = 4
+_SHARING = 4
+"""How many trials may share a GPU before it is measured whether that pays."""
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """A place where one attempt at a time runs.
+class Wanted:
+    """What a search asks of the host.
 
     Attributes:
-        index: From 0.
-        device: UUID of its GPU; ``None`` on the CPU.
+        max_parallel_trials: At most this many attempts at once; on the CPU, exactly.
+        devices: GPUs to use, by index or UUID; ``[]``: none; ``None``: all that are visible.
+        max_trials_per_gpu: How many trials may share a GPU; ``"auto"``: as many as fit
+            and gain by it.
+        gpus_per_trial: How many GPUs each trial sees.
+        gpu_memory: What each trial is given of each of its GPUs, e.g. ``"8GiB"``;
+            ``None``: what its model is predicted to need.
+
+    Raises:
+        ConfigurationError: One of them cannot be.
+    """
+
+    max_parallel_trials: int | None = None
+    devices: Sequence[int | str] | None = None
+    max_trials_per_gpu: int | Literal["auto"] = "auto"
+    gpus_per_trial: int = 1
+    gpu_memory: int | str | None = None
+
+    def __post_init__(self) -> None:
+        _at_least_one("max_parallel_trials", self.max_parallel_trials)
+        _at_least_one("gpus_per_trial", self.gpus_per_trial)
+        if self.max_trials_per_gpu != "auto":
+            _at_least_one("max_trials_per_gpu", self.max_trials_per_gpu, " or 'auto'")
+        if self.gpu_memory is not None and self.memory_bytes == 0:
+            raise ConfigurationError("gpu_memory=0 would leave a trial no memory at all.")
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """``gpu_memory`` as a number."""
+        if self.gpu_memory is None:
+            return None
+        try:
+            return parse_bytes(self.gpu_memory)
+        except ValueError as error:
+            raise ConfigurationError(f"gpu_memory={error}") from error
+
+
+def _at_least_one(name: str, value: Any, also: str = "") -> None:
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(
+            f"{name} must be a whole number of at least 1{also}, but is {value!r}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one attempt runs.
+
+    Attributes:
         label: For people.
-        environment: Variables of a worker in this slot.
+        devices: UUIDs of its GPUs; empty on the CPU.
+        environment: Variables of its worker.
         threads: How many threads its back end should use.
+        cpus: Processors next to its GPUs; empty: any.
+        limit: What its back end may allocate; ``None``: no limit.
     """
 
-    index: int
-    device: str | None
     label: str
-    environment: Mapping[str, str]
-    threads: int
+    devices: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    threads: int = 1
+    cpus: tuple[int, ...] = ()
+    limit: MemoryLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class SlotPlan:
-    """All slots of a search.
+class Resources:
+    """What a search has to run trials on.
 
     Attributes:
-        slots: At least one.
-        probe_environment: Variables of a worker that must see no GPU.
+        most: How many attempts may run at once.
         reason: Why this many, in words.
-        devices: The GPUs in use.
+        devices: The GPUs; empty: trials run on the CPU.
+        most_per_device: How many trials may share a GPU.
+        measures: Whether sharing is measured, and given up where it does not pay.
+        gpus_per_trial: How many GPUs each trial sees.
+        gpu_memory: Bytes that each trial is given of each GPU; ``None``: what it needs.
+        cores: Processors that can be used.
+        host_bytes: Memory of the host that trials can have together.
+        provider: Answers questions about the GPUs.
     """
 
-    slots: tuple[Slot, ...]
-    probe_environment: Mapping[str, str]
+    most: int
     reason: str
     devices: tuple[Device, ...] = ()
+    most_per_device: int = 1
+    measures: bool = False
+    gpus_per_trial: int = 1
+    gpu_memory: int | None = None
+    cores: int = 1
+    host_bytes: int | None = None
+    provider: DeviceProvider | None = None
+
+    @property
+    def probe_environment(self) -> Mapping[str, str]:
+        """Variables of a worker that must see no GPU."""
+        return _no_gpu(1)
+
+    def ledger(self) -> LeaseLedger:
+        """Return an empty ledger over these resources."""
+        return LeaseLedger(self.devices, most=self.most_per_device, host=self.host_bytes)
+
+    def device(self, uuid: str) -> Device:
+        """Return a GPU by its UUID."""
+        return next(device for device in self.devices if device.uuid == uuid)
+
+    def place(self, lease: Lease, *, neighbours: int = 0, context: int = 0) -> Place:
+        """Say where the attempt with a lease runs.
+
+        Args:
+            lease: What it was given.
+            neighbours: How many others share its GPU.
+            context: Bytes of each GPU that the driver takes for a process, beside the back end's.
+        """
+        if not lease.uuids:
+            threads = max(1, self.cores // self.most)
+            return Place("CPU", (), _no_gpu(threads), threads, limit=self._host_limit())
+        chosen = [self.device(uuid) for uuid in lease.uuids]
+        share = self.cores * len(chosen) // len(self.devices) // (neighbours + 1)
+        threads = max(1, share)
+        label = ", ".join(f"GPU {device.index} {device.name}" for device in chosen)
+        environment = {**_gpu.environment_for(lease.uuids), **_thread_variables(threads)}
+        limit = MemoryLimit(
+            bytes=max(MIB, lease.bytes - context),
+            device_total=min(device.total_bytes for device in chosen),
+        )
+        return Place(label, lease.uuids, environment, threads, _near(chosen), limit)
+
+    def _host_limit(self) -> MemoryLimit | None:
+        # On the CPU a back end has no limit of its own. What the whole host
+        # can give is still a limit: beyond it the kernel would choose whom to kill.
+        if self.host_bytes is None:
+            return None
+        return MemoryLimit(bytes=max(_WORKER_BYTES, self.host_bytes), device_total=0)
 
 
-def plan_slots(
+def find_resources(
+    wanted: Wanted,
     *,
-    max_parallel_trials: int | None,
-    devices: Sequence[int | str] | None = None,
     provider: DeviceProvider | None = None,
     environ: Mapping[str, str] | None = None,
     cores: int | None = None,
     available_ram: int | None = None,
-) -> SlotPlan:
-    """Decide how many trials run at once and where.
-
-    One per GPU where there are GPUs; otherwise as many as cores and free
-    memory allow. Blocking: the driver is asked.
+) -> Resources:
+    """Find what there is to run trials on. Blocking: the driver is asked.
 
     Args:
-        max_parallel_trials: At most this many; on the CPU, exactly.
-        devices: GPUs to use, by index or UUID; ``[]``: none; ``None``: all that are visible.
+        wanted: What the search asks for.
         provider: Where devices come from; default the NVIDIA driver.
         environ: Default this process's environment.
         cores: Default those this process may use.
         available_ram: Bytes; default what the host, or its container, has free.
 
     Raises:
-        NoUsableDevice: GPUs were asked for, and there are none.
-        ConfigurationError: A GPU was asked for that does not exist, or the number is below 1.
+        NoUsableDevice: GPUs were asked for, and there are none, or too few.
+        ConfigurationError: A GPU was asked for that does not exist.
+        DeviceError: The driver fails.
     """
-    if max_parallel_trials is not None and max_parallel_trials < 1:
-        raise ConfigurationError(
-            f"max_parallel_trials must be at least 1, but is {max_parallel_trials}."
-        )
-    cores = cores if cores is not None else _cores()
-    environ = os.environ if environ is None else environ
-    chosen, why_none = _gpus(devices, provider, environ)
-    if chosen:
-        return _on_gpus(chosen, max_parallel_trials, cores)
-    ram = available_ram if available_ram is not None else _available_ram()
-    return _on_cpu(max_parallel_trials, cores, ram, why_none)
-
-
-def _on_gpus(chosen: Sequence[Device], limit: int | None, cores: int) -> SlotPlan:
-    import gpu
-
-    used = chosen[: limit or len(chosen)]
-    threads = max(1, cores // len(used))
-    slots = tuple(
-        Slot(
-            i,
-            device.uuid,
-            f"GPU {device.index} {device.name}",
-            {**gpu.environment_for([device.uuid]), **_thread_variables(threads)},
-            threads,
-        )
-        for i, device in enumerate(used)
+    base = Resources(
+        most=1,
+        reason="",
+        cores=cores if cores is not None else _host.cores(),
+        host_bytes=available_ram if available_ram is not None else _host.available_ram(),
+        gpu_memory=wanted.memory_bytes,
+        gpus_per_trial=wanted.gpus_per_trial,
     )
-    reason = f"one on each of {len(used)} GPU(s), {_threads(threads)} each."
-    if limit is not None and limit > len(chosen):
-        reason += f" max_parallel_trials={limit} is more than there are."
-    return SlotPlan(slots, _no_gpu(1), reason, tuple(used))
+    source, chosen, why = _gpus(wanted, provider, os.environ if environ is None else environ)
+    if chosen:
+        return _on_gpus(replace(base, devices=tuple(chosen), provider=source), wanted)
+    if wanted.gpus_per_trial > 1:
+        raise NoUsableDevice(
+            f"gpus_per_trial={wanted.gpus_per_trial} asks for GPUs, and there is none to use: {why}.",
+            hint="Leave gpus_per_trial out to train on the CPU.",
+        )
+    return _on_cpu(base, wanted.max_parallel_trials, why)
 
 
-def _on_cpu(limit: int | None, cores: int, ram: int, why: str) -> SlotPlan:
+def _on_gpus(base: Resources, wanted: Wanted) -> Resources:
+    count, each, limit = len(base.devices), wanted.gpus_per_trial, wanted.max_parallel_trials
+    if each > count:
+        raise ConfigurationError(
+            f"gpus_per_trial={each} is more than the {count} GPU(s) that this search may use."
+        )
+    auto = wanted.max_trials_per_gpu == "auto"
+    per_device = (_SHARING if each == 1 else 1) if auto else int(wanted.max_trials_per_gpu)
+    room = count * per_device // each
+    most = min(limit or room, room)
+    sharing = f", at most {per_device} trials on one as far as they fit" if per_device > 1 else ""
+    reason = f"on {count} GPU(s){sharing}, {base.cores} CPU cores."
+    if limit is not None and limit > room:
+        reason += f" max_parallel_trials={limit} is more than there is room for."
+    return replace(
+        base, most=most, reason=reason, most_per_device=per_device, measures=auto and per_device > 1
+    )
+
+
+def _on_cpu(base: Resources, limit: int | None, why: str) -> Resources:
+    cores, ram = base.cores, base.host_bytes or 0
     by_cores = cores if cores <= _FEW_CORES else cores // 2
-    by_ram = max(1, ram // _WORKER_BYTES)
-    count = limit if limit is not None else max(1, min(by_cores, by_ram))
+    count = limit if limit is not None else max(1, min(by_cores, ram // _WORKER_BYTES))
     threads = max(1, cores // count)
-    slots = tuple(Slot(i, None, "CPU", _no_gpu(threads), threads) for i in range(count))
     asked = "as asked for" if limit is not None else f"{ram / (1 << 30):.1f} GiB of memory free"
-    reason = f"on the CPU ({why}), {cores} cores, {asked}, {_threads(threads)} each."
-    return SlotPlan(slots, _no_gpu(1), reason)
+    each = "1 CPU thread" if threads == 1 else f"{threads} CPU threads"
+    reason = f"{count} at once on the CPU ({why}), {cores} cores, {asked}, {each} each."
+    return replace(base, most=count, reason=reason)
 
 
-def _threads(count: int) -> str:
-    return "1 CPU thread" if count == 1 else f"{count} CPU threads"
+# ── what a worker sees ─────────────────────────────────────────────────────
+
+
+def _near(chosen: Sequence[Device]) -> tuple[int, ...]:
+    near = frozenset[int]().union(*(device.cpus for device in chosen))
+    mine = os.sched_getaffinity(0)
+    return tuple(sorted(near & mine)) if near & mine and not mine <= near else ()
 
 
 def _no_gpu(threads: int) -> dict[str, str]:
@@ -151,38 +264,45 @@ def _thread_variables(threads: int) -> dict[str, str]:
 
 
 def _gpus(
-    asked: Sequence[int | str] | None,
-    provider: DeviceProvider | None,
-    environ: Mapping[str, str],
-) -> tuple[list[Device], str]:
-    """Return the GPUs to use, or none and why."""
+    wanted: Wanted, provider: DeviceProvider | None, environ: Mapping[str, str]
+) -> tuple[DeviceProvider | None, list[Device], str]:
+    """Return the GPUs to use and whom to ask about them, or none and why."""
+    asked = wanted.devices
     if asked is not None and len(asked) == 0:
-        return [], "devices=[]"
-    gpu = _package()
-    own = provider is None
+        return None, [], "devices=[]"
     try:
-        source = provider if provider is not None else gpu.NvmlProvider()
-    except gpu.NvmlUnavailable as error:
+        source = provider if provider is not None else _gpu.NvmlProvider()
+    except _gpu.NvmlUnavailable as error:
         if asked:
             raise _none_usable(asked, str(error)) from error
-        return [], "no GPU"
+        return None, [], "no GPU"
+    try:
+        chosen, why = _chosen(asked, source, environ)
+    except BaseException:
+        source.close()
+        raise
+    if not chosen:
+        source.close()
+    return source, chosen, why
+
+
+def _chosen(
+    asked: Sequence[int | str] | None, source: DeviceProvider, environ: Mapping[str, str]
+) -> tuple[list[Device], str]:
     try:
         present = source.devices()
-        visible = gpu.visible_devices(present, environ)
-    except gpu.NvmlUnavailable as error:
+        visible = _gpu.visible_devices(present, environ)
+    except _gpu.NvmlUnavailable as error:
         if asked:
             raise _none_usable(asked, str(error)) from error
         return [], "no GPU"
-    except gpu.BadVisibleDevices as error:
+    except _gpu.BadVisibleDevices as error:
         raise ConfigurationError(str(error)) from error
-    except gpu.GpuError as error:
+    except _gpu.GpuError as error:
         raise DeviceError(
             f"The GPUs of this host cannot be listed: {error}",
             hint="Mend the driver, or pass devices=[] to train on the CPU.",
         ) from error
-    finally:
-        if own:
-            source.close()
     if asked:
         return _asked_for(asked, visible), ""
     return list(visible), "no GPU is visible" if present else "no GPU"
@@ -207,69 +327,3 @@ def _none_usable(asked: Sequence[int | str], why: str) -> NoUsableDevice:
         f"devices={list(asked)!r} asks for GPUs, and there is none to use: {why}",
         hint="Mend the driver or CUDA_VISIBLE_DEVICES, or leave devices out to train on the CPU.",
     )
-
-
-def _package() -> Any:
-    """Import ``gpu``, and notice if it is somebody else's module of that name."""
-    import gpu
-
-    if not getattr(gpu, "IS_AIOTUNES_GPU", False):
-        raise ConfigurationError(
-            f"The file {getattr(gpu, '__file__', '?')} shadows the package 'gpu' that aiotune needs. "
-            "Rename it, or run the program from another directory."
-        )
-    return gpu
-
-
-# ── cores and memory ───────────────────────────────────────────────────────
-
-
-def _cores() -> int:
-    mine = len(os.sched_getaffinity(0))
-    quota = _cgroup_cores(Path("/sys/fs/cgroup"))
-    return max(1, min(mine, quota) if quota else mine)
-
-
-def _cgroup_cores(root: Path) -> int | None:
-    """Return how many cores a container may use at once, if that is limited."""
-    text = _read(root / "cpu.max")
-    if text:
-        quota, _, period = text.partition(" ")
-        return None if quota == "max" else max(1, int(quota) // int(period or 100000))
-    quota_v1 = _read(root / "cpu/cpu.cfs_quota_us")
-    period_v1 = _read(root / "cpu/cpu.cfs_period_us")
-    if quota_v1 and period_v1 and int(quota_v1) > 0:
-        return max(1, int(quota_v1) // int(period_v1))
-    return None
-
-
-def _available_ram() -> int:
-    free = _meminfo_available(_read(Path("/proc/meminfo")))
-    left = _cgroup_ram_left(Path("/sys/fs/cgroup"))
-    return free if left is None else min(free, left)
-
-
-def _meminfo_available(text: str) -> int:
-    for line in text.splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) << 10
-    return _WORKER_BYTES
-
-
-def _cgroup_ram_left(root: Path) -> int | None:
-    """Return how much memory a container may still take, if that is limited."""
-    for limit_name, used_name in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        limit, used = _read(root / limit_name), _read(root / used_name)
-        if limit.isdigit() and used.isdigit():
-            return max(0, int(limit) - int(used))
-    return None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

@@ -14,7 +14,7 @@ from aiotune.scheduler import exit_in_words, rebuild_fatal
 from aiotune.wire import Failed, Probed, RunProbe
 
 if TYPE_CHECKING:
-    from aiotune._devices import SlotPlan
+    from aiotune._devices import Resources
     from aiotune.oracles import Oracle
     from aiotune.store import Layout
 
@@ -22,7 +22,7 @@ __all__ = ("probe_space",)
 
 
 async def probe_space(
-    oracle: Oracle, executor: Executor, plan: SlotPlan, layout: Layout, log: Any
+    oracle: Oracle, executor: Executor, resources: Resources, layout: Layout, log: Any
 ) -> None:
     """Build the model once in a worker and give the oracle the hyperparameters that it used.
 
@@ -37,7 +37,7 @@ async def probe_space(
     # would hide that the program has changed since.
     order = RunProbe(
         space=oracle.given_space.get_config(),
-        environment=dict(plan.probe_environment),
+        environment=dict(resources.probe_environment),
         threads=1,
     )
     log_path = layout.probe_log

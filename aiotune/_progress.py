@@ -119,7 +119,7 @@ class Progress:
                 RunningTrial(
                     r.trial.trial_id,
                     r.attempt,
-                    r.slot.label,
+                    r.place.label,
                     now - r.started,
                     r.step,
                     r.metrics,

@@ -19,15 +19,26 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from aiotune import events, logs
+from aiotune._calibration_file import UserCalibration
 from aiotune._clock import SystemClock
-from aiotune._devices import SlotPlan, plan_slots
+from aiotune._devices import Resources, Wanted, find_resources
 from aiotune._offload import ThreadOffloader
 from aiotune._probing import probe_space
 from aiotune._progress import Progress
 from aiotune.errors import ConfigurationError, FatalError, StorageError
 from aiotune.executors import Executor, InlineExecutor, LocalExecutor
+from aiotune.hyperparameters import Space
 from aiotune.result import SearchResult
-from aiotune.scheduler import AttemptRunner, SchedulerCore, SearchLoop, StopReason, Timing
+from aiotune.scheduler import (
+    Admission,
+    AttemptRunner,
+    DeviceWatch,
+    SchedulerCore,
+    SearchLoop,
+    StopReason,
+    Timing,
+    Weigher,
+)
 from aiotune.wire import Payload
 
 if TYPE_CHECKING:
@@ -89,18 +100,12 @@ class _Search:
         self.offload = ThreadOffloader()
         self.clock = SystemClock()
         self.terminated = False
+        self.observed: list[events.MemoryObserved] = []
 
     async def run(self) -> SearchResult:
         started = self.clock.monotonic()
-        plan = await self.offload.run(
-            "nvml",
-            partial(
-                plan_slots,
-                max_parallel_trials=self.tuner.max_parallel_trials,
-                devices=self.tuner.devices,
-            ),
-        )
         async with AsyncExitStack() as stack:
+            resources = await self._resources(stack)
             progress = Progress(self.oracle, verbose=self.verbose, clock=self.clock)
             executor = await stack.enter_async_context(
                 _executor(self.tuner, self.payload, progress.log)
@@ -108,9 +113,10 @@ class _Search:
             self.oracle.log = progress.log
             await self._open(stack)
             log = stack.enter_context(progress.logging(self.layout.events_log))
-            log.info(logs.SEARCH_STARTED, slots=len(plan.slots), why=plan.reason)
-            await self._prepare(executor, plan, log)
-            loop = self._loop(executor, plan, log, progress)
+            log.info(logs.SEARCH_STARTED, slots=resources.most, why=resources.reason)
+            await self._prepare(executor, resources, log)
+            await self._calibrate(stack, log)
+            loop = self._loop(executor, resources, log, progress)
             stack.enter_context(self._sigterm(loop))
             stack.enter_context(progress.showing(loop.running))
             try:
@@ -132,12 +138,49 @@ class _Search:
         )
         tuner._opened = True  # noqa: SLF001
 
-    async def _prepare(self, executor: Executor, plan: SlotPlan, log: Any) -> None:
+    async def _resources(self, stack: AsyncExitStack) -> Resources:
+        found = await self.offload.run("nvml", partial(find_resources, _wanted(self.tuner)))
+        if found.provider is not None:
+            stack.push_async_callback(self.offload.run, "nvml", found.provider.close)
+        return found
+
+    async def _prepare(self, executor: Executor, resources: Resources, log: Any) -> None:
         await _maybe_await(self.tuner.on_search_begin())
         if self.tuner.hypermodel is not None:
-            await probe_space(self.oracle, executor, plan, self.layout, log)
+            await probe_space(self.oracle, executor, resources, self.layout, log)
 
-    def _loop(self, executor: Executor, plan: SlotPlan, log: Any, progress: Progress) -> SearchLoop:
+    async def _calibrate(self, stack: AsyncExitStack, log: Any) -> None:
+        """Add what other projects of this user have taught, if that is wanted."""
+        if self.tuner.calibration != "user":
+            return
+        kept = UserCalibration()
+        self.oracle.learn(await self.offload.run("disk", kept.read, log))
+
+        async def keep() -> None:
+            if self.observed:
+                await self.offload.run("disk", kept.add, self.observed, log)
+
+        stack.push_async_callback(keep)
+
+    def _loop(
+        self, executor: Executor, resources: Resources, log: Any, progress: Progress
+    ) -> SearchLoop:
+        tuner = self.tuner
+        watch = DeviceWatch(resources, self.offload)
+        admission = Admission(
+            resources,
+            self.oracle.calibration,
+            space=Space.of(self.oracle.hyperparameters.space).fingerprint(),
+            trains=tuner.hypermodel is not None,
+        )
+        weigher = Weigher(
+            oracle=self.oracle,
+            executor=executor,
+            layout=self.layout,
+            log=log,
+            admission=admission,
+            max_model_size=tuner.max_model_size,
+        )
         runner = AttemptRunner(
             oracle=self.oracle,
             executor=executor,
@@ -146,12 +189,17 @@ class _Search:
             clock=self.clock,
             offload=self.offload,
             hooks=_TunerHooks(self.tuner, progress),
+            admission=admission,
         )
+        self.observed = runner.observed
         return SearchLoop(
-            core=SchedulerCore(len(plan.slots), ahead=1 if self.oracle.proposes_ahead else 0),
+            core=SchedulerCore(
+                admission, ahead=1 if self.oracle.proposes_ahead else 0, weighs=_weighs(tuner)
+            ),
             oracle=self.oracle,
             runner=runner,
-            plan=plan,
+            weigher=weigher,
+            watch=watch,
             log=log,
             clock=self.clock,
             timing=Timing(grace=self.tuner.stop_grace, trial_timeout=self.tuner.trial_timeout),
@@ -171,6 +219,21 @@ class _Search:
             loop.stop(StopReason.CANCELLED, self.tuner.stop_grace)
 
         return _on_sigterm(stop)
+
+
+def _wanted(tuner: Tuner) -> Wanted:
+    return Wanted(
+        max_parallel_trials=tuner.max_parallel_trials,
+        devices=tuner.devices,
+        max_trials_per_gpu=tuner.max_trials_per_gpu,
+        gpus_per_trial=tuner.gpus_per_trial,
+        gpu_memory=tuner.gpu_memory,
+    )
+
+
+def _weighs(tuner: Tuner) -> bool:
+    # Weighing patches keras, so it needs a process to throw away.
+    return tuner.weigh and tuner.hypermodel is not None and tuner.executor != "inline"
 
 
 def _for_trials(tuner: Tuner, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -290,8 +353,9 @@ def known_space(tuner: Tuner) -> HyperParameters:
 
 
 async def _probe_alone(tuner: Tuner) -> None:
-    plan = await ThreadOffloader().run("nvml", partial(plan_slots, max_parallel_trials=1))
+    wanted = Wanted(max_parallel_trials=1, devices=[])  # a probe sees no GPU anyhow
+    resources = find_resources(wanted)
     log = logs.open_log(None)
     payload = Payload(tuner, (), {})
     async with _executor(tuner, payload, log, more_to_come=True) as executor:
-        await probe_space(tuner.oracle, executor, plan, tuner._layout, log)  # noqa: SLF001
+        await probe_space(tuner.oracle, executor, resources, tuner._layout, log)  # noqa: SLF001

@@ -13,6 +13,7 @@ import msgspec
 
 from aiotune._values import Value
 from aiotune.failures import TrialFailure
+from aiotune.memory import MemoryPeak, ModelSize
 from aiotune.status import TrialStatus
 
 __all__ = (
@@ -20,6 +21,7 @@ __all__ = (
     "AttemptEnded",
     "AttemptStarted",
     "Event",
+    "MemoryObserved",
     "MetricsReported",
     "ProjectClosed",
     "ProjectCreated",
@@ -31,6 +33,7 @@ __all__ = (
     "TrialCreated",
     "TrialEnded",
     "TrialRequeued",
+    "TrialWeighed",
     "event_tag",
 )
 
@@ -100,13 +103,33 @@ class TrialCreated(_Fact, frozen=True, kw_only=True):
     at: float = 0.0
 
 
+class TrialWeighed(_Fact, frozen=True, kw_only=True):
+    """What could be found out of a trial's memory before it runs.
+
+    ``size`` has no layers here. ``traced`` is the peak of a traced training
+    step; ``builds`` is false if the program failed to build the model.
+    """
+
+    trial_id: str
+    size: ModelSize | None = None
+    traced: int | None = None
+    builds: bool = True
+
+
 class AttemptStarted(_Fact, frozen=True, kw_only=True):
-    """A process may now exist for this attempt; durable before it is started."""
+    """A process may now exist for this attempt; durable before it is started.
+
+    ``reservation`` is what it was given of each device, in bytes, and
+    ``host_reservation`` of the host; ``alone``: nobody else is there.
+    """
 
     trial_id: str
     attempt: int
     attempt_id: str
     devices: list[str] = []
+    reservation: int = 0
+    host_reservation: int = 0
+    alone: bool = False
     at: float = 0.0
 
 
@@ -130,11 +153,32 @@ class AttemptEnded(_Fact, frozen=True, kw_only=True):
     failure: TrialFailure | None = None
     duration: float = 0.0
     peak_host_bytes: int | None = None
+    peak: MemoryPeak | None = None
     at: float = 0.0
 
 
+class MemoryObserved(_Fact, frozen=True, kw_only=True):
+    """How a model's peak compares with its prediction, in bytes; what calibration learns from.
+
+    ``context`` is what the driver took beside the back end. ``censored``: the
+    true peak is larger, since the attempt ran out of memory.
+    """
+
+    space: str
+    backend: str
+    device: str
+    dtype: str
+    predicted: int
+    peak: int
+    context: int = 0
+    censored: bool = False
+
+
 class RetryScheduled(_Fact, frozen=True, kw_only=True):
-    """The trial will be run again."""
+    """The trial will be run again.
+
+    After it ran out of memory, with ``reservation`` bytes, or ``alone``.
+    """
 
     trial_id: str
     next_attempt: int
@@ -142,6 +186,8 @@ class RetryScheduled(_Fact, frozen=True, kw_only=True):
     retries_left: int
     failure: TrialFailure
     delay: float = 0.0
+    reservation: int | None = None
+    alone: bool = False
 
 
 class TrialRequeued(_Fact, frozen=True, kw_only=True):
@@ -193,6 +239,8 @@ Event = (
     | AttemptStarted
     | MetricsReported
     | AttemptEnded
+    | MemoryObserved
+    | TrialWeighed
     | RetryScheduled
     | TrialRequeued
     | TrialEnded

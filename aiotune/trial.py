@@ -9,8 +9,10 @@ from typing import Any
 
 from aiotune._values import Value
 from aiotune.errors import InternalError
+from aiotune.events import TrialWeighed
 from aiotune.failures import TrialFailure
 from aiotune.hyperparameters import HyperParameters
+from aiotune.memory import Rung
 from aiotune.metrics import MetricsTracker
 from aiotune.status import TRANSITIONS, TrialStatus
 
@@ -35,6 +37,10 @@ class Trial:
         attempts: How many attempts were started.
         failures: How many failed in a way that uses up a retry.
         lost: How many were lost because the tuner itself died.
+        weighed: What is known of its memory; ``None`` before it was weighed.
+        rung: What memory it is given next, after it ran out of memory.
+        memory_tries: How often it was given more memory.
+        foreign: How often others had left it too little memory.
         devices: Where the last attempt ran; empty on the CPU.
         executions: Metrics of each execution.
         history: One ``(execution, step, metrics)`` for each reported epoch of the last attempt.
@@ -51,15 +57,19 @@ class Trial:
         "executions",
         "failure",
         "failures",
+        "foreign",
         "history",
         "hyperparameters",
         "index",
         "lost",
+        "memory_tries",
         "message",
         "metrics",
+        "rung",
         "score",
         "stream",
         "trial_id",
+        "weighed",
     )
 
     def __init__(
@@ -81,6 +91,10 @@ class Trial:
         self.attempts = 0
         self.failures = 0
         self.lost = 0
+        self.weighed: TrialWeighed | None = None
+        self.rung: Rung | None = None
+        self.memory_tries = 0
+        self.foreign = 0
         self.devices: list[str] = []
         self.executions: list[dict[str, float]] = []
         self.history: list[tuple[int, int, dict[str, float]]] = []

@@ -48,6 +48,15 @@ class Tuner:
             or what cores and free memory allow where there is none.
         devices: Which GPUs to use, as indices or UUIDs; default all that
             ``CUDA_VISIBLE_DEVICES`` allows; ``[]``: none.
+        max_trials_per_gpu: How many trials may share a GPU; ``"auto"``: as many as
+            their predicted memory allows, while they gain by it.
+        gpus_per_trial: How many GPUs each trial sees.
+        gpu_memory: Memory of each of its GPUs that a trial is given and held to,
+            e.g. ``"8GiB"``; default what its model is predicted to need.
+        weigh: Whether the memory that a trial will need is found out before it
+            runs, by building its model without allocating it, in a process of its own.
+        calibration: ``"project"``: predictions of memory learn from this project's
+            trials; ``"user"``: also from those of this user's other projects.
         trial_timeout: Seconds after which an attempt is stopped and counts as failed.
         stop_grace: Seconds between asking a worker to end and killing it.
         executor: ``"local"`` runs each attempt in a process of its own,
@@ -79,6 +88,11 @@ class Tuner:
         *,
         max_parallel_trials: int | None = None,
         devices: Sequence[int | str] | None = None,
+        max_trials_per_gpu: int | Literal["auto"] = "auto",
+        gpus_per_trial: int = 1,
+        gpu_memory: int | str | None = None,
+        weigh: bool = True,
+        calibration: Literal["project", "user"] = "project",
         trial_timeout: float | None = None,
         stop_grace: float = 10.0,
         executor: ExecutorChoice | Executor = "local",
@@ -109,6 +123,12 @@ class Tuner:
         self.overwrite = overwrite
         self.max_parallel_trials = max_parallel_trials
         self.devices = devices
+        self.max_trials_per_gpu: int | Literal["auto"] = max_trials_per_gpu
+        self.gpus_per_trial = gpus_per_trial
+        self.gpu_memory = gpu_memory
+        self.weigh = weigh
+        self.calibration = calibration
+        _check_resources(self)
         self.trial_timeout = trial_timeout
         self.stop_grace = stop_grace
         self.executor: ExecutorChoice | Executor = executor
@@ -280,6 +300,21 @@ def _refuse_unknown(name: str, kwargs: dict[str, Any]) -> None:
         raise ConfigurationError(
             f"Unrecognized arguments {sorted(kwargs)} for {name}(). Check their spelling against "
             f"help({name}); arguments for model.fit() belong to search()."
+        )
+
+
+def _check_resources(tuner: Tuner) -> None:
+    from aiotune._devices import Wanted
+
+    Wanted(
+        max_parallel_trials=tuner.max_parallel_trials,
+        max_trials_per_gpu=tuner.max_trials_per_gpu,
+        gpus_per_trial=tuner.gpus_per_trial,
+        gpu_memory=tuner.gpu_memory,
+    )
+    if tuner.calibration not in {"project", "user"}:
+        raise ConfigurationError(
+            f"calibration must be 'project' or 'user', but is {tuner.calibration!r}."
         )
 
 

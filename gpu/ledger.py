@@ -136,6 +136,8 @@ class LeaseLedger:
 
     def decide(self, holder: str, request: MemoryRequest) -> PlacementDecision:
         """Return where a request fits now, or why nowhere; nothing is promised."""
+        if not request.devices and (waits_for := self._in_the_way(request)):
+            return NotNow(f"{waits_for} must end first, since one of the two wants the host alone.")
         decision = best_fit(request, self.states(holder))
         if not isinstance(decision, Placement) or request.host_bytes <= self._host.available:
             return decision
@@ -147,6 +149,13 @@ class LeaseLedger:
             f"{format_bytes(request.host_bytes)} of the host's memory are needed, and "
             f"{format_bytes(self._host.available)} are free now."
         )
+
+    def _in_the_way(self, request: MemoryRequest) -> str | None:
+        """Return who holds the host alone; or anybody, if the request wants it alone."""
+        for lease in self._leases.values():
+            if not lease.uuids and (lease.exclusive or request.exclusive):
+                return lease.holder
+        return None
 
     def grant(self, holder: str, request: MemoryRequest, placement: Placement) -> Lease:
         """Promise memory.

@@ -50,6 +50,7 @@ class RetryPolicy:
         max_retries: Runs after the first one, per trial.
         max_consecutive: FAILED trials in a row that end the search; ``None``: no limit.
         max_lost: How often a trial may be lost with the tuner before it counts as failed.
+        max_rejected: Trials in a row that cannot run here that end the search.
 
     Raises:
         ConfigurationError: A number is negative, or the limit is 0.
@@ -58,6 +59,7 @@ class RetryPolicy:
     max_retries: int = 0
     max_consecutive: int | None = 3
     max_lost: int = 5
+    max_rejected: int = 100
 
     def __post_init__(self) -> None:
         if not _is_whole(self.max_retries) or self.max_retries < 0:
@@ -167,7 +169,8 @@ def conclude(trial: Trial, policy: RetryPolicy, at: float) -> events.Event:
             return _retry(trial, failure, policy) or _ended(trial, TrialStatus.FAILED, failure, at)
         case TrialStatus.INVALID:
             failure = _told(trial)
-            return _retry(trial, failure, policy) or _ended(trial, TrialStatus.FAILED, failure, at)
+            final = TrialStatus.REJECTED if _by_ladder(trial, failure) else TrialStatus.FAILED
+            return _retry(trial, failure, policy) or _ended(trial, final, failure, at)
         case TrialStatus.FAILED | TrialStatus.REJECTED:
             return _ended(trial, trial.status, _told(trial), at)
         case TrialStatus.CANCELLED:
@@ -193,6 +196,8 @@ def _told(trial: Trial) -> TrialFailure:
 def _retry(
     trial: Trial, failure: TrialFailure, policy: RetryPolicy
 ) -> events.RetryScheduled | None:
+    if _by_ladder(trial, failure):
+        return _with_more_memory(trial, failure, policy)
     failures = trial.failures + (1 if failure.kind.uses_up_a_retry else 0)
     if not failure.kind.may_be_retried or failures > policy.max_retries:
         return None
@@ -203,6 +208,28 @@ def _retry(
         failures=failures,
         retries_left=policy.max_retries - failures,
         failure=failure,
+    )
+
+
+def _by_ladder(trial: Trial, failure: TrialFailure) -> bool:
+    """Whether the answer to a failure is more memory, which a scheduler has decided on."""
+    return failure.kind is FailureKind.OUT_OF_MEMORY and trial.attempts > 0
+
+
+def _with_more_memory(
+    trial: Trial, failure: TrialFailure, policy: RetryPolicy
+) -> events.RetryScheduled | None:
+    rung = trial.rung
+    if rung is None:
+        return None
+    return events.RetryScheduled(
+        trial_id=trial.trial_id,
+        next_attempt=trial.attempts + 1,
+        failures=trial.failures,
+        retries_left=policy.max_retries - trial.failures,
+        failure=failure,
+        reservation=rung.bytes,
+        alone=rung.alone,
     )
 
 
@@ -248,7 +275,8 @@ def told_of_retry(trial: Trial, event: events.RetryScheduled) -> dict[str, Any]:
         "error_message": failure.message,
         "delay": event.delay,
         "device": trial.devices[0] if trial.devices else "cpu",
-        "next_reservation": None,
+        "next_reservation": event.reservation,
+        "alone": event.alone,
     }
 
 

@@ -16,12 +16,13 @@ import structlog
 
 from aiotune import events, logs
 from aiotune._offload import Offloader, ThreadOffloader
-from aiotune.errors import ConfigurationError, InternalError, SearchAborted
+from aiotune.errors import ConfigurationError, InternalError
 from aiotune.hyperparameters import HyperParameters, draw
 from aiotune.objective import create_objective
 from aiotune.oracles import _core
 from aiotune.oracles._adoption import adopt_results
 from aiotune.oracles._book import Book
+from aiotune.oracles._limits import check_consecutive
 from aiotune.oracles._space import SearchedSpace
 from aiotune.searchers import Exhausted, Proposal, RandomSearcher, Searcher, SearcherDecision
 from aiotune.status import TrialStatus
@@ -352,7 +353,8 @@ class Oracle(SearchedSpace):
 
         Raises:
             ConfigurationError: The trial has ended already.
-            SearchAborted: ``max_consecutive_failed_trials`` were reached.
+            SearchAborted: ``max_consecutive_failed_trials`` were reached, or every
+                proposal of a long row was too large for this host.
         """
         stored = self._stored(trial, status)
         await self.update_space(stored.hyperparameters)
@@ -366,8 +368,8 @@ class Oracle(SearchedSpace):
             self.log.warning(logs.TRIAL_RETRY, **_core.told_of_retry(stored, event))
         self._book.wake()
         await commit
-        if isinstance(event, events.TrialEnded) and event.status is TrialStatus.FAILED:
-            self._check_consecutive(stored)
+        if isinstance(event, events.TrialEnded):
+            check_consecutive(self._book.state, self._policy, stored)
 
     def _stored(self, trial: Trial | str, status: TrialStatus | str | None) -> Trial:
         """Return the oracle's own trial, with what the caller says of it."""
@@ -380,14 +382,6 @@ class Oracle(SearchedSpace):
             stored.status, stored.message = trial.status, trial.message
             stored.failure = trial.failure
         return stored
-
-    def _check_consecutive(self, trial: Trial) -> None:
-        limit, count = self._policy.max_consecutive, self._book.state.consecutive_failures
-        if limit is not None and count >= limit:
-            raise SearchAborted(
-                f"Number of consecutive failures exceeded the limit of {limit}.\n{trial.message or ''}",
-                limit=limit,
-            )
 
 
 def _stopped() -> Trial:

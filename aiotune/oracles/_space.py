@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from aiotune import events
 from aiotune.errors import ConfigurationError
 from aiotune.hyperparameters import HyperParameters
+from aiotune.memory import Calibration
 from aiotune.objective import Objective
 from aiotune.oracles import _core
 from aiotune.oracles._book import Book
@@ -87,6 +88,16 @@ class SearchedSpace:
         return self._book.state.seed
 
     @property
+    def calibration(self) -> Calibration:
+        """What the peaks of this project's trials teach about predictions of memory."""
+        return self._book.state.calibration
+
+    def learn(self, calibration: Calibration) -> None:
+        """Take in what other projects taught about predictions of memory."""
+        state = self._book.state
+        state.calibration = calibration.merged(state.calibration)
+
+    @property
     def ongoing_trials(self) -> dict[str, Trial]:
         """The trial that each ``tuner_id`` has and has not ended."""
         return dict(self._book.held)
@@ -117,8 +128,13 @@ class SearchedSpace:
         return done[:num_trials]
 
     def remaining_trials(self) -> int | None:
-        """Return how many trials may still be created; ``None`` without a limit."""
-        return None if self.max_trials is None else max(0, self.max_trials - len(self.trials))
+        """Return how many trials may still be created; ``None`` without a limit.
+
+        One that was rejected, since it cannot run here, does not count.
+        """
+        if self.max_trials is None:
+            return None
+        return max(0, self.max_trials - len(self.trials) + self._book.state.rejected)
 
     # ── the space ──────────────────────────────────────────────────────────
 

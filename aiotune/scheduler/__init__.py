@@ -1,20 +1,27 @@
 """Decides in plain code (_core), acts in async code (_loop)."""
 
+from aiotune.scheduler._admission import Admission, Need
 from aiotune.scheduler._attempts import AttemptRunner, Hooks, Running
 from aiotune.scheduler._commands import StopReason
 from aiotune.scheduler._core import SchedulerCore
 from aiotune.scheduler._fatal import rebuild_fatal
 from aiotune.scheduler._loop import SearchLoop, Timing
 from aiotune.scheduler._outcomes import exit_in_words
+from aiotune.scheduler._watch import DeviceWatch
+from aiotune.scheduler._weigher import Weigher
 
 __all__ = (
+    "Admission",
     "AttemptRunner",
+    "DeviceWatch",
     "Hooks",
+    "Need",
     "Running",
     "SchedulerCore",
     "SearchLoop",
     "StopReason",
     "Timing",
+    "Weigher",
     "exit_in_words",
     "rebuild_fatal",
 )

@@ -15,19 +15,24 @@ from aiotune import events, logs
 from aiotune.executors import Executor, SpawnError, Worker, WorkSpec
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.hyperparameters import HyperParameters, deserialize, serialize
-from aiotune.scheduler._outcomes import EndedBy, Outcome, classify
+from aiotune.memory import MemoryPeak
+from aiotune.scheduler._admission import Admission, Need
+from aiotune.scheduler._commands import EndedBy, Launch
+from aiotune.scheduler._memory import lessons, with_rung
+from aiotune.scheduler._outcomes import Outcome, classify
 from aiotune.status import TrialStatus
 from aiotune.wire import Discovered, Done, Failed, Hello, Probed, Report, RunAttempt, Weighed
 
 if TYPE_CHECKING:
     from aiotune._clock import Clock
-    from aiotune._devices import Slot
+    from aiotune._devices import Place
+    from aiotune._gpu import Lease
     from aiotune._offload import Offloader
     from aiotune.oracles import Oracle
     from aiotune.store import AttemptPaths, Layout
     from aiotune.trial import Trial
 
-__all__ = ("AttemptRunner", "Hooks", "Running")
+__all__ = ("AttemptRunner", "Hooks", "Running", "take_in")
 
 _SPAWN_DELAYS = (0.1, 0.5, 2.0, 5.0)
 
@@ -44,18 +49,28 @@ class Running:
     """One attempt under way; owned by its runner, read by the display.
 
     Attributes:
+        lease: The memory it was given; held until it is reaped.
+        need: What was known of its memory.
+        pid: Its worker's process, once it has said so.
+        peak: The most device memory that it reported.
+        driver_bytes: The most that the driver saw it use, if the driver tells.
         ended_by: Set when the scheduler itself ends the attempt.
         step: Last reported step, or ``None``.
         metrics: Last reported metrics.
     """
 
     trial: Trial
-    slot: Slot
+    place: Place
+    lease: Lease
+    need: Need
     attempt: int
     attempt_id: str
     paths: AttemptPaths
     started: float
     worker: Worker | None = None
+    pid: int | None = None
+    peak: MemoryPeak | None = None
+    driver_bytes: int = 0
     ended_by: EndedBy | None = None
     grace: float = 0.0
     step: int | None = None
@@ -70,7 +85,12 @@ class Running:
 
 
 class AttemptRunner:
-    """Runs attempts; holds what all of them share."""
+    """Runs attempts; holds what all of them share.
+
+    Attributes:
+        observed: What the peaks of its attempts taught, for whoever keeps that beyond the project.
+        on_steps: Called with a trial, a number of batches and the seconds that they took.
+    """
 
     def __init__(
         self,
@@ -82,20 +102,30 @@ class AttemptRunner:
         clock: Clock,
         offload: Offloader,
         hooks: Hooks,
+        admission: Admission,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         self._oracle, self._executor, self._layout = oracle, executor, layout
         self._log, self._clock, self._offload, self._hooks = log, clock, offload, hooks
         self._new_id = new_id or _ids()
+        self._admission = admission
+        self.observed: list[events.MemoryObserved] = []
+        self.on_steps: Callable[[str, int, float], None] = lambda *_: None
         self._objective = oracle.objective.to_dicts()
         self._space_entries: list[dict[str, Any]] = []
 
-    def begin(self, trial: Trial, slot: Slot) -> Running:
-        """Give a trial its next attempt."""
+    def begin(self, trial: Trial, launch: Launch) -> Running:
+        """Give a trial its next attempt, where its lease is."""
+        lease, size = launch.lease, launch.need.size
+        context = self._admission.context(lease, size.backend if size else None)
+        place = self._admission.resources.place(
+            lease, neighbours=launch.neighbours, context=context
+        )
         attempt = trial.attempts + 1
         attempt_id = f"{trial.trial_id}-{attempt:02d}-{self._new_id()}"
         paths = self._layout.attempt_paths(trial.trial_id, attempt)
-        return Running(trial, slot, attempt, attempt_id, paths, self._clock.monotonic())
+        began = self._clock.monotonic()
+        return Running(trial, place, lease, launch.need, attempt, attempt_id, paths, began)
 
     async def run(self, running: Running) -> TrialFailure | None:
         """Run an attempt to its recorded end.
@@ -108,18 +138,26 @@ class AttemptRunner:
             StorageError: The journal cannot be written.
             SpawnError: No process could be started, after several tries.
         """
-        trial, slot = running.trial, running.slot
+        trial, lease = running.trial, running.lease
         await self._oracle.record(
             events.AttemptStarted(
                 trial_id=trial.trial_id,
                 attempt=running.attempt,
                 attempt_id=running.attempt_id,
-                devices=[slot.device] if slot.device else [],
+                devices=list(lease.uuids),
+                reservation=lease.bytes,
+                host_reservation=lease.host_bytes,
+                alone=lease.exclusive,
                 at=self._clock.now(),
             )
         )
         self._log.info(
-            logs.ATTEMPT_STARTED, trial=trial.trial_id, attempt=running.attempt, device=slot.label
+            logs.ATTEMPT_STARTED,
+            trial=trial.trial_id,
+            attempt=running.attempt,
+            device=running.place.label,
+            reservation=lease.bytes or lease.host_bytes,
+            alone=lease.exclusive,
         )
         await self._hooks.trial_began(trial)
         outcome = await self._outcome(running)
@@ -147,12 +185,15 @@ class AttemptRunner:
             match message:
                 case Done() | Failed():
                     last = message
+                    running.peak = message.peak or running.peak
                 case Report():
                     self._reported(running, message)
                 case Discovered():
-                    await self._discovered(running.trial, message.entries, message.values)
-                case Hello() | Probed() | Weighed():
-                    pass  # nothing follows from a greeting; the others answer other orders
+                    await take_in(self._oracle, running.trial, message.entries, message.values)
+                case Hello(pid=pid):
+                    running.pid = pid
+                case Probed() | Weighed():
+                    pass  # answers to other orders
         ending = await worker.wait()
         if ending.swept:
             self._log.info(logs.PROCESSES_SWEPT, trial=running.trial.trial_id, count=ending.swept)
@@ -182,7 +223,7 @@ class AttemptRunner:
         return await self._executor.launch(work)
 
     def _order(self, running: Running) -> RunAttempt:
-        trial, slot, paths = running.trial, running.slot, running.paths
+        trial, place, paths = running.trial, running.place, running.paths
         return RunAttempt(
             trial_id=trial.trial_id,
             index=trial.index,
@@ -196,8 +237,10 @@ class AttemptRunner:
             },
             objective=self._objective,
             budget=dict(trial.budget),
-            environment=dict(slot.environment),
-            threads=slot.threads,
+            environment=dict(place.environment),
+            threads=place.threads,
+            memory=place.limit,
+            cpus=list(place.cpus),
             project_dir=str(self._layout.project_dir),
             trial_dir=paths.trial_dir,
             attempt_dir=paths.attempt_dir,
@@ -211,6 +254,9 @@ class AttemptRunner:
 
     def _reported(self, running: Running, message: Report) -> None:
         running.step, running.metrics = message.step, message.metrics
+        running.peak = message.peak or running.peak
+        if message.batches:
+            self.on_steps(running.trial.trial_id, message.batches, message.seconds)
         self._oracle.record(
             events.MetricsReported(
                 trial_id=running.trial.trial_id,
@@ -221,22 +267,11 @@ class AttemptRunner:
             )
         )
 
-    async def _discovered(
-        self, trial: Trial, entries: list[dict[str, Any]], values: Mapping[str, Any]
-    ) -> None:
-        hp = trial.hyperparameters
-        if entries:
-            hp.add(deserialize(entry) for entry in entries)
-        if values != hp.values:
-            hp.values.update(values)
-        if entries:
-            await self._oracle.update_space(hp)
-
     # ── the end ────────────────────────────────────────────────────────────
 
     async def _conclude(self, running: Running, outcome: Outcome) -> None:
-        trial, failure = running.trial, outcome.failure
-        done = outcome.done
+        trial, done = running.trial, outcome.done
+        failure = with_rung(running, outcome.failure, self._admission)
         status = TrialStatus.COMPLETED if done is not None else _status_after(failure)
         self._oracle.record(
             events.AttemptEnded(
@@ -247,11 +282,15 @@ class AttemptRunner:
                 failure=failure,
                 duration=self._clock.monotonic() - running.started,
                 peak_host_bytes=done.peak_host_bytes if done else None,
+                peak=running.peak,
                 at=self._clock.now(),
             )
         )
+        learned = lessons(running, failure, self._admission)
+        self.observed += learned
+        self._oracle.record(*learned)
         if done is not None:
-            await self._discovered(trial, done.entries, done.values)
+            await take_in(self._oracle, trial, done.entries, done.values)
             trial.executions = done.executions
             await self._oracle.report_result(trial, done.metrics, done.best_step)
             trial.status = TrialStatus.COMPLETED
@@ -266,6 +305,19 @@ class AttemptRunner:
             return
         trial.status = status
         await self._oracle.end_trial(trial)
+
+
+async def take_in(
+    oracle: Oracle, trial: Trial, entries: list[dict[str, Any]], values: Mapping[str, Any]
+) -> None:
+    """Give a trial, and the oracle, the hyperparameters that a worker discovered."""
+    hp = trial.hyperparameters
+    if entries:
+        hp.add(deserialize(entry) for entry in entries)
+    if values != hp.values:
+        hp.values.update(values)
+    if entries:
+        await oracle.update_space(hp)
 
 
 def _ids() -> Callable[[], str]:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from aiotune._gpu import DeviceMemory, Lease
+from aiotune.scheduler._admission import Need
 
 __all__ = (
     "AttemptConcluded",
     "CancelProposals",
     "Command",
+    "DeviceBroke",
+    "EndedBy",
     "Finish",
     "Launch",
+    "LimitSharing",
+    "Measurement",
+    "MemoryMeasured",
     "ProposalEnded",
     "Propose",
+    "Reject",
+    "StepsTimed",
     "Stimulus",
     "StopAttempt",
     "StopReason",
     "StopRequested",
+    "TrialDropped",
     "TrialProposed",
+    "TrialWeighed",
+    "Weigh",
 )
 
 
@@ -34,14 +48,43 @@ class StopReason(StrEnum):
     """Something of the tuner failed: the journal, the executor, the oracle."""
 
 
+class EndedBy(StrEnum):
+    """Why the scheduler itself ended an attempt."""
+
+    SEARCH_STOPPED = "search stopped"
+    TIME_LIMIT = "time limit"
+    DEVICE_BROKE = "device broke"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What devices and the host say of their memory at one moment.
+
+    Attributes:
+        devices: Memory of each device that answered.
+        own: Of each device, bytes that trials' processes use, as far as it is told.
+        host_free: Bytes that the host can still give; ``None``: not looked at.
+        host_own: Bytes that trials' processes have for themselves.
+    """
+
+    devices: Mapping[str, DeviceMemory] = field(default_factory=dict)
+    own: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    host_free: int | None = None
+    host_own: Mapping[str, int] = field(default_factory=dict)
+
+
 # ── stimuli: what happened ─────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
 class TrialProposed:
-    """The oracle answered a proposal request with a trial to run."""
+    """The oracle answered a proposal request with a trial to run.
+
+    ``need`` is what is known of its memory already; ``None``: it has to be weighed.
+    """
 
     trial_id: str
+    need: Need | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +93,55 @@ class ProposalEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialWeighed:
+    """What could be found out of a trial's memory."""
+
+    trial_id: str
+    need: Need
+
+
+@dataclass(frozen=True, slots=True)
+class TrialDropped:
+    """A trial that was being weighed or rejected will not run: its end is recorded, or the search stops."""
+
+    trial_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptConcluded:
     """An attempt's process is gone, its slot is free and its outcome is recorded.
 
-    ``requeued`` says that the oracle will hand out the same trial again.
+    ``requeued`` says that the oracle will hand out the same trial again;
+    ``measured`` was taken after the process's end.
     """
 
     trial_id: str
     requeued: bool
+    measured: Measurement = Measurement()
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryMeasured:
+    """Devices and host were asked."""
+
+    measured: Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBroke:
+    """A device is lost, or not to be trusted any more."""
+
+    uuid: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepsTimed:
+    """A running trial took ``seconds`` for ``batches`` training batches that have just ended."""
+
+    trial_id: str
+    batches: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +152,17 @@ class StopRequested:
     grace: float
 
 
-Stimulus = TrialProposed | ProposalEnded | AttemptConcluded | StopRequested
+Stimulus = (
+    TrialProposed
+    | ProposalEnded
+    | TrialWeighed
+    | TrialDropped
+    | AttemptConcluded
+    | MemoryMeasured
+    | DeviceBroke
+    | StepsTimed
+    | StopRequested
+)
 
 # ── commands: what to do ───────────────────────────────────────────────────
 
@@ -80,15 +174,33 @@ class Propose:
 
 @dataclass(frozen=True, slots=True)
 class CancelProposals:
-    """Give up all proposal requests under way; each still ends with a stimulus."""
+    """Give up all proposals and weighings under way; each still ends with a stimulus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weigh:
+    """Find out how much memory a trial needs; ``known`` if only a trace is wanted."""
+
+    trial_id: str
+    known: Need | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Record that a trial can never run here, and why."""
+
+    trial_id: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Start an attempt of a trial in a slot."""
+    """Start an attempt of a trial with a lease; ``neighbours`` share its device."""
 
     trial_id: str
-    slot: int
+    lease: Lease
+    need: Need
+    neighbours: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +209,16 @@ class StopAttempt:
 
     trial_id: str
     grace: float
+    why: EndedBy = EndedBy.SEARCH_STOPPED
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSharing:
+    """Tell that fewer trials, or more, share a device from now on."""
+
+    uuid: str
+    most: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,4 +228,4 @@ class Finish:
     reason: StopReason | None
 
 
-Command = Propose | CancelProposals | Launch | StopAttempt | Finish
+Command = Propose | CancelProposals | Weigh | Reject | Launch | StopAttempt | LimitSharing | Finish

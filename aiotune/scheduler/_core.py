@@ -2,60 +2,93 @@
 
 ::
 
-            Propose ─► (oracle) ─► TrialProposed ─► ready ─► Launch ─► running
-               ▲                        │ ProposalEnded                  │
-               │                        ▼                                │
-               └──── a slot is free,  dry: no more requests ◄────────────┤ AttemptConcluded
-                     or will be       until something is requeued        ▼
-                                                              slot free, maybe requeued
+    Propose ─► (oracle) ─► TrialProposed ─► Weigh ─► TrialWeighed ─► ready ─┬► Launch ─► running
+       ▲                        │ ProposalEnded         │                   │               │
+       │                        ▼                       ▼ TrialDropped      └► Reject       │
+       └── there is room ──── dry: no more ◄────────────┴─────────────────────── AttemptConcluded
+                              requests until something is requeued      lease given back, maybe requeued
 
-A stop empties the machine: requests are given up, running attempts are
-stopped, ready trials stay where they are (unfinished, so a resumed search
-runs them). ``Finish`` is emitted exactly once, when nothing is left.
+A trial that waits is overtaken by smaller ones, but not for ever: after a few
+of them, the devices that it will need are kept for it.
+
+A stop empties the machine: requests and weighings are given up, running
+attempts are stopped, ready trials stay where they are (unfinished, so a
+resumed search runs them). ``Finish`` is emitted exactly once, when nothing is
+left.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import assert_never
+from dataclasses import dataclass
+from typing import NoReturn, assert_never
 
+from aiotune._gpu import Lease, MemoryRequest, NeverFits, NotNow
 from aiotune.errors import InternalError
+from aiotune.scheduler._admission import Admission, Need
 from aiotune.scheduler._commands import (
     AttemptConcluded,
     CancelProposals,
     Command,
+    DeviceBroke,
+    EndedBy,
     Finish,
     Launch,
+    LimitSharing,
+    Measurement,
+    MemoryMeasured,
     ProposalEnded,
     Propose,
+    Reject,
+    StepsTimed,
     Stimulus,
     StopAttempt,
     StopRequested,
+    TrialDropped,
     TrialProposed,
+    TrialWeighed,
+    Weigh,
 )
+from aiotune.scheduler._packing import Packing
 
 __all__ = ("SchedulerCore",)
+
+_PATIENCE = 4
+"""How many trials may overtake one that waits before devices are kept for it."""
+_DEVICE_GRACE = 2.0
+"""Seconds that workers on a broken device get to end; most hang in its driver."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A trial that is ready; ``overtaken`` counts those launched while it waited."""
+
+    need: Need
+    overtaken: int = 0
 
 
 class SchedulerCore:
     """The scheduler's state; :meth:`handle` is its only way to change.
 
     Args:
-        slots: How many attempts may run at once.
-        ahead: How many trials to hold ready beyond the free slots, so that no
-            slot waits for a proposal. 0 lets every proposal see all results.
+        admission: Decides what fits; its ledger changes only here.
+        ahead: How many trials to hold ready beyond those that fit, so that no
+            device waits for a proposal. 0 lets every proposal see all results.
+        weighs: Whether trials are weighed before they run.
     """
 
-    def __init__(self, slots: int, *, ahead: int) -> None:
-        if slots < 1 or ahead < 0:
-            raise InternalError(
-                f"A scheduler needs slots >= 1 and ahead >= 0, not {slots}, {ahead}."
-            )
-        self.slots = slots
+    def __init__(self, admission: Admission, *, ahead: int, weighs: bool = False) -> None:
+        if ahead < 0:
+            raise InternalError(f"A scheduler needs ahead >= 0, not {ahead}.")
+        self.admission = admission
         self.ahead = ahead
-        self.free: list[int] = list(range(slots - 1, -1, -1))
-        self.ready: deque[str] = deque()
-        self.running: dict[str, int] = {}
+        self.weighs = weighs
+        resources = admission.resources
+        self.packing = Packing(resources.most_per_device) if resources.measures else None
+        self.ready: dict[str, _Waiting] = {}
+        self.weighing: set[str] = set()
+        self.rejecting: set[str] = set()
+        self.running: dict[str, Lease] = {}
         self.proposing = 0
         self.dry = False
         self.stopping: StopRequested | None = None
@@ -77,23 +110,188 @@ class SchedulerCore:
             self._broken(f"{stimulus!r} after Finish")
         commands: list[Command] = []
         match stimulus:
-            case TrialProposed(trial_id):
-                self._proposal_returned()
-                if trial_id in self.ready:
-                    self._broken(f"trial {trial_id} was proposed while it is ready already")
-                # It may still be running: a retry can be proposed between the
-                # record of an attempt's end and the news of it. It then waits.
-                self.ready.append(trial_id)
+            case TrialProposed():
+                self._proposed(stimulus, commands)
             case ProposalEnded():
                 self._proposal_returned()
                 self.dry = True
-            case AttemptConcluded(trial_id, requeued):
-                self._concluded(trial_id, requeued=requeued)
+            case TrialWeighed(trial_id, need):
+                self._weighed(trial_id, need, commands)
+            case TrialDropped(trial_id):
+                self.weighing.discard(trial_id)
+                self.rejecting.discard(trial_id)
+            case AttemptConcluded():
+                self._concluded(stimulus)
+            case MemoryMeasured(measured):
+                self._measured(measured)
+            case DeviceBroke(uuid):
+                self._device_broke(uuid, commands)
+            case StepsTimed():
+                self._timed(stimulus, commands)
             case StopRequested():
                 self._stop(stimulus, commands)
             case _:
                 assert_never(stimulus)
         return self._settle(commands)
+
+    # ── what happened ──────────────────────────────────────────────────────
+
+    def _proposed(self, stimulus: TrialProposed, commands: list[Command]) -> None:
+        self._proposal_returned()
+        trial_id, need = stimulus.trial_id, stimulus.need
+        if trial_id in self.ready or trial_id in self.weighing:
+            self._broken(f"trial {trial_id} was proposed while it waits already")
+        if need is None and self.weighs and self.stopping is None:
+            self.weighing.add(trial_id)
+            commands.append(Weigh(trial_id))
+        else:
+            # It may still be running: a retry can be proposed between the
+            # record of an attempt's end and the news of it. It then waits.
+            self.ready[trial_id] = _Waiting(need or Need())
+
+    def _proposal_returned(self) -> None:
+        if self.proposing == 0:
+            self._broken("a proposal returned that nobody asked for")
+        self.proposing -= 1
+
+    def _weighed(self, trial_id: str, need: Need, commands: list[Command]) -> None:
+        if trial_id not in self.weighing:
+            self._broken(f"trial {trial_id} was weighed and nobody had asked for it")
+        if self.stopping is None and self.admission.wants_trace(need):
+            commands.append(Weigh(trial_id, need))
+            return
+        self.weighing.remove(trial_id)
+        self.ready[trial_id] = _Waiting(need)
+
+    def _concluded(self, stimulus: AttemptConcluded) -> None:
+        lease = self.running.pop(stimulus.trial_id, None)
+        if lease is None:
+            self._broken(f"trial {stimulus.trial_id} concluded and was not running")
+        self.admission.ledger.release(lease)
+        if self.packing is not None:
+            for uuid in lease.uuids:
+                self.packing.left(uuid, stimulus.trial_id)
+        self._measured(stimulus.measured)
+        if stimulus.requeued:
+            self.dry = False
+
+    def _measured(self, measured: Measurement) -> None:
+        ledger = self.admission.ledger
+        numbers = {lease.holder: lease.number for lease in ledger.leases}
+        for uuid, memory in measured.devices.items():
+            own = measured.own.get(uuid, {})
+            ledger.measure(uuid, memory, {numbers[t]: b for t, b in own.items() if t in numbers})
+        if measured.host_free is not None:
+            taken = {numbers[t]: b for t, b in measured.host_own.items() if t in numbers}
+            ledger.measure_host(measured.host_free, taken)
+
+    def _device_broke(self, uuid: str, commands: list[Command]) -> None:
+        self.admission.ledger.close(uuid)
+        commands.extend(
+            StopAttempt(trial_id, _DEVICE_GRACE, EndedBy.DEVICE_BROKE)
+            for trial_id, lease in self.running.items()
+            if uuid in lease.uuids
+        )
+
+    def _timed(self, stimulus: StepsTimed, commands: list[Command]) -> None:
+        lease = self.running.get(stimulus.trial_id)
+        if self.packing is None or lease is None or len(lease.uuids) != 1 or not stimulus.batches:
+            return
+        (uuid,) = lease.uuids
+        each = stimulus.seconds / stimulus.batches
+        verdict = self.packing.timed(uuid, stimulus.trial_id, each) if each > 0 else None
+        if verdict is not None:
+            self.admission.ledger.limit(uuid, verdict.most)
+            commands.append(LimitSharing(uuid, verdict.most, verdict.reason))
+
+    def _stop(self, stimulus: StopRequested, commands: list[Command]) -> None:
+        if self.stopping is None:
+            self.stopping = stimulus
+            if self.proposing or self.weighing:
+                commands.append(CancelProposals())
+        commands.extend(StopAttempt(trial_id, stimulus.grace) for trial_id in self.running)
+
+    # ── what follows ───────────────────────────────────────────────────────
+
+    def _settle(self, commands: list[Command]) -> list[Command]:
+        """Launch what fits, ask for what will be needed, notice the end."""
+        if self.stopping is None:
+            blocked = self._launch(commands)
+            self._propose(blocked, commands)
+        busy = self.running or self.proposing or self.weighing or self.rejecting
+        over = self.stopping or (self.dry and not self.ready)
+        if not busy and over and not self.finished:
+            self.finished = True
+            commands.append(Finish(self.stopping.reason if self.stopping else None))
+        self.story.extend(f"  -> {command!r}" for command in commands)
+        return commands
+
+    def _launch(self, commands: list[Command]) -> int:
+        """Launch every trial that fits, large ones first; return how many wait for room."""
+        blocked = 0
+        for trial_id in self._in_order():
+            if len(self.running) >= self.admission.resources.most:
+                break
+            waiting = self.ready[trial_id]
+            match self.admission.admit(trial_id, waiting.need):
+                case Lease() as lease:
+                    del self.ready[trial_id]
+                    self._launched(trial_id, lease, waiting.need, commands)
+                case NotNow():
+                    blocked += 1
+                case NeverFits(reason):
+                    if self._has_devices():
+                        del self.ready[trial_id]
+                        self.admission.ledger.unkeep(trial_id)
+                        self.rejecting.add(trial_id)
+                        commands.append(Reject(trial_id, reason))
+        return blocked
+
+    def _in_order(self) -> list[str]:
+        """Return the ready trials: those that waited long, then large before small."""
+        able = [t for t in self.ready if t not in self.running]
+
+        def order(trial_id: str) -> tuple[bool, int]:
+            waiting = self.ready[trial_id]
+            request = self.admission.request(waiting.need)
+            size = request.bytes if isinstance(request, MemoryRequest) else 0
+            return waiting.overtaken < _PATIENCE, -size
+
+        return sorted(able, key=order)
+
+    def _launched(self, trial_id: str, lease: Lease, need: Need, commands: list[Command]) -> None:
+        self.running[trial_id] = lease
+        neighbours = max(
+            (s.leases - 1 for s in self.admission.ledger.states() if s.uuid in lease.uuids),
+            default=0,
+        )
+        if self.packing is not None:
+            for uuid in lease.uuids:
+                self.packing.joined(uuid, trial_id)
+        commands.append(Launch(trial_id, lease, need, neighbours))
+        for other, waiting in self.ready.items():
+            if other in self.running:
+                continue
+            waiting.overtaken += 1
+            if waiting.overtaken >= _PATIENCE:
+                self.admission.keep(other, waiting.need)
+
+    def _propose(self, blocked: int, commands: list[Command]) -> None:
+        pending = len(self.ready) + len(self.weighing) + self.proposing
+        wanted = self.admission.room() + self.ahead
+        if blocked:
+            # Whoever waits is joined by one more, which may fit beside it; by
+            # more only as trials end, or all proposals would pile up.
+            wanted = min(wanted, blocked + max(1, self.ahead))
+        if not self.dry and wanted > pending:
+            commands.extend([Propose()] * (wanted - pending))
+            self.proposing += wanted - pending
+
+    def _has_devices(self) -> bool:
+        states = self.admission.ledger.states()
+        return not states or any(not state.broken for state in states)
+
+    # ── what must always hold ──────────────────────────────────────────────
 
     def validate(self) -> None:
         """Check the invariants.
@@ -101,64 +299,23 @@ class SchedulerCore:
         Raises:
             InternalError: One is broken; carries the story.
         """
-        used = set(self.running.values())
-        if len(used) != len(self.running) or used & set(self.free):
-            self._broken("a slot is held twice")
-        if len(self.free) + len(used) != self.slots:
-            self._broken("a slot was lost")
+        ledger = self.admission.ledger
+        if {lease.number for lease in ledger.leases} != {v.number for v in self.running.values()}:
+            self._broken("a lease was lost, or is held by nobody")
+        if len(self.running) > self.admission.resources.most:
+            self._broken("more attempts run than may")
+        for state in ledger.states():
+            promised = sum(v.bytes for v in self.running.values() if state.uuid in v.uuids)
+            if promised > self.admission.resources.device(state.uuid).total_bytes:
+                self._broken(f"more than all of {state.uuid} was promised")
         if self.proposing < 0:
             self._broken("more proposals returned than were asked for")
-        if len(set(self.ready)) != len(self.ready):
-            self._broken("a trial is ready twice")
-        if not self.stopping and self._launchable():
-            self._broken("a trial is ready and a slot is free")
-        if self.finished and (self.running or self.proposing):
+        if self.weighing & self.ready.keys() or self.rejecting & self.running.keys():
+            self._broken("a trial is in two places")
+        busy = self.running or self.proposing or self.weighing or self.rejecting
+        if self.finished and busy:
             self._broken("finished with work under way")
 
-    def _launchable(self) -> list[str]:
-        """Return the ready trials that free slots could take now."""
-        return [t for t in self.ready if t not in self.running][: len(self.free)]
-
-    def _proposal_returned(self) -> None:
-        if self.proposing == 0:
-            self._broken("a proposal returned that nobody asked for")
-        self.proposing -= 1
-
-    def _concluded(self, trial_id: str, *, requeued: bool) -> None:
-        slot = self.running.pop(trial_id, None)
-        if slot is None:
-            self._broken(f"trial {trial_id} concluded and was not running")
-        else:
-            self.free.append(slot)
-        if requeued:
-            self.dry = False
-
-    def _stop(self, stimulus: StopRequested, commands: list[Command]) -> None:
-        if self.stopping is None:
-            self.stopping = stimulus
-            if self.proposing:
-                commands.append(CancelProposals())
-        commands.extend(StopAttempt(trial_id, stimulus.grace) for trial_id in self.running)
-
-    def _settle(self, commands: list[Command]) -> list[Command]:
-        """Fill the slots, ask for what will be needed, notice the end."""
-        if self.stopping is None:
-            for trial_id in self._launchable():
-                slot = self.free.pop()
-                self.ready.remove(trial_id)
-                self.running[trial_id] = slot
-                commands.append(Launch(trial_id, slot))
-            wanted = len(self.free) + self.ahead - len(self.ready) - self.proposing
-            if not self.dry and wanted > 0:
-                self.proposing += wanted
-                commands.extend([Propose()] * wanted)
-        idle = not self.running and not self.proposing
-        if idle and (self.stopping or (self.dry and not self.ready)) and not self.finished:
-            self.finished = True
-            commands.append(Finish(self.stopping.reason if self.stopping else None))
-        self.story.extend(f"  -> {command!r}" for command in commands)
-        return commands
-
-    def _broken(self, what: str) -> None:
+    def _broken(self, what: str) -> NoReturn:
         story = "\n".join(self.story)
         raise InternalError(f"The scheduler is in a state that cannot be: {what}. Story:\n{story}")

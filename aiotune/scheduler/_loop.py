@@ -7,7 +7,9 @@
            └─ machine  (shielded; once stopping, with a deadline)
                 └─ inner task group
                      ├─ ticker      4 times a second: display, logs, time limits, interrupts
+                     ├─ watch       once a second: memory and health of devices and host
                      ├─ propose     one task a request, cancelled by a stop
+                     ├─ weigh       one task a trial to be weighed, cancelled by a stop
                      └─ attempt     one task a running attempt; owns its worker until it is reaped
 
 Tasks post stimuli; the core answers with commands; performing a command only
@@ -24,30 +26,41 @@ from typing import TYPE_CHECKING, Any, assert_never
 import anyio
 
 from aiotune import logs
-from aiotune.errors import AiotuneError, SearchAborted
+from aiotune.errors import AiotuneError, DeviceError, SearchAborted
+from aiotune.failures import FailureKind, TrialFailure
+from aiotune.scheduler._admission import Need
 from aiotune.scheduler._attempts import AttemptRunner, Running
 from aiotune.scheduler._commands import (
     AttemptConcluded,
     CancelProposals,
     Command,
+    DeviceBroke,
+    EndedBy,
     Finish,
     Launch,
+    LimitSharing,
+    MemoryMeasured,
     ProposalEnded,
     Propose,
+    Reject,
+    StepsTimed,
     Stimulus,
     StopAttempt,
     StopReason,
     StopRequested,
+    TrialDropped,
     TrialProposed,
+    TrialWeighed,
+    Weigh,
 )
 from aiotune.scheduler._core import SchedulerCore
 from aiotune.scheduler._fatal import rebuild_fatal
-from aiotune.scheduler._outcomes import EndedBy
+from aiotune.scheduler._watch import DeviceWatch, Findings
+from aiotune.scheduler._weigher import Weigher, known_need
 from aiotune.status import TrialStatus
 
 if TYPE_CHECKING:
     from aiotune._clock import Clock
-    from aiotune._devices import SlotPlan
     from aiotune.oracles import Oracle
 
 __all__ = ("SearchLoop", "Timing")
@@ -63,6 +76,7 @@ class Timing:
         trial_timeout: Longest life of an attempt; ``None``: no limit.
         tick: Period of the ticker.
         shutdown: How long everything may take beyond the grace before it is abandoned.
+        watch: Period of looking at devices and host.
     """
 
     grace: float = 10.0
@@ -70,6 +84,7 @@ class Timing:
     trial_timeout: float | None = None
     tick: float = 0.25
     shutdown: float = 10.0
+    watch: float = 1.0
 
 
 class SearchLoop:
@@ -79,7 +94,8 @@ class SearchLoop:
         core: Decides.
         oracle: Proposes and records.
         runner: Runs attempts.
-        plan: The slots that the core's numbers stand for.
+        weigher: Weighs trials; only asked if the core weighs.
+        watch: Looks at devices and host.
         log: Takes events.
         clock: Tells the time.
         timing: Times.
@@ -92,13 +108,16 @@ class SearchLoop:
         core: SchedulerCore,
         oracle: Oracle,
         runner: AttemptRunner,
-        plan: SlotPlan,
+        weigher: Weigher,
+        watch: DeviceWatch,
         log: Any,
         clock: Clock,
         timing: Timing,
         on_tick: Callable[[], None] = lambda: None,
     ) -> None:
-        self._core, self._oracle, self._runner, self._plan = core, oracle, runner, plan
+        self._core, self._oracle, self._runner = core, oracle, runner
+        self._weigher, self._watch = weigher, watch
+        runner.on_steps = lambda *timed: self._post(StepsTimed(*timed))
         self._log, self._clock, self._timing, self._on_tick = log, clock, timing, on_tick
         self.running: dict[str, Running] = {}
         self._inbox: deque[Stimulus] = deque()
@@ -149,6 +168,8 @@ class SearchLoop:
             with self._shield:
                 async with anyio.create_task_group() as self._tasks:
                     self._tasks.start_soon(self._tick)
+                    if self._watch.is_needed:
+                        self._tasks.start_soon(self._look)
                     self._perform_all(self._core.start())
                     await self._finished.wait()
                     self._tasks.cancel_scope.cancel()
@@ -181,12 +202,18 @@ class SearchLoop:
             case CancelProposals():
                 for scope in list(self._proposals):
                     scope.cancel()
-            case Launch(trial_id, slot):
-                running = self._runner.begin(self._oracle.trials[trial_id], self._plan.slots[slot])
+            case Weigh(trial_id, known):
+                self._tasks.start_soon(self._weigh, trial_id, known)
+            case Reject(trial_id, reason):
+                self._tasks.start_soon(self._reject, trial_id, reason)
+            case Launch(trial_id):
+                running = self._runner.begin(self._oracle.trials[trial_id], command)
                 self.running[trial_id] = running
                 self._tasks.start_soon(self._attempt, running)
-            case StopAttempt(trial_id, grace):
-                self._tasks.start_soon(self.running[trial_id].stop, EndedBy.SEARCH_STOPPED, grace)
+            case StopAttempt(trial_id, grace, why):
+                self._tasks.start_soon(self.running[trial_id].stop, why, grace)
+            case LimitSharing(uuid, most, reason):
+                self._log.info(logs.SHARING_LIMITED, device=uuid, most=most, reason=reason)
             case Finish():
                 self._finished.set()
             case _:
@@ -207,7 +234,28 @@ class SearchLoop:
         if trial is None or trial.status is TrialStatus.STOPPED:
             self._post(ProposalEnded())
         else:
-            self._post(TrialProposed(trial.trial_id))
+            self._post(TrialProposed(trial.trial_id, known_need(trial)))
+
+    async def _weigh(self, trial_id: str, known: Need | None) -> None:
+        need = None
+        with anyio.CancelScope() as scope:
+            self._proposals.add(scope)
+            try:
+                need = await self._weigher.weigh(self._oracle.trials[trial_id], known)
+            except Exception as error:  # noqa: BLE001 - reported once, by run()
+                self._fail_with(error)
+            finally:
+                self._proposals.discard(scope)
+        self._post(TrialDropped(trial_id) if need is None else TrialWeighed(trial_id, need))
+
+    async def _reject(self, trial_id: str, reason: str) -> None:
+        failure = TrialFailure(kind=FailureKind.OVERSIZED, message=reason)
+        trial = self._oracle.trials[trial_id]
+        try:
+            await self._weigher.reject(trial, failure)
+        except Exception as error:  # noqa: BLE001 - reported once, by run()
+            self._fail_with(error)
+        self._post(TrialDropped(trial_id))
 
     async def _attempt(self, running: Running) -> None:
         trial_id = running.trial.trial_id
@@ -217,12 +265,18 @@ class SearchLoop:
             if failure is not None:
                 self._fail(rebuild_fatal(failure, trial_id), StopReason.FATAL)
             requeued = running.trial.status is TrialStatus.QUEUED
-        except SearchAborted as error:
-            self._fail(error, StopReason.ABORTED)
         except Exception as error:  # noqa: BLE001 - reported once, by run()
-            self._fail(error)
+            self._fail_with(error)
+        # Asked after the process's end and before its lease is given to another:
+        # a driver may take a moment to free what a killed process had.
+        findings = await self._watch.look(self.running, only=running.lease.uuids)
         del self.running[trial_id]
-        self._post(AttemptConcluded(trial_id, requeued))
+        self._post(AttemptConcluded(trial_id, requeued, findings.measured))
+        self._found_broken(findings)
+
+    def _fail_with(self, error: Exception) -> None:
+        aborted = isinstance(error, SearchAborted)
+        self._fail(error, StopReason.ABORTED if aborted else StopReason.ERROR)
 
     def _fail(self, error: Exception, reason: StopReason = StopReason.ERROR) -> None:
         """End the search with an error; the first one is raised, later ones become its notes."""
@@ -247,6 +301,37 @@ class SearchLoop:
             await anyio.sleep(self._timing.tick)
             self._on_tick()
             self._enforce_time_limit()
+
+    async def _look(self) -> None:
+        while True:
+            findings = await self._watch.look(self.running)
+            self._post(MemoryMeasured(findings.measured))
+            self._found_broken(findings)
+            await anyio.sleep(self._timing.watch)
+
+    def _found_broken(self, findings: Findings) -> None:
+        for broken in findings.broken:
+            self._quarantine(broken)
+
+    def _quarantine(self, broken: DeviceBroke) -> None:
+        """Use a device no more; its trials run elsewhere."""
+        admission = self._core.admission
+        left = [s for s in admission.ledger.states() if not s.broken and s.uuid != broken.uuid]
+        self._log.error(
+            logs.DEVICE_QUARANTINED,
+            device=broken.uuid,
+            reason=broken.reason,
+            trials=[t for t, r in self.running.items() if broken.uuid in r.lease.uuids],
+            devices_left=len(left),
+        )
+        self._post(broken)
+        if len(left) < admission.resources.gpus_per_trial:
+            self._fail(
+                DeviceError(
+                    f"No GPU is left to train on: {broken.uuid} was the last one. {broken.reason}",
+                    hint="Finished trials are kept: mend the GPU and run the program again to go on.",
+                )
+            )
 
     def _enforce_time_limit(self) -> None:
         limit = self._timing.trial_timeout

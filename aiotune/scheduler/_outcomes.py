@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import signal as signals
 from dataclasses import dataclass
-from enum import StrEnum
 
 import msgspec
 
 from aiotune.executors import WorkerExit
 from aiotune.failures import FailureKind, TrialFailure
+from aiotune.scheduler._commands import EndedBy
 from aiotune.wire import Done, Failed
 
-__all__ = ("EndedBy", "Outcome", "classify", "exit_in_words")
-
-
-class EndedBy(StrEnum):
-    """Why the scheduler itself ended an attempt."""
-
-    SEARCH_STOPPED = "search stopped"
-    TIME_LIMIT = "time limit"
+__all__ = ("Outcome", "classify", "exit_in_words")
 
 
 _SHELL = 128
@@ -56,13 +49,16 @@ def classify(
     """
     if isinstance(last, Done):
         return Outcome(done=last)
-    if isinstance(last, Failed):
+    if isinstance(last, Failed) and ended_by is not EndedBy.DEVICE_BROKE:
         return Outcome(failure=_with_log(last.failure, log_path))
     if ended_by is EndedBy.SEARCH_STOPPED:
         return _failure(FailureKind.CANCELLED, "The search stopped this attempt.", ending, log_path)
     if ended_by is EndedBy.TIME_LIMIT:
         text = f"The attempt was stopped after {seconds:.0f} s, its trial_timeout."
         return _failure(FailureKind.TIMED_OUT, text, ending, log_path)
+    if ended_by is EndedBy.DEVICE_BROKE:
+        text = "The attempt was stopped since its GPU is out of order; see device_quarantined."
+        return _failure(FailureKind.DEVICE_LOST, text, ending, log_path)
     kind = _kind(ending)
     text = f"The worker {exit_in_words(ending)} after {seconds:.1f} s and left no result."
     if kind is FailureKind.OUT_OF_MEMORY:

@@ -15,8 +15,9 @@ from typing import assert_never
 from aiotune import events
 from aiotune._values import Value, Values
 from aiotune.errors import JournalCorrupt
-from aiotune.failures import TrialFailure
+from aiotune.failures import MemoryCause, TrialFailure
 from aiotune.hyperparameters import HyperParameters, deserialize
+from aiotune.memory import Calibration, CalibrationKey, Rung
 from aiotune.metrics import MetricsTracker
 from aiotune.objective import Objective
 from aiotune.searchers import FrozenHistory, Tried, values_key
@@ -42,6 +43,9 @@ class ProjectState:
         consecutive_failures: FAILED trials since the last COMPLETED one, or since the search began.
         best: The best COMPLETED trial.
         version: Grows with every event that changes what a searcher may decide from.
+        calibration: What peaks of earlier trials teach about predictions.
+        rejected: How many trials could not run here.
+        consecutive_rejections: How many since one ended in another way, or the search began.
     """
 
     def __init__(self, *, seed: int, objective: Objective) -> None:
@@ -56,6 +60,9 @@ class ProjectState:
         self.consecutive_failures = 0
         self.best: Trial | None = None
         self.version = 0
+        self.calibration = Calibration()
+        self.rejected = 0
+        self.consecutive_rejections = 0
         self._directions = {d["name"]: d["direction"] for d in objective.to_dicts()}
         self._tried: list[Tried] = []
         self._unfinished: dict[int, None] = {}
@@ -106,7 +113,7 @@ class ProjectState:
 
     # ── the fold ───────────────────────────────────────────────────────────
 
-    def apply(self, event: events.Event) -> None:
+    def apply(self, event: events.Event) -> None:  # noqa: PLR0912 - one arm a fact
         """Take in one fact.
 
         Raises:
@@ -123,6 +130,10 @@ class ProjectState:
                 self._created(event)
             case events.TrialEnded():
                 self._ended(event)
+            case events.TrialWeighed():
+                self._trial(event.trial_id).weighed = event
+            case events.MemoryObserved():
+                self._memory(event)
             case events.RetryScheduled():
                 self._retry(event)
             case events.TrialRequeued():
@@ -136,7 +147,7 @@ class ProjectState:
             case events.SearchStarted():
                 self.search = event
                 self.seed = event.seed
-                self.consecutive_failures = 0
+                self.consecutive_failures = self.consecutive_rejections = 0
             case events.ProjectCreated():
                 self.project_id = event.project_id
             case events.ProjectOpened() | events.SearchEnded() | events.ProjectClosed():
@@ -218,6 +229,9 @@ class ProjectState:
         trial = self._unended(event.trial_id)
         trial.failures = event.failures
         _failed(trial, event.failure)
+        if event.reservation is not None:
+            trial.rung = Rung(event.reservation, alone=event.alone)
+            _count_memory(trial, event.failure)
         self._requeue(trial)
 
     def _requeue(self, trial: Trial) -> None:
@@ -261,7 +275,24 @@ class ProjectState:
         known = score if score is not None and not math.isnan(score) else None
         self._tried[trial.index] = Tried(trial.index, event.values, event.status, known)
 
+    def _memory(self, event: events.MemoryObserved) -> None:
+        key = CalibrationKey(event.space, event.backend, event.device, event.dtype)
+        self.calibration.observe(
+            key,
+            predicted=event.predicted,
+            peak=event.peak,
+            context=event.context,
+            censored=event.censored,
+        )
+        if event.context:
+            self.calibration.observe_context(event.backend, event.device, event.context)
+
     def _count(self, trial: Trial) -> None:
+        if trial.status is TrialStatus.REJECTED:
+            self.rejected += 1
+            self.consecutive_rejections += 1
+        else:
+            self.consecutive_rejections = 0
         if trial.status is TrialStatus.FAILED:
             self.consecutive_failures += 1
         elif trial.status is TrialStatus.COMPLETED:
@@ -271,6 +302,13 @@ class ProjectState:
             best = self.best.score if self.best is not None else None
             if best is None or self.objective.better_than(trial.score, best):
                 self.best = trial
+
+
+def _count_memory(trial: Trial, failure: TrialFailure) -> None:
+    if failure.memory is not None and failure.memory.cause is MemoryCause.FOREIGN:
+        trial.foreign += 1
+    else:
+        trial.memory_tries += 1
 
 
 def _failed(trial: Trial, failure: TrialFailure | None) -> None:

@@ -8,15 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiotune._devices import Slot, SlotPlan
+from aiotune._devices import Resources
 from aiotune._offload import InlineOffloader
 from aiotune.executors._simulated import Script, SimulatedExecutor
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.oracles import Oracle
-from aiotune.scheduler import AttemptRunner, SchedulerCore, SearchLoop, Timing
+from aiotune.scheduler import (
+    Admission,
+    AttemptRunner,
+    DeviceWatch,
+    SchedulerCore,
+    SearchLoop,
+    Timing,
+    Weigher,
+)
 from aiotune.store import Layout
 from aiotune.trial import Trial
-from aiotune.wire import Done, Failed, Report, RunAttempt, RunProbe
+from aiotune.wire import Done, Failed, Report, RunAttempt, RunProbe, RunWeighing, Weighed
 
 __all__ = ("RecordingLog", "Simulation", "completes", "fails")
 
@@ -79,7 +87,10 @@ class Simulation:
     Attributes:
         oracle: The real oracle.
         act: Returns what the worker of an order does.
-        slots: How many run at once.
+        slots: How many run at once, if ``resources`` does not say so.
+        resources: What there is to run on; default the CPU.
+        weigh: Answers a weighing; default: trials are not weighed.
+        weigh_seconds: How long a weighing takes.
         timing: The loop's times.
         log: What was logged.
         ended: Every trial whose attempt ended, in order.
@@ -88,40 +99,59 @@ class Simulation:
     oracle: Oracle
     act: Callable[[RunAttempt], Script]
     slots: int = 2
+    resources: Resources | None = None
+    weigh: Callable[[RunWeighing], Weighed | Failed] | None = None
+    weigh_seconds: float = 0.05
     timing: Timing = field(default_factory=Timing)
     log: RecordingLog = field(default_factory=RecordingLog)
     ended: list[Trial] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.executor = SimulatedExecutor(self._script)
-        self.core = SchedulerCore(self.slots, ahead=1 if self.oracle.proposes_ahead else 0)
-        slots = tuple(Slot(i, None, f"slot {i}", {}, 1) for i in range(self.slots))
-        plan = SlotPlan(slots, {}, "simulated")
+        resources = self.resources or Resources(most=self.slots, reason="simulated")
+        self.admission = Admission(resources, self.oracle.calibration, space="simulated")
+        ahead = 1 if self.oracle.proposes_ahead else 0
+        self.core = SchedulerCore(self.admission, ahead=ahead, weighs=self.weigh is not None)
+        layout = Layout(Path("/nowhere"), "simulated")
         clock = _LoopClock()
         self.oracle.log = self.log
         counter = iter(range(10**9))
         runner = AttemptRunner(
             oracle=self.oracle,
             executor=self.executor,
-            layout=Layout(Path("/nowhere"), "simulated"),
+            layout=layout,
             log=self.log,
             clock=clock,
             offload=InlineOffloader(),
             hooks=self,
+            admission=self.admission,
             new_id=lambda: f"{next(counter):08x}",
         )
         self.loop = SearchLoop(
             core=self.core,
             oracle=self.oracle,
             runner=runner,
-            plan=plan,
+            weigher=Weigher(
+                oracle=self.oracle,
+                executor=self.executor,
+                layout=layout,
+                log=self.log,
+                admission=self.admission,
+                max_model_size=None,
+            ),
+            watch=DeviceWatch(
+                resources, InlineOffloader(), free_ram=lambda: resources.host_bytes or 0
+            ),
             log=self.log,
             clock=clock,
             timing=self.timing,
             on_tick=self.core.validate,
         )
 
-    def _script(self, order: RunAttempt | RunProbe) -> Script:
+    def _script(self, order: RunAttempt | RunWeighing | RunProbe) -> Script:
+        if isinstance(order, RunWeighing):
+            assert self.weigh is not None
+            return Script([(self.weigh_seconds, self.weigh(order))])
         assert isinstance(order, RunAttempt)
         return self.act(order)
 

@@ -141,8 +141,8 @@ def test_a_driver_that_may_not_be_asked_is_unavailable(library: Path) -> None:
 def test_slots_are_planned_from_nvml(library: Path) -> None:
     """The whole way: library, NVML, devices, slots pinned by UUID."""
     code = (
-        "from aiotune._devices import plan_slots\n"
-        "plan = plan_slots(max_parallel_trials=None, environ={})\n"
+        "from aiotune._devices import Wanted, find_resources\n"
+        "plan = find_resources(Wanted(), environ={})\n"
         "print([s.environment['CUDA_VISIBLE_DEVICES'][:5] for s in plan.slots])"
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import aiotune
-from aiotune._devices import plan_slots
+from aiotune._devices import Wanted, find_resources
 from aiotune.status import TrialStatus
 
 pytestmark = pytest.mark.gpu
@@ -76,7 +76,7 @@ def search(tmp_path: Path, trials: int = 6) -> tuple[aiotune.SearchResult, SeesD
 
 def test_the_driver_names_the_devices() -> None:
     """NVML lists the host's GPUs with UUID, model and memory, and each becomes a slot."""
-    plan = plan_slots(max_parallel_trials=None)
+    plan = find_resources(Wanted())
 
     assert len(plan.slots) == len(plan.devices) >= 1
     for slot, device in zip(plan.slots, plan.devices, strict=True):

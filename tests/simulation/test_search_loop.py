@@ -101,6 +101,7 @@ async def test_a_failed_trial_is_retried_and_logged_each_time() -> None:
         "delay",
         "device",
         "next_reservation",
+        "alone",
     }
 
 

@@ -20,6 +20,7 @@ _EXPECTED = {
     FailureKind.OVERSIZED: (False, False),
     FailureKind.FATAL: (False, False),
     FailureKind.CANCELLED: (False, True),
+    FailureKind.DEVICE_LOST: (False, True),
     FailureKind.LOST: (False, True),
     FailureKind.SPAWN_FAILED: (False, True),
 }

@@ -262,3 +262,17 @@ def test_the_fake_can_fail() -> None:
         provider.devices()
     provider.close()
     assert provider.closed
+
+
+def test_the_host_can_be_had_alone_as_well() -> None:
+    """Without devices, alone means that nobody else holds a lease of the host."""
+    ledger = LeaseLedger([], host=8 * GIB)
+    alone = MemoryRequest(0, devices=0, exclusive=True)
+    first = granted(ledger, "first", MemoryRequest(0, devices=0))
+    assert isinstance(ledger.request("alone", alone), NotNow)
+
+    ledger.release(first)
+    lease = granted(ledger, "alone", alone)
+    assert isinstance(ledger.request("third", MemoryRequest(0, devices=0)), NotNow)
+    ledger.release(lease)
+    granted(ledger, "third", MemoryRequest(0, devices=0))

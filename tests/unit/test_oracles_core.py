@@ -11,6 +11,7 @@ from aiotune import events
 from aiotune.errors import ConfigurationError, FatalValueError
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.hyperparameters import HyperParameters
+from aiotune.memory import Rung
 from aiotune.objective import MultiObjective, Objective
 from aiotune.oracles import _core
 from aiotune.searchers import Exhausted, Proposal, SearcherDecision, Wait
@@ -177,7 +178,7 @@ def test_a_score_that_cannot_be_compared_is_a_failure(
     assert (final.status, final.score) == (TrialStatus.FAILED, None)
 
 
-@pytest.mark.parametrize("kind", FailureKind)
+@pytest.mark.parametrize("kind", set(FailureKind) - {FailureKind.OUT_OF_MEMORY}, ids=str)
 @pytest.mark.parametrize(("failures", "left"), [(0, True), (2, False)])
 def test_the_kind_of_failure_decides_about_a_retry(
     kind: FailureKind, failures: int, left: bool
@@ -192,6 +193,21 @@ def test_the_kind_of_failure_decides_about_a_retry(
     if isinstance(event, events.RetryScheduled):
         assert event.failures == failures + kind.uses_up_a_retry
         assert event.next_attempt == trial.attempts + 1
+
+
+def test_running_out_of_memory_is_answered_with_memory_not_with_a_retry() -> None:
+    """The next rung is scheduled whatever retries are left; without one the trial cannot run here."""
+    trial = trial_with(TrialStatus.INVALID, kind=FailureKind.OUT_OF_MEMORY, failures=2)
+    trial.rung = Rung(7, alone=True)
+
+    again = _core.conclude(trial, _core.RetryPolicy(max_retries=2), at=0.0)
+    trial.rung = None
+    final = _core.conclude(trial, _core.RetryPolicy(max_retries=9), at=0.0)
+
+    assert isinstance(again, events.RetryScheduled)
+    assert (again.reservation, again.alone, again.failures) == (7, True, 2)
+    assert isinstance(final, events.TrialEnded)
+    assert final.status is TrialStatus.REJECTED
 
 
 @pytest.mark.parametrize("status", [TrialStatus.FAILED, TrialStatus.REJECTED])
@@ -238,4 +254,5 @@ def test_the_log_is_told_of_a_retry() -> None:
         "delay": 0.0,
         "device": "cpu",
         "next_reservation": None,
+        "alone": False,
     }

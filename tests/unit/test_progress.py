@@ -12,14 +12,15 @@ import pytest
 
 from aiotune import _progress, logs
 from aiotune._clock import ManualClock
-from aiotune._devices import Slot
+from aiotune._devices import Place
+from aiotune._gpu import Lease
 from aiotune._progress import Progress
 from aiotune.display import RunningTrial, Snapshot
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.hyperparameters import HyperParameters
 from aiotune.objective import Objective
 from aiotune.oracles import Oracle
-from aiotune.scheduler import Running
+from aiotune.scheduler import Need, Running
 from aiotune.status import TrialStatus
 from aiotune.store import AttemptPaths
 from aiotune.trial import Trial
@@ -187,7 +188,9 @@ def test_a_moment_shows_what_runs(screen: Screen, tmp_path: Path) -> None:
     trial = made("0007", TrialStatus.RUNNING)
     running = Running(
         trial=trial,
-        slot=Slot(0, "GPU-aaaa", "GPU 0 Fake", {}, 1),
+        place=Place("GPU 0 Fake", ("GPU-aaaa",)),
+        lease=Lease(0, "0007", ("GPU-aaaa",), 1),
+        need=Need(),
         attempt=2,
         attempt_id="a",
         paths=AttemptPaths(*[str(tmp_path)] * 3),

@@ -8,7 +8,8 @@ import pytest
 
 from aiotune.executors import WorkerExit
 from aiotune.failures import FailureKind, TrialFailure
-from aiotune.scheduler._outcomes import EndedBy, Outcome, classify, exit_in_words
+from aiotune.scheduler._commands import EndedBy
+from aiotune.scheduler._outcomes import Outcome, classify, exit_in_words
 from aiotune.wire import Done, Failed
 
 DONE = Done(metrics={"loss": 1.0}, best_step=0, executions=[], values={}, entries=[])

@@ -1,0 +1,253 @@
+"""How much memory a trial is given, and whether it fits now. Pure.
+
+::
+
+    size of the model ─► estimate, what was learned ─► request ─► ledger ─► Lease
+    a rung of the ladder (after it ran out of memory) ───┘                   NotNow
+    nothing is known: a device of its own ───────────────┘                   NeverFits
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from aiotune._devices import Resources
+from aiotune._gpu import Lease, MemoryRequest, NeverFits, NotNow, format_bytes
+from aiotune.failures import MemoryCause, OutOfMemory
+from aiotune.memory import (
+    FLOOR,
+    Calibration,
+    CalibrationKey,
+    Estimate,
+    ModelSize,
+    Rung,
+    estimate,
+    explain,
+    host_bytes,
+    next_rung,
+    training_bytes,
+)
+
+__all__ = ("Admission", "Need")
+
+_TRACED_MARGIN = 1.1
+"""A traced peak does not see what libraries take for themselves."""
+_HOPELESS = 0.6
+"""Of a prediction that nothing has confirmed yet: a model whose peak could not be
+this small is not tried."""
+_ON_CPU = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What is known of a trial's memory.
+
+    Attributes:
+        size: Its model; ``None``: nothing could be found out.
+        builds: Whether its model could be built at all.
+        traced: Peak bytes of a traced training step.
+        rung: What it is to be given after it ran out of memory.
+    """
+
+    size: ModelSize | None = None
+    builds: bool = True
+    traced: int | None = None
+    rung: Rung | None = None
+
+
+class Admission:
+    """Turns what is known of a trial into a lease.
+
+    Args:
+        resources: What there is.
+        calibration: What earlier trials taught; read, never changed.
+        space: Fingerprint of the search space, which the learning belongs to.
+        trains: Whether trials train a model, so that even one of unknown size
+            will need a good deal of the host's memory.
+    """
+
+    def __init__(
+        self, resources: Resources, calibration: Calibration, *, space: str, trains: bool = True
+    ) -> None:
+        self.resources = resources
+        self.ledger = resources.ledger()
+        self._calibration, self._space, self._trains = calibration, space, trains
+
+    # ── asking ─────────────────────────────────────────────────────────────
+
+    def admit(self, trial_id: str, need: Need) -> Lease | NotNow | NeverFits:
+        """Grant a trial what it needs, if it is there now."""
+        request = self.request(need)
+        if isinstance(request, NeverFits):
+            return request
+        return self.ledger.request(trial_id, request)
+
+    def keep(self, trial_id: str, need: Need) -> None:
+        """Let no other trial overtake this one on the devices that it will get."""
+        request = self.request(need)
+        if isinstance(request, MemoryRequest) and request.devices:
+            self.ledger.keep(trial_id, request)
+
+    def request(self, need: Need) -> MemoryRequest | NeverFits:
+        """Return what to ask the ledger for, or why that is useless."""
+        resources = self.resources
+        devices = resources.gpus_per_trial if resources.devices else 0
+        host = self._host_need(need)
+        if need.rung is not None:
+            # Who is alone is given all that is free. To insist on the last byte
+            # would be to wait for ever for a desktop's few megabytes.
+            size = need.rung.bytes * 9 // 10 if need.rung.alone else need.rung.bytes
+            return MemoryRequest(
+                size if devices else 0, devices, exclusive=need.rung.alone, host_bytes=host
+            )
+        if not devices:
+            return MemoryRequest(0, 0, host_bytes=host)
+        if resources.gpu_memory is not None:
+            return MemoryRequest(resources.gpu_memory, devices, host_bytes=host)
+        if need.size is None:
+            return self._unknown(need, devices, host)
+        return self._known(need, devices, host)
+
+    def _unknown(self, need: Need, devices: int, host: int) -> MemoryRequest:
+        if not need.builds:  # it will fail before it takes anything
+            return MemoryRequest(FLOOR, devices, host_bytes=host)
+        if not self.resources.measures and self.resources.most_per_device > 1:
+            # So many were asked for: they share evenly, each within its share.
+            share = min(s.capacity for s in self.ledger.states()) // self.resources.most_per_device
+            return MemoryRequest(share, devices, host_bytes=host)
+        return MemoryRequest(0, devices, exclusive=True, host_bytes=host)
+
+    def _known(self, need: Need, devices: int, host: int) -> MemoryRequest | NeverFits:
+        wanted = {uuid: self._wanted(need, e) for uuid, e, _ in self._estimates(need)}
+        fits = [uuid for uuid, _, capacity in self._estimates(need) if wanted[uuid] <= capacity]
+        if len(fits) >= devices:
+            return MemoryRequest(
+                max(wanted[uuid] for uuid in fits), devices, host_bytes=host, by_device=wanted
+            )
+        alone = {
+            uuid: at_least
+            for uuid, e, capacity in self._estimates(need)
+            if (at_least := self._at_least(need, e)) <= capacity
+        }
+        if len(alone) >= devices:
+            never = {uuid: self._at_least(need, e) for uuid, e, _ in self._estimates(need)}
+            most = max(alone.values())
+            return MemoryRequest(most, devices, exclusive=True, host_bytes=host, by_device=never)
+        return NeverFits(self._too_large(need))
+
+    def _wanted(self, need: Need, guess: Estimate) -> int:
+        if need.traced is not None:
+            return guess.context + guess.floor + int(_TRACED_MARGIN * need.traced)
+        return guess.bytes
+
+    def _at_least(self, need: Need, guess: Estimate) -> int:
+        """Return what a trial takes if the prediction is as wrong as it can be."""
+        predicted = need.traced if need.traced is not None else guess.predicted
+        learned = guess.ratio if self._has_learned(need) else _HOPELESS
+        return max(guess.least, guess.context + int(min(learned, 1.0) * predicted))
+
+    def _too_large(self, need: Need) -> str:
+        uuid, guess, capacity = max(self._estimates(need), key=lambda entry: entry[2])
+        name = self.resources.device(uuid).name
+        return (
+            f"The model does not fit: {explain(guess)}; the largest device, {name}, can give "
+            f"{format_bytes(capacity)}."
+        )
+
+    def wants_trace(self, need: Need) -> bool:
+        """Whether it is so close to a limit that a better estimate is worth seconds."""
+        if need.size is None or need.traced is not None or self.resources.gpu_memory is not None:
+            return False
+        if need.size.backend == "tensorflow" or need.rung is not None:
+            return False
+        fits = sum(e.bytes <= capacity for _, e, capacity in self._estimates(need))
+        could = sum(e.least <= capacity for _, e, capacity in self._estimates(need))
+        return fits < self.resources.gpus_per_trial <= could
+
+    def _estimates(self, need: Need) -> Iterator[tuple[str, Estimate, int]]:
+        """Yield each usable device with the estimate for it and its capacity."""
+        size = need.size
+        assert size is not None
+        for state in self.ledger.states():
+            if state.broken:
+                continue
+            name = self.resources.device(state.uuid).name
+            context = self._calibration.context(size.backend, name)
+            guess = estimate(
+                size, ratio=self._calibration.ratio(self.key(size, name)), context=context
+            )
+            yield state.uuid, guess, state.capacity
+
+    def _host_need(self, need: Need) -> int:
+        if need.size is None and not self._trains:
+            return 0
+        backend = need.size.backend if need.size is not None else None
+        return host_bytes(need.size, backend, on_device=bool(self.resources.devices))
+
+    # ── limits ─────────────────────────────────────────────────────────────
+
+    @property
+    def largest(self) -> int:
+        """The most that one device can give, or the host where there is none."""
+        states = [s for s in self.ledger.states() if not s.broken]
+        if self.resources.devices:
+            return max((s.capacity for s in states), default=0)
+        return self.ledger.host.capacity
+
+    def context(self, lease: Lease, backend: str | None) -> int:
+        """Return what the driver takes of each device of a lease beside the back end's memory."""
+        if not lease.uuids or backend is None:
+            return 0
+        name = self.resources.device(lease.uuids[0]).name
+        return self._calibration.context(backend, name)
+
+    def room(self) -> int:
+        """Return how many more trials are worth proposing for what is free now.
+
+        One for each idle device; and of shared ones a few at a time, since only
+        a trial that was weighed tells whether there is room for it.
+        """
+        running = len(self.ledger.leases)
+        left = self.resources.most - running
+        if not self.resources.devices:
+            return max(0, left)
+        usable = [s for s in self.ledger.states() if not s.broken and not s.closed]
+        idle = sum(s.leases == 0 for s in usable) // self.resources.gpus_per_trial
+        shared = sum(max(0, s.most - s.leases) for s in usable if s.leases)
+        return max(0, min(left, idle + min(2, shared)))
+
+    # ── what a failure or a peak teaches ───────────────────────────────────
+
+    def after(self, failure: OutOfMemory, lease: Lease, tries: int) -> Rung | None:
+        """Return what a trial that ran out of memory is given next; ``None``: it does not fit.
+
+        Args:
+            failure: What is known of it.
+            lease: What it had.
+            tries: How often it was given more already.
+        """
+        if lease.exclusive and failure.cause not in {MemoryCause.FOREIGN, MemoryCause.HOST}:
+            return None
+        reservation = lease.bytes if lease.uuids else lease.host_bytes
+        return next_rung(failure, reservation=reservation, tries=tries, largest=self.largest)
+
+    def key(self, size: ModelSize, device: str) -> CalibrationKey:
+        """Return what an observation belongs to."""
+        return CalibrationKey(self._space, size.backend, device, size.compute_dtype)
+
+    def device_name(self, lease: Lease) -> str:
+        """Return the model of the device that a lease is on."""
+        return self.resources.device(lease.uuids[0]).name if lease.uuids else _ON_CPU
+
+    def _has_learned(self, need: Need) -> bool:
+        assert need.size is not None
+        return any(
+            self._calibration.count(self.key(need.size, device.name)) >= Calibration.ENOUGH
+            for device in self.resources.devices
+        )
+
+    @staticmethod
+    def predicted(size: ModelSize) -> int:
+        """Return what the formula says of a model, before anything was learned."""
+        return training_bytes(size)

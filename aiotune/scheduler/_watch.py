@@ -1,0 +1,173 @@
+"""Asks devices and the host, off the loop, what memory is in use and whether they are well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aiotune import _host
+from aiotune._gpu import MIB, DeviceLost, DeviceMemory, GpuError, format_bytes
+from aiotune.scheduler._commands import DeviceBroke, Measurement
+
+if TYPE_CHECKING:
+    from aiotune._devices import Resources
+    from aiotune._offload import Offloader
+    from aiotune.scheduler._attempts import Running
+
+__all__ = ("DeviceWatch", "Findings")
+
+_LEFT_BEHIND = 256 * MIB
+"""Less than this may be what the driver itself keeps."""
+_PATIENCE = 30
+"""Looks in a row at memory that nobody seems to hold, before a device is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """One look.
+
+    Attributes:
+        measured: What devices and host said of their memory.
+        broken: Devices that are out of order.
+    """
+
+    measured: Measurement
+    broken: tuple[DeviceBroke, ...] = ()
+
+
+@dataclass(slots=True)
+class _Answers:
+    memory: dict[str, DeviceMemory] = field(default_factory=dict)
+    processes: dict[str, dict[int, int]] = field(default_factory=dict)
+    broken: list[DeviceBroke] = field(default_factory=list)
+
+
+class DeviceWatch:
+    """Looks at the devices of a search and at the host.
+
+    Args:
+        resources: The devices, and whom to ask.
+        offload: Runs the questions in the lane ``nvml``: each takes milliseconds,
+            and a sick driver takes seconds.
+        free_ram: Tells how many bytes the host can still give.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        offload: Offloader,
+        *,
+        free_ram: Callable[[], int] = _host.available_ram,
+    ) -> None:
+        self._resources, self._offload, self._free_ram = resources, offload, free_ram
+        self._idle: dict[str, int] = {}
+        self._left: dict[str, int] = {}
+        self._given_up: set[str] = set()
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything to look at."""
+        return bool(self._resources.devices) or self._resources.host_bytes is not None
+
+    async def look(
+        self, running: Mapping[str, Running], only: Collection[str] | None = None
+    ) -> Findings:
+        """Ask devices, and the host too if it is about all of them.
+
+        Args:
+            running: The attempts under way.
+            only: UUIDs of the devices to ask; default all that are not broken.
+        """
+        uuids = [d.uuid for d in self._resources.devices if only is None or d.uuid in only]
+        uuids = [uuid for uuid in uuids if uuid not in self._given_up]
+        host = only is None and self._resources.host_bytes is not None
+        if not uuids and not host:
+            return Findings(Measurement())
+        pids = {trial_id: r.pid for trial_id, r in running.items() if r.pid is not None}
+        answers = await self._offload.run("nvml", self._ask, uuids)
+        own = {uuid: _own(answers, uuid, running) for uuid in answers.memory}
+        free, host_own = None, dict[str, int]()
+        if host:
+            free, host_own = await self._offload.run("nvml", self._ask_host, pids)
+        broken = [*answers.broken, *self._not_given_back(answers, running)]
+        self._given_up.update(found.uuid for found in broken)
+        return Findings(Measurement(answers.memory, own, free, host_own), tuple(broken))
+
+    def held_by(self, pid: int) -> dict[str, int | None]:
+        """Return what a process holds of each device; blocking. ``None``: the driver does not tell."""
+        provider = self._resources.provider
+        held: dict[str, int | None] = {}
+        for device in self._resources.devices if provider is not None else ():
+            assert provider is not None
+            try:
+                processes = provider.processes(device.uuid)
+            except GpuError:
+                continue  # the first regular look will say what is wrong with it
+            mine = [process.used for process in processes if process.pid == pid]
+            if mine:
+                held[device.uuid] = mine[0]
+        return held
+
+    # ── blocking questions ─────────────────────────────────────────────────
+
+    def _ask(self, uuids: list[str]) -> _Answers:
+        answers = _Answers()
+        provider = self._resources.provider
+        assert provider is not None or not uuids
+        for uuid in uuids:
+            try:
+                assert provider is not None
+                answers.memory[uuid] = provider.memory(uuid)
+                listed = provider.processes(uuid)
+                answers.processes[uuid] = {p.pid: p.used for p in listed if p.used is not None}
+            except DeviceLost as error:
+                answers.broken.append(DeviceBroke(uuid, str(error)))
+            except GpuError:
+                continue  # an answer that fails once is missing, and asked for again
+        return answers
+
+    def _ask_host(self, pids: Mapping[str, int]) -> tuple[int, dict[str, int]]:
+        own = {trial_id: _host.private_bytes(pid) for trial_id, pid in pids.items()}
+        return self._free_ram(), {t: size for t, size in own.items() if size is not None}
+
+    # ── what the answers mean ──────────────────────────────────────────────
+
+    def _not_given_back(
+        self, answers: _Answers, running: Mapping[str, Running]
+    ) -> list[DeviceBroke]:
+        """Find devices whose memory stays in use although no process is there to hold it."""
+        busy = {uuid for r in running.values() for uuid in r.lease.uuids}
+        broken = []
+        for uuid, memory in answers.memory.items():
+            if uuid in busy:
+                self._left.pop(uuid, None)
+                continue
+            before = self._idle.setdefault(uuid, memory.used)
+            if memory.used <= before + _LEFT_BEHIND or answers.processes.get(uuid):
+                self._idle[uuid] = min(before, memory.used)
+                self._left.pop(uuid, None)
+                continue
+            self._left[uuid] = self._left.get(uuid, 0) + 1
+            if self._left[uuid] >= _PATIENCE:
+                size = format_bytes(memory.used - before)
+                text = (
+                    f"{size} of its memory were not given back when the last process on it ended."
+                )
+                broken.append(DeviceBroke(uuid, text))
+        return broken
+
+
+def _own(answers: _Answers, uuid: str, running: Mapping[str, Running]) -> dict[str, int]:
+    """Return what trials use of a device: as the driver tells, or else as they report themselves."""
+    own: dict[str, int] = {}
+    for trial_id, attempt in running.items():
+        if uuid not in attempt.lease.uuids:
+            continue
+        told = answers.processes.get(uuid, {}).get(attempt.pid or -1)
+        if told is not None:
+            attempt.driver_bytes = max(attempt.driver_bytes, told)
+            own[trial_id] = told
+        elif attempt.peak is not None:
+            own[trial_id] = attempt.peak.reserved
+    return own
