@@ -1,11 +1,20 @@
 """Devices and memory of this host; nothing of what runs on them.
 
-Synchronous, standard library only, plus ``pynvml`` in one file.
+Synchronous, standard library only, plus ``pynvml`` in one file, ``driver.py``.
 """
 
 from gpu.bytesize import GIB, MIB, format_bytes, parse_bytes
-from gpu.device import ComputeMode, Device, DeviceMemory, DeviceProcess, DeviceProvider
+from gpu.device import (
+    ComputeMode,
+    Device,
+    DeviceFault,
+    DeviceHealth,
+    DeviceMemory,
+    DeviceProcess,
+    DeviceProvider,
+)
 from gpu.errors import BadVisibleDevices, DeviceLost, GpuError, LeaseError, NvmlUnavailable
+from gpu.health import ApplicationFault, Broken, Healthy, Verdict, describe_xid, verdict
 from gpu.ledger import Lease, LeaseLedger
 from gpu.nvml import NvmlProvider
 from gpu.placement import DeviceState, MemoryRequest, NeverFits, NotNow, Placement, best_fit
@@ -15,15 +24,20 @@ __all__ = (
     "GIB",
     "IS_AIOTUNES_GPU",
     "MIB",
+    "ApplicationFault",
     "BadVisibleDevices",
+    "Broken",
     "ComputeMode",
     "Device",
+    "DeviceFault",
+    "DeviceHealth",
     "DeviceLost",
     "DeviceMemory",
     "DeviceProcess",
     "DeviceProvider",
     "DeviceState",
     "GpuError",
+    "Healthy",
     "Lease",
     "LeaseError",
     "LeaseLedger",
@@ -33,10 +47,13 @@ __all__ = (
     "NvmlProvider",
     "NvmlUnavailable",
     "Placement",
+    "Verdict",
     "best_fit",
+    "describe_xid",
     "environment_for",
     "format_bytes",
     "parse_bytes",
+    "verdict",
     "visible_devices",
 )
 

@@ -10,15 +10,24 @@ class GpuError(Exception):
 
 
 class NvmlUnavailable(GpuError):
-    """There is no driver to ask; the message says why."""
+    """There is no driver to ask, or no more; the message says why."""
 
 
 class DeviceLost(GpuError):
-    """A device stopped answering."""
+    """A device stopped answering, or is not there.
+
+    Args:
+        message: What happened, to which device.
+        reset_required: Whether the driver says that a reset would bring it back.
+    """
+
+    def __init__(self, message: str, *, reset_required: bool = False) -> None:
+        super().__init__(message)
+        self.reset_required = reset_required
 
 
 class BadVisibleDevices(GpuError, ValueError):
-    """``CUDA_VISIBLE_DEVICES`` names devices, and none of them exists."""
+    """A list of devices that CUDA could not follow: of none that exists, or of some that do not mix."""
 
 
 class LeaseError(GpuError):
