@@ -17,7 +17,7 @@ from aiotune.wire import Done, FromWorker, Payload, RunAttempt
 from aiotune.worker._context import AttemptContext, current_attempt
 from aiotune.worker._results import normalize_result
 
-__all__ = ("Attempt", "run_attempt")
+__all__ = ("Attempt", "completed", "run_attempt", "seed_generators")
 
 
 def run_attempt(order: RunAttempt, payload: Payload, say: Callable[[FromWorker], None]) -> Done:
@@ -37,15 +37,19 @@ def run_attempt(order: RunAttempt, payload: Payload, say: Callable[[FromWorker],
     """
     attempt = Attempt(order, payload, say)
     try:
-        _seed_generators(attempt.context.seed_for(0))
-        result = attempt.call()
-        if inspect.isawaitable(result):
-            import asyncio  # only for a run_trial that is a coroutine function
-
-            result = asyncio.run(_awaited(result))
-        return attempt.finish(result)
+        seed_generators(attempt.context.seed_for(0))
+        return attempt.finish(completed(attempt.call()))
     finally:
         attempt.close()
+
+
+def completed(result: Any) -> Any:
+    """Return what a ``run_trial`` returned; run it first if it is a coroutine function."""
+    if not inspect.isawaitable(result):
+        return result
+    import asyncio  # only for such a run_trial
+
+    return asyncio.run(_awaited(result))
 
 
 async def _awaited(result: Awaitable[Any]) -> Any:
@@ -131,7 +135,8 @@ def _objective(order: RunAttempt) -> Objective | MultiObjective:
     return cached[1]
 
 
-def _seed_generators(seed: int) -> None:
+def seed_generators(seed: int) -> None:
+    """Seed the generators of the standard library and of numpy."""
     # A forked worker inherits the state of numpy's global generator: without
     # this all trials would draw the same "random" numbers. The back end is
     # seeded for each execution where the model is built.

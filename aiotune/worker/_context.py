@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aiotune.hyperparameters import HyperParameters, serialize
 from aiotune.objective import MultiObjective, Objective
@@ -15,6 +16,10 @@ __all__ = ("AttemptContext", "current_attempt")
 
 current_attempt: ContextVar[AttemptContext | None] = ContextVar("current_attempt", default=None)
 """The attempt that runs in this context; set by the worker before any of the user's code."""
+
+
+def _fit(hypermodel: Any, hp: HyperParameters, model: Any, *args: Any, **kwargs: Any) -> Any:
+    return hypermodel.fit(hp, model, *args, **kwargs)
 
 
 @dataclass(slots=True)
@@ -28,6 +33,9 @@ class AttemptContext:
         say: Sends a message to the parent.
         known: How many entries of the space the parent knows.
         reported: Metrics given through ``oracle.update_trial`` by the user's code.
+        reported_step: The step that they belong to.
+        fit: Calls a hypermodel's ``fit(hp, model, ...)``. What only looks at the model
+            puts a function of its own here.
     """
 
     order: RunAttempt
@@ -37,6 +45,7 @@ class AttemptContext:
     known: int
     reported: dict[str, float] = field(default_factory=dict)
     reported_step: int = 0
+    fit: Callable[..., Any] = _fit
 
     @property
     def trial_dir(self) -> Path:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aiotune.trial import Trial
     from aiotune.tuner import Tuner
 
-__all__ = ("build_model", "load_model", "run_keras_trial")
+__all__ = ("build_model", "load_model", "made", "run_keras_trial")
 
 
 def run_keras_trial(
@@ -38,8 +38,8 @@ def run_keras_trial(
     Returns:
         The list of what ``HyperModel.fit`` returned.
     """
-    args = tuple(_made(value) for value in args)
-    kwargs = {k: _made(v) if k in _DATA else v for k, v in kwargs.items()}
+    args = tuple(made(value) for value in args)
+    kwargs = {k: made(v) if k in _DATA else v for k, v in kwargs.items()}
     context = current_attempt.get()
     if context is None:
         raise FatalTypeError(
@@ -90,7 +90,7 @@ def _execute(
         fit_kwargs["verbose"] = {"auto": 2, 1: 2}.get(
             kwargs.get("verbose", 2), kwargs.get("verbose", 2)
         )
-    result = hypermodel.fit(hp, model, *args, **fit_kwargs)
+    result = context.fit(hypermodel, hp, model, *args, **fit_kwargs)
     best.save_build(model)
     return result
 
@@ -98,7 +98,7 @@ def _execute(
 _DATA = frozenset({"x", "y", "sample_weight", "validation_data"})
 
 
-def _made(value: Any) -> Any:
+def made(value: Any) -> Any:
     """Call a function that stands for data which cannot travel, a ``tf.data.Dataset`` say."""
     is_function = inspect.isfunction(value) or isinstance(value, functools.partial)
     return value() if is_function else value

@@ -43,8 +43,11 @@ _OWN_MODULES = (
     "aiotune.worker._attempt",
     "aiotune.worker._probe",
     "aiotune.worker._launch",
+    "aiotune.worker._weighing",
     "cloudpickle",
 )
+# And what its Keras models need; not before keras was wanted.
+_KERAS_MODULES = ("aiotune.worker._keras", "aiotune.worker._scales")
 
 
 def serve(channel_fd: int, owner_fd: int, payload_fd: int, modules: Iterable[str]) -> NoReturn:
@@ -105,6 +108,9 @@ def import_all(modules: Iterable[str]) -> dict[str, str]:
             continue
         if name not in _OWN_MODULES:
             imported[name] = str(getattr(module, "__version__", ""))
+    if "keras" in sys.modules:
+        for name in _KERAS_MODULES:
+            importlib.import_module(name)
     return imported
 
 

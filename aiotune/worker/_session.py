@@ -95,7 +95,7 @@ class _Session:
         try:
             os.environ.update(order.environment)
             self._channel.say(Hello(pid=self._process))
-            self._finish(order)
+            return self._finish(order)
         except SystemExit as leaving:
             return _exit_code(leaving)
         except KeyboardInterrupt:
@@ -103,18 +103,18 @@ class _Session:
         except BaseException as error:  # noqa: BLE001 - whatever the user raised is data
             self._channel.say(Failed(failure=describe_exception(error), values={}, entries=[]))
             return 1
-        return 0
 
-    def _finish(self, order: ToWorker) -> None:
+    def _finish(self, order: ToWorker) -> int:
         answer = self._answer(order)
         if os.getpid() != self._process:
-            return  # a child that the user's code forked came back up here
+            return 0  # a child that the user's code forked came back up here
         if isinstance(answer, Done) and isinstance(order, RunAttempt):
             answer = _with_peak(answer)
             _spool(order, answer)
         self._channel.say(answer)
+        return 1 if isinstance(answer, Failed) else 0
 
-    def _answer(self, order: ToWorker) -> Done | Probed | Weighed:
+    def _answer(self, order: ToWorker) -> Done | Probed | Weighed | Failed:
         # Imported by the nursery beforehand; here for workers that have none.
         match order:
             case RunAttempt():
