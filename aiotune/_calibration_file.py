@@ -44,7 +44,7 @@ class UserCalibration:
                 key,
                 predicted=event.predicted,
                 peak=event.peak,
-                context=event.context,
+                context=0,  # the peak is the back end's own
                 censored=event.censored,
             )
             if event.context:

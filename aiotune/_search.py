@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -116,6 +117,7 @@ class _Search:
             log.info(logs.SEARCH_STARTED, slots=resources.most, why=resources.reason)
             await self._prepare(executor, resources, log)
             await self._calibrate(stack, log)
+            await self._look_at_ourselves(resources, log)
             loop = self._loop(executor, resources, log, progress)
             stack.enter_context(self._sigterm(loop))
             stack.enter_context(progress.showing(loop.running))
@@ -149,6 +151,20 @@ class _Search:
         if self.tuner.hypermodel is not None:
             await probe_space(self.oracle, executor, resources, self.layout, log)
 
+    async def _look_at_ourselves(self, resources: Resources, log: Any) -> None:
+        """Say so if this program itself takes from its trials what they could have."""
+        watch = DeviceWatch(resources, self.offload)
+        held = await self.offload.run("nvml", watch.held_by, os.getpid())
+        for uuid, size in held.items():
+            log.warning(
+                logs.PARENT_HOLDS_MEMORY,
+                device=uuid,
+                bytes=size,
+                hint="This program has used the GPU itself. Trials get what is left. Leave GPUs to the "
+                "trials: do not build or run models before search(), or set CUDA_VISIBLE_DEVICES to "
+                "another GPU while you do.",
+            )
+
     async def _calibrate(self, stack: AsyncExitStack, log: Any) -> None:
         """Add what other projects of this user have taught, if that is wanted."""
         if self.tuner.calibration != "user":
@@ -172,6 +188,7 @@ class _Search:
             self.oracle.calibration,
             space=Space.of(self.oracle.hyperparameters.space).fingerprint(),
             trains=tuner.hypermodel is not None,
+            halves=tuner.halve_batch,
         )
         weigher = Weigher(
             oracle=self.oracle,

@@ -160,7 +160,8 @@ class AttemptEnded(_Fact, frozen=True, kw_only=True):
 class MemoryObserved(_Fact, frozen=True, kw_only=True):
     """How a model's peak compares with its prediction, in bytes; what calibration learns from.
 
-    ``context`` is what the driver took beside the back end. ``censored``: the
+    ``peak`` is what the back end held; ``context`` is what the driver took
+    beside it, 0 if unknown. ``censored``: the
     true peak is larger, since the attempt ran out of memory.
     """
 
@@ -177,7 +178,8 @@ class MemoryObserved(_Fact, frozen=True, kw_only=True):
 class RetryScheduled(_Fact, frozen=True, kw_only=True):
     """The trial will be run again.
 
-    After it ran out of memory, with ``reservation`` bytes, or ``alone``.
+    After it ran out of memory, with ``reservation`` bytes, or ``alone``, or
+    with a batch that is ``batch_divisor`` times smaller than asked for.
     """
 
     trial_id: str
@@ -188,6 +190,7 @@ class RetryScheduled(_Fact, frozen=True, kw_only=True):
     delay: float = 0.0
     reservation: int | None = None
     alone: bool = False
+    batch_divisor: int = 1
 
 
 class TrialRequeued(_Fact, frozen=True, kw_only=True):

@@ -40,6 +40,7 @@ class Trial:
         weighed: What is known of its memory; ``None`` before it was weighed.
         rung: What memory it is given next, after it ran out of memory.
         memory_tries: How often it was given more memory.
+        batch_divisor: How many times smaller than asked for its batch is, so that it fits.
         foreign: How often others had left it too little memory.
         devices: Where the last attempt ran; empty on the CPU.
         executions: Metrics of each execution.
@@ -51,6 +52,7 @@ class Trial:
     __slots__ = (
         "_status",
         "attempts",
+        "batch_divisor",
         "best_step",
         "budget",
         "devices",
@@ -94,6 +96,7 @@ class Trial:
         self.weighed: TrialWeighed | None = None
         self.rung: Rung | None = None
         self.memory_tries = 0
+        self.batch_divisor = 1
         self.foreign = 0
         self.devices: list[str] = []
         self.executions: list[dict[str, float]] = []

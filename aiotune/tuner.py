@@ -55,6 +55,9 @@ class Tuner:
             e.g. ``"8GiB"``; default what its model is predicted to need.
         weigh: Whether the memory that a trial will need is found out before it
             runs, by building its model without allocating it, in a process of its own.
+        halve_batch: Whether a trial that runs out of memory on a GPU of its own is run
+            again with half the batch, and twice the gradient accumulation, down to
+            an eighth, before it is rejected. Needs data in arrays.
         calibration: ``"project"``: predictions of memory learn from this project's
             trials; ``"user"``: also from those of this user's other projects.
         trial_timeout: Seconds after which an attempt is stopped and counts as failed.
@@ -92,6 +95,7 @@ class Tuner:
         gpus_per_trial: int = 1,
         gpu_memory: int | str | None = None,
         weigh: bool = True,
+        halve_batch: bool = False,
         calibration: Literal["project", "user"] = "project",
         trial_timeout: float | None = None,
         stop_grace: float = 10.0,
@@ -127,6 +131,7 @@ class Tuner:
         self.gpus_per_trial = gpus_per_trial
         self.gpu_memory = gpu_memory
         self.weigh = weigh
+        self.halve_batch = halve_batch
         self.calibration = calibration
         _check_resources(self)
         self.trial_timeout = trial_timeout

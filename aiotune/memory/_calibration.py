@@ -156,6 +156,17 @@ class Calibration:
             return 0
         return max(self._contexts.get((backend, device), ()), default=_CONTEXT)
 
+    def without(self, other: Calibration) -> Calibration:
+        """Return a new one that lacks the ratios of every key that another has seen."""
+        result = Calibration()
+        for key, values in self._seen.items():
+            if key not in other._seen:
+                result._remember(key, values)
+        for (backend, device), contexts in self._contexts.items():
+            for size in contexts:
+                result.observe_context(backend, device, size)
+        return result
+
     # ── combining and keeping ──────────────────────────────────────────────
 
     def merged(self, other: Calibration) -> Calibration:

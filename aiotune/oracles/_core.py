@@ -230,6 +230,7 @@ def _with_more_memory(
         failure=failure,
         reservation=rung.bytes,
         alone=rung.alone,
+        batch_divisor=trial.batch_divisor,
     )
 
 
@@ -277,6 +278,7 @@ def told_of_retry(trial: Trial, event: events.RetryScheduled) -> dict[str, Any]:
         "device": trial.devices[0] if trial.devices else "cpu",
         "next_reservation": event.reservation,
         "alone": event.alone,
+        "batch_divisor": event.batch_divisor,
     }
 
 

@@ -93,9 +93,13 @@ class SearchedSpace:
         return self._book.state.calibration
 
     def learn(self, calibration: Calibration) -> None:
-        """Take in what other projects taught about predictions of memory."""
+        """Take in what other projects taught about predictions of memory.
+
+        Of a space that this project has seen itself, its own journal tells as
+        much: what it gave to others would come back and count twice.
+        """
         state = self._book.state
-        state.calibration = calibration.merged(state.calibration)
+        state.calibration = calibration.without(state.calibration).merged(state.calibration)
 
     @property
     def ongoing_trials(self) -> dict[str, Trial]:

@@ -65,12 +65,20 @@ class Admission:
         space: Fingerprint of the search space, which the learning belongs to.
         trains: Whether trials train a model, so that even one of unknown size
             will need a good deal of the host's memory.
+        halves: Whether a trial that fits nowhere is run with smaller batches.
     """
 
     def __init__(
-        self, resources: Resources, calibration: Calibration, *, space: str, trains: bool = True
+        self,
+        resources: Resources,
+        calibration: Calibration,
+        *,
+        space: str,
+        trains: bool = True,
+        halves: bool = False,
     ) -> None:
         self.resources = resources
+        self.halves = halves
         self.ledger = resources.ledger()
         self._calibration, self._space, self._trains = calibration, space, trains
 

@@ -241,6 +241,7 @@ class AttemptRunner:
             threads=place.threads,
             memory=place.limit,
             cpus=list(place.cpus),
+            batch_divisor=trial.batch_divisor,
             project_dir=str(self._layout.project_dir),
             trial_dir=paths.trial_dir,
             attempt_dir=paths.attempt_dir,

@@ -93,6 +93,7 @@ class SchedulerCore:
         self.dry = False
         self.stopping: StopRequested | None = None
         self.finished = False
+        self.waits_for = ""
         self.story: deque[str] = deque(maxlen=200)
 
     def start(self) -> list[Command]:
@@ -237,8 +238,9 @@ class SchedulerCore:
                 case Lease() as lease:
                     del self.ready[trial_id]
                     self._launched(trial_id, lease, waiting.need, commands)
-                case NotNow():
+                case NotNow(reason):
                     blocked += 1
+                    self.waits_for = reason
                 case NeverFits(reason):
                     if self._has_devices():
                         del self.ready[trial_id]
@@ -290,6 +292,12 @@ class SchedulerCore:
     def _has_devices(self) -> bool:
         states = self.admission.ledger.states()
         return not states or any(not state.broken for state in states)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether nothing happens until somebody else frees memory; ``waits_for`` says what is missing."""
+        busy = self.running or self.proposing or self.weighing or self.rejecting
+        return bool(self.ready) and not busy and self.stopping is None
 
     # ── what must always hold ──────────────────────────────────────────────
 

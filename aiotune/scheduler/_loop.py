@@ -169,6 +169,7 @@ class SearchLoop:
                 async with anyio.create_task_group() as self._tasks:
                     self._tasks.start_soon(self._tick)
                     if self._watch.is_needed:
+                        await self._look_once()  # nothing is given out before it is known
                         self._tasks.start_soon(self._look)
                     self._perform_all(self._core.start())
                     await self._finished.wait()
@@ -303,11 +304,18 @@ class SearchLoop:
             self._enforce_time_limit()
 
     async def _look(self) -> None:
+        stuck = False
         while True:
-            findings = await self._watch.look(self.running)
-            self._post(MemoryMeasured(findings.measured))
-            self._found_broken(findings)
             await anyio.sleep(self._timing.watch)
+            await self._look_once()
+            if self._core.is_stuck and not stuck:
+                self._log.warning(logs.WAITING_FOR_MEMORY, reason=self._core.waits_for)
+            stuck = self._core.is_stuck
+
+    async def _look_once(self) -> None:
+        findings = await self._watch.look(self.running)
+        self._post(MemoryMeasured(findings.measured))
+        self._found_broken(findings)
 
     def _found_broken(self, findings: Findings) -> None:
         for broken in findings.broken:

@@ -9,7 +9,7 @@ import msgspec
 from aiotune import events
 from aiotune._gpu import format_bytes
 from aiotune.failures import FailureKind, MemoryCause, OutOfMemory, TrialFailure
-from aiotune.memory import MOST_FOREIGN
+from aiotune.memory import MOST_FOREIGN, Rung
 from aiotune.scheduler._admission import Admission
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ("lessons", "with_rung")
 
-_CENSORED = 1.5
-"""How far beyond its limit a model that ran out of memory is taken to have wanted to go."""
+_SMALLEST = 8
+"""A batch is not made smaller than an eighth of what was asked for."""
 _SLACK = 1.1
 """Memory that a back end keeps beside its tensors counts up to this; the rest it gives back."""
 
@@ -39,10 +39,19 @@ def with_rung(
     foreign = memory.cause is MemoryCause.FOREIGN
     if not (foreign and trial.foreign >= MOST_FOREIGN):
         trial.rung = admission.after(memory, running.lease, trial.memory_tries)
+    if trial.rung is None and admission.halves and _may_halve(memory, trial.batch_divisor):
+        trial.batch_divisor *= 2
+        trial.rung = Rung(running.lease.bytes, alone=running.lease.exclusive)
     if trial.rung is not None:
         return failure
     text = f"{_story(running, memory, admission)}\n{failure.message}"
     return msgspec.structs.replace(failure, message=text, memory=memory)
+
+
+def _may_halve(memory: OutOfMemory, divisor: int) -> bool:
+    # Activations shrink with the batch; what the host or others lack does not.
+    own = {MemoryCause.DEVICE, MemoryCause.FRAGMENTATION, MemoryCause.WORKSPACE}
+    return memory.cause in own and divisor < _SMALLEST
 
 
 def _story(running: Running, memory: OutOfMemory, admission: Admission) -> str:
@@ -96,7 +105,8 @@ def _peak(running: Running, failure: TrialFailure | None) -> tuple[int, bool]:
     memory = failure.memory if failure is not None else None
     limit = running.place.limit
     if memory is not None and memory.cause is MemoryCause.DEVICE and limit is not None:
-        return int(_CENSORED * limit.bytes), True
+        wanted = (memory.in_use or 0) + (memory.asked or 0)
+        return max(limit.bytes, wanted), True
     if failure is not None or running.peak is None:
         return 0, False  # it may not have come as far as its peak
     peak = running.peak

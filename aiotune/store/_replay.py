@@ -231,6 +231,7 @@ class ProjectState:
         _failed(trial, event.failure)
         if event.reservation is not None:
             trial.rung = Rung(event.reservation, alone=event.alone)
+            trial.batch_divisor = event.batch_divisor
             _count_memory(trial, event.failure)
         self._requeue(trial)
 
@@ -281,7 +282,7 @@ class ProjectState:
             key,
             predicted=event.predicted,
             peak=event.peak,
-            context=event.context,
+            context=0,  # the peak is the back end's own
             censored=event.censored,
         )
         if event.context:

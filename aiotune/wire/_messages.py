@@ -58,7 +58,8 @@ class RunAttempt(_Message, frozen=True, kw_only=True):
     of ``{"name", "direction"}``. ``trial_dir`` holds the checkpoint,
     ``attempt_dir`` the log and the spooled result. ``memory`` bounds the back
     end's allocations on each visible device; ``cpus`` are the processors that
-    are next to it, empty for all.
+    are next to it, empty for all. ``batch_divisor``: train with batches so
+    many times smaller, and as many of them for each update of the weights.
     """
 
     trial_id: str
@@ -77,6 +78,7 @@ class RunAttempt(_Message, frozen=True, kw_only=True):
     attempt_dir: str
     memory: MemoryLimit | None = None
     cpus: list[int] = []
+    batch_divisor: int = 1
 
 
 class RunWeighing(_Message, frozen=True, kw_only=True):

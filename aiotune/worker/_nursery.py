@@ -18,6 +18,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable
+from types import ModuleType
 from typing import NoReturn
 
 from aiotune.wire import (
@@ -100,18 +101,21 @@ def import_all(modules: Iterable[str]) -> dict[str, str]:
     """Import modules, and what a session needs; return the versions of what worked."""
     imported: dict[str, str] = {}
     for name in (*_OWN_MODULES, *modules):
-        try:
-            module = importlib.import_module(name)
-        except Exception:  # noqa: BLE001 - a user's module may raise anything when imported
-            # The worker that needs it fails in the same way, and tells its trial.
-            traceback.print_exc()
-            continue
-        if name not in _OWN_MODULES:
+        module = _import(name)
+        if module is not None and name not in _OWN_MODULES:
             imported[name] = str(getattr(module, "__version__", ""))
-    if "keras" in sys.modules:
-        for name in _KERAS_MODULES:
-            importlib.import_module(name)
+    for name in _KERAS_MODULES if "keras" in sys.modules else ():
+        _import(name)
     return imported
+
+
+def _import(name: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except Exception:  # noqa: BLE001 - a user's module may raise anything when imported
+        # The worker that needs it fails in the same way, and tells its trial.
+        traceback.print_exc()
+        return None
 
 
 class _Nursery:

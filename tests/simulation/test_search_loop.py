@@ -102,6 +102,7 @@ async def test_a_failed_trial_is_retried_and_logged_each_time() -> None:
         "device",
         "next_reservation",
         "alone",
+        "batch_divisor",
     }
 
 

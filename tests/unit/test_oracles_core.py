@@ -255,4 +255,5 @@ def test_the_log_is_told_of_a_retry() -> None:
         "device": "cpu",
         "next_reservation": None,
         "alone": False,
+        "batch_divisor": 1,
     }
