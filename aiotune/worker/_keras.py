@@ -17,6 +17,7 @@ from aiotune.errors import FatalTypeError, FatalValueError, OversizedModelError
 from aiotune.hypermodel import HyperModel
 from aiotune.worker._callbacks import BestEpoch, ReportEpochs
 from aiotune.worker._context import AttemptContext, current_attempt
+from aiotune.worker._halving import with_smaller_batches
 
 if TYPE_CHECKING:
     from aiotune.hyperparameters import HyperParameters
@@ -90,6 +91,7 @@ def _execute(
         fit_kwargs["verbose"] = {"auto": 2, 1: 2}.get(
             kwargs.get("verbose", 2), kwargs.get("verbose", 2)
         )
+    fit_kwargs = with_smaller_batches(model, args, fit_kwargs, context.order.batch_divisor)
     result = context.fit(hypermodel, hp, model, *args, **fit_kwargs)
     best.save_build(model)
     return result
