@@ -69,11 +69,13 @@ class NvmlProvider:
 
     def processes(self, uuid: str) -> Sequence[DeviceProcess]:
         """Return the compute processes on a device, clients of MPS among them."""
+        # With their versions: the names without one turn a symbol that the driver
+        # lacks into an error that is none of NVML's.
         nvml, handle = self._nvml, self._handle(uuid)
-        listed = self._listed(uuid, nvml.nvmlDeviceGetComputeRunningProcesses, handle)
+        listed = self._listed(uuid, nvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
         if listed is None:  # drivers before 510
             listed = self._listed(uuid, nvml.nvmlDeviceGetComputeRunningProcesses_v2, handle)
-        clients = self._listed(uuid, nvml.nvmlDeviceGetMPSComputeRunningProcesses, handle)
+        clients = self._listed(uuid, nvml.nvmlDeviceGetMPSComputeRunningProcesses_v3, handle)
         found: dict[int, int | None] = {}
         for process in [*(listed or []), *(clients or [])]:
             # A container may be told of a process of number 0, or that one

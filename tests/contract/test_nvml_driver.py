@@ -1,0 +1,387 @@
+"""What NVML tells, and how it fails, beyond the contract that all providers share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gpu import (
+    GIB,
+    MIB,
+    ComputeMode,
+    DeviceFault,
+    DeviceHealth,
+    DeviceLost,
+    DeviceProcess,
+    GpuError,
+    NvmlProvider,
+    NvmlUnavailable,
+)
+from gpu.fake_driver import LOST, RESET_REQUIRED, FakeDriver
+
+A = "GPU-00000000-0000-0000-0000-000000000000"
+B = "GPU-11111111-1111-1111-1111-111111111111"
+C = "GPU-22222222-2222-2222-2222-222222222222"
+M1, M2 = "MIG-33333333", "MIG-44444444"
+NOT_FOUND, NOT_LOADED, UNINITIALIZED, MISMATCH, UNKNOWN = 6, 9, 1, 18, 999
+
+
+@pytest.fixture
+def nvml(
+    new_library: Path, driver: FakeDriver, load: Callable[[Path], None]
+) -> Iterator[NvmlProvider]:
+    load(new_library)
+    provider = NvmlProvider()
+    yield provider
+    provider.close()
+
+
+# ── which devices there are ────────────────────────────────────────────────
+
+
+def test_instances_stand_in_for_their_gpu(nvml: NvmlProvider, driver: FakeDriver) -> None:
+    """A GPU in MIG mode is listed as its instances, under its index, with their numbers."""
+    driver.change(C, mode="exclusive")
+
+    _, _, first, second = nvml.devices()
+
+    assert (first.uuid, first.index, first.mig_parent, first.gpu_instance) == (M1, 2, C, 1)
+    assert (second.uuid, second.index, second.mig_parent, second.gpu_instance) == (M2, 2, C, 2)
+    assert (first.total_bytes, first.compute_instance) == (8 * GIB, 0)
+    assert first.mode is ComputeMode.EXCLUSIVE
+
+
+def test_a_gpu_in_mig_mode_without_instances_is_itself(
+    nvml: NvmlProvider, driver: FakeDriver
+) -> None:
+    """Nobody has made an instance yet."""
+    driver.change(C, instances=())
+
+    assert [d.uuid for d in nvml.devices()] == [A, B, C]
+
+
+def test_who_may_use_a_gpu_is_read(nvml: NvmlProvider, driver: FakeDriver) -> None:
+    """The three modes have names of their own."""
+    driver.change(A, mode="exclusive")
+    driver.change(B, mode="prohibited")
+
+    assert [d.mode for d in nvml.devices()] == [
+        ComputeMode.EXCLUSIVE,
+        ComputeMode.PROHIBITED,
+        ComputeMode.DEFAULT,
+        ComputeMode.DEFAULT,
+    ]
+
+
+def test_cpus_are_those_of_the_mask(nvml: NvmlProvider, driver: FakeDriver) -> None:
+    """Bit by bit, whichever CPUs this machine has."""
+    driver.change(A, cpus=0b1011)
+
+    assert nvml.devices()[0].cpus == {0, 1, 3}
+
+
+@pytest.mark.parametrize(
+    ("in_sysfs", "nodes", "expected"),
+    [
+        ("1\n", 0b1, 1),
+        ("-1\n", 0b100, 2),
+        (None, 0b100, 2),
+        (None, 0b110, None),
+        ("-1\n", -1, None),
+    ],
+)
+def test_the_numa_node_is_the_hosts(
+    new_library: Path,
+    driver: FakeDriver,
+    load: Callable[[Path], None],
+    tmp_path: Path,
+    in_sysfs: str | None,
+    nodes: int,
+    expected: int | None,
+) -> None:
+    """The kernel knows it; if not, the driver may; never is it the node of the GPU's own memory."""
+    load(new_library)
+    driver.change(A, bus="00000000:3B:00.0", nodes=nodes)
+    if in_sysfs is not None:
+        place = tmp_path / "bus/pci/devices/0000:3b:00.0"
+        place.mkdir(parents=True)
+        (place / "numa_node").write_text(in_sysfs)
+    provider = NvmlProvider(sysfs=tmp_path)
+
+    assert provider.devices()[0].numa_node == expected
+    provider.close()
+
+
+# ── memory and processes ───────────────────────────────────────────────────
+
+
+def test_memory_that_the_driver_keeps_is_told_apart(nvml: NvmlProvider, driver: FakeDriver) -> None:
+    """A new driver says what it keeps."""
+    driver.change(A, used=3 * GIB)
+
+    memory = nvml.memory(A)
+
+    assert (memory.used, memory.reserved, memory.free) == (3 * GIB, GIB // 2, 25 * GIB // 2)
+
+
+def test_an_old_driver_counts_what_it_keeps_as_used(
+    old_library: Path, driver: FakeDriver, load: Callable[[Path], None]
+) -> None:
+    """It has the first form of the answer only; nothing is free that is not."""
+    load(old_library)
+    driver.change(A, used=3 * GIB)
+    provider = NvmlProvider()
+
+    memory = provider.memory(A)
+
+    assert (memory.used, memory.reserved, memory.free) == (7 * GIB // 2, 0, 25 * GIB // 2)
+    provider.close()
+
+
+def test_an_instance_has_memory_and_processes_of_its_own(
+    nvml: NvmlProvider, driver: FakeDriver
+) -> None:
+    """Its neighbour on the same GPU is not touched."""
+    driver.set_used(M1, GIB)
+    driver.set_running(M1, [DeviceProcess(7, GIB)])
+
+    assert [nvml.memory(uuid).used for uuid in (M1, M2)] == [GIB, 0]
+    assert [nvml.processes(uuid) for uuid in (M1, M2)] == [[DeviceProcess(7, GIB)], []]
+
+
+def test_clients_of_mps_are_processes_too(nvml: NvmlProvider, driver: FakeDriver) -> None:
+    """The driver lists them apart from the server, and one may be in both lists."""
+    driver.set_running(A, [DeviceProcess(1, 30 * MIB), DeviceProcess(2, None)])
+    driver.set_running(A, [DeviceProcess(2, GIB), DeviceProcess(3, GIB)], kind="mps")
+
+    assert nvml.processes(A) == [
+        DeviceProcess(1, 30 * MIB),
+        DeviceProcess(2, GIB),
+        DeviceProcess(3, GIB),
+    ]
+
+
+def test_what_a_container_cannot_see_is_unknown(nvml: NvmlProvider, driver: FakeDriver) -> None:
+    """A process that is said to use nothing uses an unknown amount; one without number is none."""
+    driver.set_running(A, [DeviceProcess(5, 0), DeviceProcess(0, 9), DeviceProcess(6, None)])
+
+    assert nvml.processes(A) == [DeviceProcess(5, None), DeviceProcess(6, None)]
+
+
+def test_who_may_not_see_processes_sees_none(nvml: NvmlProvider, driver: FakeDriver) -> None:
+    """A refusal is no failure: the memory of the whole device is told all the same."""
+    driver.set_running(A, [DeviceProcess(5, GIB)])
+    driver.change(A, denied=True, used=GIB)
+
+    assert nvml.processes(A) == []
+    assert nvml.memory(A).used == GIB
+
+
+def test_processes_that_change_too_fast_are_an_error(
+    nvml: NvmlProvider, driver: FakeDriver
+) -> None:
+    """Asking again has an end."""
+    driver.change(A, crowded=True)
+
+    with pytest.raises(GpuError, match=f"{A} change too fast"):
+        nvml.processes(A)
+
+
+# ── devices and drivers that fail ──────────────────────────────────────────
+
+
+@pytest.mark.parametrize("code", [LOST, RESET_REQUIRED, NOT_FOUND, UNKNOWN])
+def test_whatever_a_lost_gpu_says_it_is_lost(
+    nvml: NvmlProvider, driver: FakeDriver, code: int
+) -> None:
+    """Drivers answer in several ways about a GPU off the bus; the message names it."""
+    driver.lose(A, code)
+
+    with pytest.raises(DeviceLost, match=A) as caught:
+        nvml.memory(A)
+
+    assert caught.value.reset_required == (code == RESET_REQUIRED)
+    assert nvml.health(A) == DeviceHealth(lost=True, reset_required=code == RESET_REQUIRED)
+    assert [d.uuid for d in nvml.devices()] == [B, M1, M2]
+
+
+def test_instances_are_lost_with_their_gpu(nvml: NvmlProvider, driver: FakeDriver) -> None:
+    """They are parts of it."""
+    driver.lose(M1)
+
+    assert nvml.health(M2).lost
+    assert [d.uuid for d in nvml.devices()] == [A, B]
+
+
+@pytest.mark.parametrize("code", [UNINITIALIZED, NOT_LOADED, MISMATCH])
+def test_a_driver_that_dies_is_unavailable(
+    nvml: NvmlProvider, driver: FakeDriver, code: int
+) -> None:
+    """Unloaded or replaced under the program: no device is to blame, and all questions say so."""
+    nvml.faults(0)
+    driver.break_down(code)
+
+    for ask in (
+        nvml.devices,
+        lambda: nvml.memory(A),
+        lambda: nvml.processes(A),
+        lambda: nvml.health(A),
+        lambda: nvml.faults(0),
+    ):
+        with pytest.raises(NvmlUnavailable, match="driver is gone"):
+            ask()
+
+
+def test_a_driver_that_may_not_be_asked_is_unavailable(
+    new_library: Path, driver: FakeDriver, load: Callable[[Path], None]
+) -> None:
+    """Without permission there are no GPUs, for a reason."""
+    load(new_library)
+    driver.break_down(4)
+
+    with pytest.raises(NvmlUnavailable, match="cannot be asked"):
+        NvmlProvider()
+
+
+# ── health and faults ──────────────────────────────────────────────────────
+
+
+def test_an_instance_is_as_well_as_its_gpu(nvml: NvmlProvider, driver: FakeDriver) -> None:
+    """The driver counts errors of whole GPUs; how busy an instance is, it does not tell."""
+    driver.change(C, health=DeviceHealth(uncorrected_ecc=3, remap_failed=True, utilization=50))
+
+    assert nvml.health(M2) == DeviceHealth(uncorrected_ecc=3, remap_failed=True)
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"), [(0, False), (1, True), (2, True), (3, False), (4, True), (5, False)]
+)
+def test_the_drivers_recovery_action_decides_on_a_reset(
+    nvml: NvmlProvider, driver: FakeDriver, action: int, expected: bool
+) -> None:
+    """Resets and reboots do; what is about the links to other GPUs does not."""
+    driver.change(A, recovery=action)
+
+    assert nvml.health(A).reset_required == expected
+
+
+def test_a_gpu_that_counts_no_errors_has_an_unknown_number(
+    nvml: NvmlProvider, driver: FakeDriver
+) -> None:
+    """Unknown is not none: consumer GPUs have no such memory."""
+    driver.change(A, health=DeviceHealth(), recovery=-1)
+
+    assert nvml.health(A) == DeviceHealth()
+
+
+@pytest.mark.parametrize(
+    ("gi", "ci", "expected"), [(-1, -1, [M1, M2]), (2, -1, [M2]), (2, 0, [M2]), (9, -1, [])]
+)
+def test_a_fault_is_told_of_the_instances_it_hits(
+    nvml: NvmlProvider, driver: FakeDriver, gi: int, ci: int, expected: list[str]
+) -> None:
+    """Of all of a GPU's, unless the driver names one."""
+    nvml.faults(0)
+    driver.fail(C, 31, gi, ci)
+
+    assert nvml.faults(0) == [DeviceFault(uuid, 31) for uuid in expected]
+
+
+def test_a_dying_gpus_last_words_come_before_its_loss(
+    nvml: NvmlProvider, driver: FakeDriver
+) -> None:
+    """The number of the fault is told though the GPU does not know its own name any more."""
+    nvml.faults(0)
+    driver.fail(A, 79)
+    driver.lose(A)
+
+    assert nvml.faults(0) == [DeviceFault(A, 79), DeviceFault(A, None)]
+
+
+def test_a_flood_of_faults_is_told_in_pieces(nvml: NvmlProvider, driver: FakeDriver) -> None:
+    """A device that reports without end holds nobody for ever."""
+    nvml.faults(0)
+    driver.events += [(A, 13, -1, -1)] * 100
+    driver.write()
+
+    assert [len(nvml.faults(0)) for _ in range(3)] == [64, 36, 0]
+
+
+def test_where_no_faults_are_told_the_waiting_still_takes_its_time(
+    nvml: NvmlProvider, driver: FakeDriver
+) -> None:
+    """A loop around it does not spin, and closing ends it."""
+    for uuid in (A, B, C):
+        driver.change(uuid, silent=True)
+
+    assert nvml.faults(0.05) == []
+    nvml.close()
+    with pytest.raises(NvmlUnavailable, match="closed"):
+        nvml.faults(0.05)
+
+
+def test_a_gpu_that_is_lost_from_the_start_does_not_stop_the_watch(
+    nvml: NvmlProvider, driver: FakeDriver
+) -> None:
+    """The others are watched."""
+    driver.lose(A)
+    assert nvml.faults(0) == []
+    driver.fail(B, 43)
+
+    assert nvml.faults(0) == [DeviceFault(B, 43)]
+
+
+# ── finding the library ────────────────────────────────────────────────────
+
+
+def test_a_process_finds_the_library_as_it_finds_nvidias(
+    new_library: Path, driver: FakeDriver
+) -> None:
+    """The whole way, in a process of its own: library, devices, memory, loss, what a search gets."""
+    driver.change(A, used=2 * GIB)
+    code = (
+        "from gpu import DeviceLost, NvmlProvider\n"
+        "from aiotune._devices import Wanted, find_resources\n"
+        "n = NvmlProvider()\n"
+        "print([d.uuid[:5] for d in n.devices()], n.memory(n.devices()[0].uuid).used >> 30)\n"
+        "print([d.uuid[:5] for d in find_resources(Wanted(), environ={}).devices])\n"
+        "try: n.memory('GPU-ffff')\n"
+        "except DeviceLost as error: print(error)\n"
+        "n.close()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "LD_LIBRARY_PATH": str(new_library.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stderr == ""
+    devices, resources, lost = done.stdout.splitlines()
+    assert devices == "['GPU-0', 'GPU-1', 'MIG-3', 'MIG-4'] 2"
+    assert resources == "['GPU-0', 'GPU-1', 'MIG-3', 'MIG-4']"
+    assert lost == "Asking GPU-ffff failed: Not Found."
+
+
+def test_without_a_driver_nvml_is_unavailable() -> None:
+    """On a machine without an NVIDIA driver the reason is told."""
+    if Path("/proc/driver/nvidia").exists():
+        pytest.skip("this machine has a driver")
+
+    with pytest.raises(NvmlUnavailable, match="driver"):
+        NvmlProvider()
+
+
+def test_another_distributions_pynvml_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stale module of the same name is told, with what to remove."""
+    monkeypatch.setitem(sys.modules, "pynvml", types.ModuleType("pynvml"))
+
+    with pytest.raises(NvmlUnavailable, match="nvidia-ml-py3"):
+        NvmlProvider()
