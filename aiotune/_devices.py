@@ -108,6 +108,8 @@ class Resources:
         cores: Processors that can be used.
         host_bytes: Memory of the host that trials can have together.
         provider: Answers questions about the GPUs.
+        mps: Whether CUDA's Multi-Process Service runs here; then trials on one GPU
+            run side by side instead of in turns.
     """
 
     most: int
@@ -120,6 +122,7 @@ class Resources:
     cores: int = 1
     host_bytes: int | None = None
     provider: DeviceProvider | None = None
+    mps: bool = False
 
     @property
     def probe_environment(self) -> Mapping[str, str]:
@@ -150,6 +153,8 @@ class Resources:
         threads = max(1, share)
         label = ", ".join(f"GPU {device.index} {device.name}" for device in chosen)
         environment = {**_gpu.environment_for(lease.uuids), **_thread_variables(threads)}
+        if self.mps:
+            environment |= _gpu.client_environment(max(MIB, lease.bytes), devices=len(chosen))
         limit = MemoryLimit(
             bytes=max(MIB, lease.bytes - context),
             device_total=min(device.total_bytes for device in chosen),
@@ -194,9 +199,11 @@ def find_resources(
         gpu_memory=wanted.memory_bytes,
         gpus_per_trial=wanted.gpus_per_trial,
     )
-    source, chosen, why = _gpus(wanted, provider, os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    source, chosen, why = _gpus(wanted, provider, environ)
     if chosen:
-        return _on_gpus(replace(base, devices=tuple(chosen), provider=source), wanted)
+        mps = _gpu.running_daemon(environ) is not None
+        return _on_gpus(replace(base, devices=tuple(chosen), provider=source, mps=mps), wanted)
     if wanted.gpus_per_trial > 1:
         raise NoUsableDevice(
             f"gpus_per_trial={wanted.gpus_per_trial} asks for GPUs, and there is none to use: {why}.",
@@ -216,7 +223,8 @@ def _on_gpus(base: Resources, wanted: Wanted) -> Resources:
     room = count * per_device // each
     most = min(limit or room, room)
     sharing = f", at most {per_device} trials on one as far as they fit" if per_device > 1 else ""
-    reason = f"on {count} GPU(s){sharing}, {base.cores} CPU cores."
+    mps = " (side by side, by the MPS daemon that runs here)" if base.mps and sharing else ""
+    reason = f"on {count} GPU(s){sharing}{mps}, {base.cores} CPU cores."
     if limit is not None and limit > room:
         reason += f" max_parallel_trials={limit} is more than there is room for."
     return replace(

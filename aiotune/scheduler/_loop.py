@@ -318,6 +318,9 @@ class SearchLoop:
         self._found_broken(findings)
 
     def _found_broken(self, findings: Findings) -> None:
+        for uuid, what in findings.faults:
+            trials = [t for t, r in self.running.items() if uuid in r.lease.uuids]
+            self._log.warning(logs.DEVICE_FAULT, device=uuid, fault=what, trials=trials)
         for broken in findings.broken:
             self._quarantine(broken)
 

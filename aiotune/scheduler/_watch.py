@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from aiotune import _host
-from aiotune._gpu import MIB, DeviceLost, DeviceMemory, GpuError, format_bytes
+from aiotune._gpu import (
+    MIB,
+    ApplicationFault,
+    Broken,
+    DeviceFault,
+    DeviceLost,
+    DeviceMemory,
+    DeviceProvider,
+    GpuError,
+    Healthy,
+    NvmlUnavailable,
+    describe_xid,
+    format_bytes,
+    verdict,
+)
 from aiotune.scheduler._commands import DeviceBroke, Measurement
 
 if TYPE_CHECKING:
@@ -19,6 +33,8 @@ __all__ = ("DeviceWatch", "Findings")
 
 _LEFT_BEHIND = 256 * MIB
 """Less than this may be what the driver itself keeps."""
+_UNANSWERED = 5
+"""Questions in a row without an answer, before a device is given up."""
 _PATIENCE = 30
 """Looks in a row at memory that nobody seems to hold, before a device is given up."""
 
@@ -30,17 +46,20 @@ class Findings:
     Attributes:
         measured: What devices and host said of their memory.
         broken: Devices that are out of order.
+        faults: What went wrong on devices that are not, as (UUID, what).
     """
 
     measured: Measurement
     broken: tuple[DeviceBroke, ...] = ()
+    faults: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
 class _Answers:
     memory: dict[str, DeviceMemory] = field(default_factory=dict)
     processes: dict[str, dict[int, int]] = field(default_factory=dict)
-    broken: list[DeviceBroke] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
+    faults: list[tuple[str, str]] = field(default_factory=list)
 
 
 class DeviceWatch:
@@ -63,6 +82,7 @@ class DeviceWatch:
         self._resources, self._offload, self._free_ram = resources, offload, free_ram
         self._idle: dict[str, int] = {}
         self._left: dict[str, int] = {}
+        self._unanswered: dict[str, int] = {}
         self._given_up: set[str] = set()
 
     @property
@@ -85,14 +105,18 @@ class DeviceWatch:
         if not uuids and not host:
             return Findings(Measurement())
         pids = {trial_id: r.pid for trial_id, r in running.items() if r.pid is not None}
-        answers = await self._offload.run("nvml", self._ask, uuids)
+        answers = await self._offload.run("nvml", self._ask, uuids, only is None)
         own = {uuid: _own(answers, uuid, running) for uuid in answers.memory}
         free, host_own = None, dict[str, int]()
         if host:
             free, host_own = await self._offload.run("nvml", self._ask_host, pids)
-        broken = [*answers.broken, *self._not_given_back(answers, running)]
-        self._given_up.update(found.uuid for found in broken)
-        return Findings(Measurement(answers.memory, own, free, host_own), tuple(broken))
+        broken = answers.broken | self._not_given_back(answers, running)
+        self._given_up.update(broken)
+        return Findings(
+            Measurement(answers.memory, own, free, host_own),
+            tuple(DeviceBroke(uuid, reason) for uuid, reason in broken.items()),
+            tuple(answers.faults),
+        )
 
     def held_by(self, pid: int) -> dict[str, int | None]:
         """Return what a process holds of each device; blocking. ``None``: the driver does not tell."""
@@ -111,21 +135,31 @@ class DeviceWatch:
 
     # ── blocking questions ─────────────────────────────────────────────────
 
-    def _ask(self, uuids: list[str]) -> _Answers:
+    def _ask(self, uuids: list[str], thoroughly: bool) -> _Answers:
         answers = _Answers()
         provider = self._resources.provider
-        assert provider is not None or not uuids
+        if provider is None:
+            return answers
+        faults = _new_faults(provider) if thoroughly and uuids else {}
         for uuid in uuids:
             try:
-                assert provider is not None
                 answers.memory[uuid] = provider.memory(uuid)
                 listed = provider.processes(uuid)
                 answers.processes[uuid] = {p.pid: p.used for p in listed if p.used is not None}
+                self._unanswered.pop(uuid, None)
             except DeviceLost as error:
-                answers.broken.append(DeviceBroke(uuid, str(error)))
-            except GpuError:
-                continue  # an answer that fails once is missing, and asked for again
+                answers.broken[uuid] = str(error)
+            except GpuError as error:
+                self._no_answer(uuid, error, answers)
+            if thoroughly:
+                _examine(provider, uuid, faults.get(uuid, []), answers)
         return answers
+
+    def _no_answer(self, uuid: str, error: GpuError, answers: _Answers) -> None:
+        # Once may be the driver's bad moment; the last answer stands until then.
+        self._unanswered[uuid] = self._unanswered.get(uuid, 0) + 1
+        if self._unanswered[uuid] >= _UNANSWERED:
+            answers.broken[uuid] = f"The driver did not answer {_UNANSWERED} times: {error}"
 
     def _ask_host(self, pids: Mapping[str, int]) -> tuple[int, dict[str, int]]:
         own = {trial_id: _host.private_bytes(pid) for trial_id, pid in pids.items()}
@@ -133,12 +167,10 @@ class DeviceWatch:
 
     # ── what the answers mean ──────────────────────────────────────────────
 
-    def _not_given_back(
-        self, answers: _Answers, running: Mapping[str, Running]
-    ) -> list[DeviceBroke]:
+    def _not_given_back(self, answers: _Answers, running: Mapping[str, Running]) -> dict[str, str]:
         """Find devices whose memory stays in use although no process is there to hold it."""
         busy = {uuid for r in running.values() for uuid in r.lease.uuids}
-        broken = []
+        broken = {}
         for uuid, memory in answers.memory.items():
             if uuid in busy:
                 self._left.pop(uuid, None)
@@ -154,8 +186,38 @@ class DeviceWatch:
                 text = (
                     f"{size} of its memory were not given back when the last process on it ended."
                 )
-                broken.append(DeviceBroke(uuid, text))
+                broken[uuid] = text
         return broken
+
+
+def _new_faults(provider: DeviceProvider) -> dict[str, list[DeviceFault]]:
+    """Return the faults since the last look, without waiting for any."""
+    try:
+        faults = provider.faults(0.0)
+    except NvmlUnavailable:
+        return {}  # the devices' own silence tells the rest
+    by_device: dict[str, list[DeviceFault]] = {}
+    for fault in faults:
+        by_device.setdefault(fault.uuid, []).append(fault)
+    return by_device
+
+
+def _examine(
+    provider: DeviceProvider, uuid: str, faults: list[DeviceFault], answers: _Answers
+) -> None:
+    """Note what a device's health and its faults mean."""
+    health = provider.health(uuid)
+    asked: list[DeviceFault | None] = [*faults] or [None]
+    for fault in asked:
+        match verdict(health, fault):
+            case Broken(reason):
+                answers.broken.setdefault(uuid, f"{reason[:1].upper()}{reason[1:]}.")
+            case ApplicationFault(xid):
+                answers.faults.append((uuid, describe_xid(xid)))
+            case Healthy():
+                pass
+            case never:
+                assert_never(never)
 
 
 def _own(answers: _Answers, uuid: str, running: Mapping[str, Running]) -> dict[str, int]:
