@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 from gpu.device import ComputeMode, Device
 from gpu.errors import BadVisibleDevices
@@ -11,15 +12,28 @@ __all__ = ("VARIABLE", "environment_for", "visible_devices")
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 _ORDER = "CUDA_DEVICE_ORDER"
+_GPU, _MIG = "GPU-", "MIG-"
+_NOTHING = {"", "NoDevFiles", "void", "none"}
+"""What Slurm and container runtimes write for no device; to CUDA, entries that name nothing."""
 
 
 def visible_devices(devices: Sequence[Device], environ: Mapping[str, str]) -> tuple[Device, ...]:
-    """Return the devices that ``CUDA_VISIBLE_DEVICES`` allows, in its order, as CUDA reads it.
+    """Return the devices that ``CUDA_VISIBLE_DEVICES`` allows, in its order.
 
-    Unset: all. Empty or ``-1`` first: none. Else a list of indices (PCI
-    order), of unique beginnings of UUIDs, or of MIG UUIDs; an entry that names
-    nothing hides those after it, and a repeated entry hides all. A device in
-    prohibited mode is never among them.
+    Read as CUDA reads it (CUDA Programming Guide, section 5.2.1.1; where that
+    is silent, as ``torch.cuda`` has found it to be read). Unset: all. Empty,
+    or a negative number first: none. Else a list whose first entry decides
+    what it is a list of:
+
+    - numbers in PCI order, where an entry counts as far as its digits go;
+    - beginnings of UUIDs, ``GPU-...``, each of one device only;
+    - MIG instances, ``MIG-...`` or the older ``MIG-GPU-.../instance/instance``.
+
+    An entry that names nothing, or is of another kind, hides those after it; a
+    repeated entry hides all. The number or UUID of a GPU that is cut into
+    instances means the first of them. One process would see the first of
+    several instances only; all are returned, since each can be given to a
+    process of its own. A device in prohibited mode is never among them.
 
     Raises:
         BadVisibleDevices: The variable names devices, and its first names nothing.
@@ -29,11 +43,12 @@ def visible_devices(devices: Sequence[Device], environ: Mapping[str, str]) -> tu
     if value is None:
         return usable
     entries = [entry.strip() for entry in value.split(",")]
-    if entries[0] in {"", "-1", "NoDevFiles", "void", "none"}:
+    if entries[0] in _NOTHING or (_number(entries[0]) or 0) < 0:
         return ()
+    find = _finder(entries[0])
     chosen: list[Device] = []
     for entry in entries:
-        device = _named(entry, devices)
+        device = find(entry, devices)
         if device is None:
             break
         if device in chosen:
@@ -48,19 +63,63 @@ def visible_devices(devices: Sequence[Device], environ: Mapping[str, str]) -> tu
     return tuple(d for d in chosen if d in usable)
 
 
-def _named(entry: str, devices: Sequence[Device]) -> Device | None:
-    if entry.isascii() and entry.isdigit():
-        matches = [d for d in devices if d.index == int(entry) and d.mig_parent is None]
-        # An index names a GPU; of one that is cut into instances CUDA takes the first.
-        matches = matches or [d for d in devices if d.index == int(entry)][:1]
-    else:
-        matches = [d for d in devices if entry and d.uuid.startswith(entry)]
+def _finder(first: str) -> Callable[[str, Sequence[Device]], Device | None]:
+    if first.startswith(_MIG):
+        return _by_instance
+    return _by_uuid if first.startswith(_GPU) else _by_number
+
+
+def _number(entry: str) -> int | None:
+    digits = re.match(r"[+-]?[0-9]+", entry)
+    return int(digits[0]) if digits else None
+
+
+def _by_number(entry: str, devices: Sequence[Device]) -> Device | None:
+    number = _number(entry)
+    return next((d for d in devices if d.index == number), None)
+
+
+def _by_uuid(entry: str, devices: Sequence[Device]) -> Device | None:
+    if not entry.startswith(_GPU):
+        return None
+    matches: dict[str, Device] = {}
+    for device in devices:
+        gpu = device.mig_parent or device.uuid
+        if gpu.startswith(entry):
+            matches.setdefault(gpu, device)
+    return next(iter(matches.values())) if len(matches) == 1 else None
+
+
+def _by_instance(entry: str, devices: Sequence[Device]) -> Device | None:
+    if not entry.startswith(_MIG):
+        return None
+    instances = [d for d in devices if d.mig_parent is not None]
+    matches = [d for d in instances if d.uuid.startswith(entry)]
+    matches = matches or [d for d in instances if _old_name(d) == entry]
     return matches[0] if len(matches) == 1 else None
+
+
+def _old_name(device: Device) -> str:
+    """Return what drivers before 470 called an instance; CUDA still takes it."""
+    return f"{_MIG}{device.mig_parent}/{device.gpu_instance}/{device.compute_instance}"
 
 
 def environment_for(uuids: Sequence[str]) -> dict[str, str]:
     """Return the variables that let a child see just these devices; none of them: no device.
 
     By UUID, since an index may mean another device to CUDA than to the driver.
+
+    Raises:
+        BadVisibleDevices: CUDA would show the child something else: one is
+            named twice, or a MIG instance is not the only one.
     """
+    if len(set(uuids)) != len(uuids):
+        raise BadVisibleDevices(
+            f"The devices {', '.join(uuids)} name one twice, and CUDA would show none of them. Name each once."
+        )
+    if len(uuids) > 1 and any(uuid.startswith(_MIG) for uuid in uuids):
+        raise BadVisibleDevices(
+            f"The devices {', '.join(uuids)} cannot be given to one process: CUDA shows a process one MIG "
+            "instance and nothing besides. Give each process one, or turn MIG mode off."
+        )
     return {VARIABLE: ",".join(uuids) if uuids else "-1", _ORDER: "PCI_BUS_ID"}

@@ -47,8 +47,10 @@ def test_a_device_that_can_be_used_is_healthy(health: DeviceHealth) -> None:
         (DeviceHealth(remap_failed=True), "a bad row of its memory could not be replaced"),
         (
             DeviceHealth(uncorrected_ecc=2, pages_pending=True),
-            "its memory had 2 error(s) that could not be corrected, and the bad pages stay in use "
-            "until it is reset",
+            (
+                "its memory had 2 error(s) that could not be corrected, and the bad pages stay "
+                "in use until it is reset"
+            ),
         ),
     ],
 )

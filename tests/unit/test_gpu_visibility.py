@@ -18,12 +18,15 @@ def _gpu(index: int, uuid: str, mode: ComputeMode = ComputeMode.DEFAULT) -> Devi
     return Device(uuid, index, "Fake GPU", 16 * GIB, mode)
 
 
-def _mig(index: int, uuid: str, parent: str) -> Device:
-    return Device(uuid, index, "Fake GPU MIG", 4 * GIB, mig_parent=parent)
+def _mig(index: int, uuid: str, parent: str, gi: int) -> Device:
+    name = "Fake GPU MIG"
+    return Device(
+        uuid, index, name, 4 * GIB, mig_parent=parent, gpu_instance=gi, compute_instance=0
+    )
 
 
 A, B, C = _gpu(0, "GPU-aaaa1111"), _gpu(1, "GPU-aabb2222"), _gpu(2, "GPU-cccc3333")
-M0, M1 = _mig(3, "MIG-dddd4444", "GPU-eeee"), _mig(3, "MIG-dddd5555", "GPU-eeee")
+M0, M1 = _mig(3, "MIG-dddd4444", "GPU-eeee", 1), _mig(3, "MIG-dddd5555", "GPU-eeee", 2)
 ALL = (A, B, C, M0, M1)
 
 
@@ -36,7 +39,9 @@ def test_without_the_variable_all_are_visible() -> None:
     assert visible_devices(ALL, {}) == ALL
 
 
-@pytest.mark.parametrize("value", ["", "  ", "-1", "-1,0", "NoDevFiles", "void", "none", ",0"])
+@pytest.mark.parametrize(
+    "value", ["", "  ", "-1", "-1,0", "NoDevFiles", "void", "none", ",0", "-7"]
+)
 def test_all_can_be_hidden_on_purpose(value: str) -> None:
     """An empty value, or one that begins with no device, hides every device without an error."""
     assert _seen(value) == ()
@@ -52,8 +57,13 @@ def test_all_can_be_hidden_on_purpose(value: str) -> None:
         ("GPU-c", (C,)),
         ("GPU-aab,GPU-aaa", (B, A)),
         ("MIG-dddd5555", (M1,)),
-        ("MIG-dddd5555,0", (M1, A)),
+        ("MIG-dddd5555,MIG-dddd4444", (M1, M0)),
+        ("MIG-GPU-eeee/2/0", (M1,)),
+        ("MIG-GPU-eeee/1/0,MIG-dddd5", (M0, M1)),
         ("3", (M0,)),
+        ("GPU-ee", (M0,)),
+        ("+1", (B,)),
+        ("1gpu,2ampere", (B, C)),
     ],
 )
 def test_devices_are_named_by_index_uuid_or_its_beginning(
@@ -71,6 +81,12 @@ def test_devices_are_named_by_index_uuid_or_its_beginning(
         ("2,,0", (C,)),
         ("0,GPU-aa,1", (A,)),
         ("0,GPU-none,1", (A,)),
+        ("0,GPU-cccc3333", (A,)),
+        ("GPU-cccc3333,0", (C,)),
+        ("GPU-cccc3333,MIG-dddd5555", (C,)),
+        ("MIG-dddd5555,0", (M1,)),
+        ("MIG-dddd5555,MIG-GPU-eeee/9/0,MIG-dddd4444", (M1,)),
+        ("MIG-dddd5555,MIG-dddd,MIG-dddd4444", (M1,)),
         ("0,\u00b2,1", (A,)),
         ("0,", (A,)),
     ],
@@ -78,17 +94,22 @@ def test_devices_are_named_by_index_uuid_or_its_beginning(
 def test_an_entry_that_names_nothing_hides_those_after_it(
     value: str, expected: tuple[Device, ...]
 ) -> None:
-    """Unknown indices, ambiguous beginnings and gaps end the list."""
+    """Unknown indices, ambiguous beginnings, gaps and another kind of name end the list."""
     assert _seen(value) == expected
 
 
-@pytest.mark.parametrize("value", ["0,0", "1,0,1", "0,GPU-aaaa", "3,MIG-dddd4444"])
+@pytest.mark.parametrize(
+    "value",
+    ["0,0", "1,0,1", "1,+1", "GPU-aaaa,GPU-aaaa1", "MIG-dddd5555,MIG-GPU-eeee/2/0", "-1,0,0"],
+)
 def test_a_repeated_device_hides_all(value: str) -> None:
     """Under whichever names it is repeated."""
     assert _seen(value) == ()
 
 
-@pytest.mark.parametrize("value", ["99", "GPU-aa", "gpu0", "GPU-zzzz,0", "\u00b2"])
+@pytest.mark.parametrize(
+    "value", ["99", "GPU-aa", "gpu0", "GPU-zzzz,0", "MIG-dddd", "MIG-GPU-eeee/9/0", "\u00b2"]
+)
 def test_a_list_that_begins_with_no_device_is_an_error(value: str) -> None:
     """A mistake is told apart from hiding: the message has the value and what exists."""
     with pytest.raises(BadVisibleDevices) as caught:
@@ -124,3 +145,16 @@ def test_a_child_is_pinned_by_uuid_in_pci_order() -> None:
 def test_a_pinned_child_sees_just_its_devices(chosen: tuple[Device, ...]) -> None:
     """What is written for a child reads back as the same devices, none included."""
     assert visible_devices(ALL, environment_for([d.uuid for d in chosen])) == chosen
+
+
+def test_a_device_is_given_to_a_child_once() -> None:
+    """CUDA would show it none."""
+    with pytest.raises(BadVisibleDevices, match="name one twice"):
+        environment_for([A.uuid, A.uuid])
+
+
+@pytest.mark.parametrize("chosen", [(M0, M1), (A, M0), (M0, A)])
+def test_an_instance_is_given_to_a_child_alone(chosen: tuple[Device, ...]) -> None:
+    """CUDA would show it one of them without a word."""
+    with pytest.raises(BadVisibleDevices, match="one MIG instance"):
+        environment_for([d.uuid for d in chosen])
