@@ -3,6 +3,7 @@
 Synchronous, standard library only, plus ``pynvml`` in one file, ``driver.py``.
 """
 
+from gpu import mps
 from gpu.bytesize import GIB, MIB, format_bytes, parse_bytes
 from gpu.device import (
     ComputeMode,
@@ -52,6 +53,7 @@ __all__ = (
     "describe_xid",
     "environment_for",
     "format_bytes",
+    "mps",
     "parse_bytes",
     "verdict",
     "visible_devices",

@@ -77,21 +77,22 @@ class Driver:
             raise self.translated(what, error) from error
 
     def ask_handle(self, what: str, function: Callable[..., T], *args: Any) -> T:
-        """Ask for a device itself; one that the driver knows nothing about any more is lost.
+        """Ask for a device itself; one that cannot be had, for whatever reason, is lost.
+
+        Besides those of :meth:`ask` there are reasons enough: a container that
+        withholds it, a power cable, an interrupt that does not arrive, and the
+        unknown error that most drivers speak of a GPU off the bus with.
 
         Raises:
-            DeviceLost: As for :meth:`ask`, and for an unknown error: that is
-                how most drivers speak of a GPU that has fallen off the bus.
+            DeviceLost: It cannot be had.
             NvmlUnavailable: The driver is gone.
-            GpuError: Anything else.
         """
-        nvml = self.nvml
         try:
-            return function(*args)
-        except nvml.NVMLError as error:
-            if error.value == nvml.NVML_ERROR_UNKNOWN:
-                raise DeviceLost(f"Asking for {what} failed: {error}.") from error
-            raise self.translated(what, error) from error
+            return self.ask(what, function, *args)
+        except (DeviceLost, NvmlUnavailable):
+            raise
+        except GpuError as error:
+            raise DeviceLost(str(error)) from error
 
     def optional(self, what: str, function: Callable[..., T], *args: Any) -> T | None:
         """Ask for what a device, a driver or a container may not tell; ``None`` then.

@@ -15,7 +15,7 @@ from gpu.device import (
     DeviceProcess,
 )
 from gpu.driver import Driver
-from gpu.errors import DeviceLost, GpuError
+from gpu.errors import DeviceLost, GpuError, NvmlUnavailable
 from gpu.watch import FaultWatch
 
 __all__ = ("NvmlProvider",)
@@ -53,14 +53,16 @@ class NvmlProvider:
     def devices(self) -> Sequence[Device]:
         """Return all devices in PCI order, MIG instances in place of their parents."""
         found: list[Device] = []
-        lost: DeviceLost | None = None
+        failed: GpuError | None = None
         for index in range(self._driver.ask("the driver", self._nvml.nvmlDeviceGetCount)):
             try:
                 found += self._at(index)
-            except DeviceLost as error:  # one GPU off the bus does not take the others along
-                lost = error
-        if lost is not None and not found:
-            raise lost
+            except NvmlUnavailable:
+                raise
+            except GpuError as error:  # one sick GPU does not take the others along
+                failed = error
+        if failed is not None and not found:
+            raise DeviceLost(str(failed)) from failed
         return found
 
     def memory(self, uuid: str) -> DeviceMemory:

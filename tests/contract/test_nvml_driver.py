@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -30,6 +31,7 @@ B = "GPU-11111111-1111-1111-1111-111111111111"
 C = "GPU-22222222-2222-2222-2222-222222222222"
 M1, M2 = "MIG-33333333", "MIG-44444444"
 NOT_FOUND, NOT_LOADED, UNINITIALIZED, MISMATCH, UNKNOWN = 6, 9, 1, 18, 999
+DENIED, NO_INTERRUPTS = 4, 11
 
 
 @pytest.fixture
@@ -196,7 +198,7 @@ def test_processes_that_change_too_fast_are_an_error(
 # ── devices and drivers that fail ──────────────────────────────────────────
 
 
-@pytest.mark.parametrize("code", [LOST, RESET_REQUIRED, NOT_FOUND, UNKNOWN])
+@pytest.mark.parametrize("code", [LOST, RESET_REQUIRED, NOT_FOUND, UNKNOWN, DENIED, NO_INTERRUPTS])
 def test_whatever_a_lost_gpu_says_it_is_lost(
     nvml: NvmlProvider, driver: FakeDriver, code: int
 ) -> None:
@@ -340,34 +342,55 @@ def test_a_gpu_that_is_lost_from_the_start_does_not_stop_the_watch(
 # ── finding the library ────────────────────────────────────────────────────
 
 
+CHILD = """
+from gpu import DeviceLost, NvmlProvider, verdict
+from aiotune._devices import Wanted, find_resources
+
+provider = NvmlProvider()
+first = provider.devices()[0].uuid
+print([d.uuid[:5] for d in provider.devices()], provider.memory(first).used >> 30)
+print([d.uuid[:5] for d in find_resources(Wanted(), environ={}).devices])
+provider.faults(0)
+print("ready", flush=True)
+input()
+print(provider.faults(30))
+print([d.uuid[:5] for d in provider.devices()], verdict(provider.health(first)))
+try:
+    provider.memory(first)
+except DeviceLost as error:
+    print(error)
+provider.close()
+"""
+
+
 def test_a_process_finds_the_library_as_it_finds_nvidias(
     new_library: Path, driver: FakeDriver
 ) -> None:
-    """The whole way, in a process of its own: library, devices, memory, loss, what a search gets."""
+    """In a process of its own: library, devices, memory, what a search gets, and a loss."""
     driver.change(A, used=2 * GIB)
-    code = (
-        "from gpu import DeviceLost, NvmlProvider\n"
-        "from aiotune._devices import Wanted, find_resources\n"
-        "n = NvmlProvider()\n"
-        "print([d.uuid[:5] for d in n.devices()], n.memory(n.devices()[0].uuid).used >> 30)\n"
-        "print([d.uuid[:5] for d in find_resources(Wanted(), environ={}).devices])\n"
-        "try: n.memory('GPU-ffff')\n"
-        "except DeviceLost as error: print(error)\n"
-        "n.close()\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD],
         env={**os.environ, "LD_LIBRARY_PATH": str(new_library.parent)},
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=False,
-    )
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        before = list(itertools.takewhile(lambda line: line != "ready\n", child.stdout))
+        driver.lose(A)
+        after, _ = child.communicate("\n")
 
-    assert done.stderr == ""
-    devices, resources, lost = done.stdout.splitlines()
-    assert devices == "['GPU-0', 'GPU-1', 'MIG-3', 'MIG-4'] 2"
-    assert resources == "['GPU-0', 'GPU-1', 'MIG-3', 'MIG-4']"
-    assert lost == "Asking GPU-ffff failed: Not Found."
+    assert before == [
+        "['GPU-0', 'GPU-1', 'MIG-3', 'MIG-4'] 2\n",
+        "['GPU-0', 'GPU-1', 'MIG-3', 'MIG-4']\n",
+    ]
+    assert child.returncode == 0
+    assert after.splitlines() == [
+        f"[DeviceFault(uuid='{A}', xid=None)]",
+        "['GPU-1', 'MIG-3', 'MIG-4'] Broken(reason='it does not answer')",
+        f"Asking {A} failed: GPU is lost.",
+    ]
 
 
 def test_without_a_driver_nvml_is_unavailable() -> None:
