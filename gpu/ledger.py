@@ -118,6 +118,7 @@ class LeaseLedger:
         self._broken: set[str] = set()
         self._kept_for: dict[str, str] = {}
         self._leases: dict[int, Lease] = {}
+        self._alone: str | None = None
         self._next = 0
 
     # ── asking and giving back ─────────────────────────────────────────────
@@ -139,7 +140,9 @@ class LeaseLedger:
         if not request.devices and (waits_for := self._in_the_way(request)):
             return NotNow(f"{waits_for} must end first, since one of the two wants the host alone.")
         decision = best_fit(request, self.states(holder))
-        if not isinstance(decision, Placement) or request.host_bytes <= self._host.available:
+        if not isinstance(decision, Placement) or not request.host_bytes:
+            return decision
+        if request.host_bytes <= self._host.available:
             return decision
         # What the host can give changes with what others do, and a holder that
         # is alone may as well try: memory of the host can be swapped.
@@ -152,10 +155,10 @@ class LeaseLedger:
 
     def _in_the_way(self, request: MemoryRequest) -> str | None:
         """Return who holds the host alone; or anybody, if the request wants it alone."""
-        for lease in self._leases.values():
-            if not lease.uuids and (lease.exclusive or request.exclusive):
-                return lease.holder
-        return None
+        if self._alone is not None:
+            return self._alone
+        here = (lease.holder for lease in self._leases.values() if not lease.uuids)
+        return next(here, None) if request.exclusive else None
 
     def grant(self, holder: str, request: MemoryRequest, placement: Placement) -> Lease:
         """Promise memory.
@@ -175,6 +178,8 @@ class LeaseLedger:
         )
         self._next += 1
         self._leases[lease.number] = lease
+        if lease.exclusive and not lease.uuids:
+            self._alone = holder
         for account in self._touched(lease):
             account.promised[lease.number] = size
         self._host.promised[lease.number] = request.host_bytes
@@ -192,6 +197,8 @@ class LeaseLedger:
                 f"Lease {lease.number} of {lease.holder} was given back twice, or is another ledger's."
             )
         del self._leases[lease.number]
+        if lease.exclusive and not lease.uuids:
+            self._alone = None
         for account in (*self._touched(lease), self._host):
             del account.promised[lease.number]
 

@@ -94,7 +94,7 @@ class SchedulerCore:
         self.stopping: StopRequested | None = None
         self.finished = False
         self.waits_for = ""
-        self.story: deque[str] = deque(maxlen=200)
+        self.story: deque[Stimulus | Command] = deque(maxlen=200)
 
     def start(self) -> list[Command]:
         """Return the first commands."""
@@ -106,7 +106,7 @@ class SchedulerCore:
         Raises:
             InternalError: The stimulus cannot happen in this state; carries the story.
         """
-        self.story.append(repr(stimulus))
+        self.story.append(stimulus)
         if self.finished:
             self._broken(f"{stimulus!r} after Finish")
         commands: list[Command] = []
@@ -224,7 +224,7 @@ class SchedulerCore:
         if not busy and over and not self.finished:
             self.finished = True
             commands.append(Finish(self.stopping.reason if self.stopping else None))
-        self.story.extend(f"  -> {command!r}" for command in commands)
+        self.story.extend(commands)
         return commands
 
     def _launch(self, commands: list[Command]) -> int:
@@ -325,5 +325,7 @@ class SchedulerCore:
             self._broken("finished with work under way")
 
     def _broken(self, what: str) -> NoReturn:
-        story = "\n".join(self.story)
+        story = "\n".join(
+            f"  -> {entry!r}" if isinstance(entry, Command) else repr(entry) for entry in self.story
+        )
         raise InternalError(f"The scheduler is in a state that cannot be: {what}. Story:\n{story}")
