@@ -9,6 +9,7 @@ import jax  # noqa: TID253 - this module is only imported where a step of JAX is
 import keras  # noqa: TID253 - as above
 
 from aiotune.worker._cpu import on_the_cpu
+from aiotune.worker._valueless import Meter, Valueless
 
 __all__ = ("step_peak",)
 
@@ -27,25 +28,17 @@ def step_peak(ready: Callable[[], tuple[Any, Any]]) -> int:
     Raises:
         RuntimeError: The step is not compiled as a whole, or XLA tells nothing of it.
     """
-    made: list[tuple[Any, Any]] = []
-
-    def state() -> tuple[list[Any], ...]:
-        made.append(ready())
-        return _state(made[0][0])
-
     with on_the_cpu():
-        # Variables keep what they held when the trace ended, tracers, and no other
-        # part of the process may read them; the step gets its state as arguments.
-        shapes = jax.eval_shape(state)
-        model, batch = made[0]
+        with Valueless(Meter(None, None)):
+            model, batch = ready()
         if model.run_eagerly or not model.jit_compile:
             raise RuntimeError(
                 "The model runs its step operation by operation (run_eagerly, or jit_compile is "
                 "off), so what XLA assigns to a whole step does not describe it."
             )
-        data = keras.tree.map_structure(_shape, batch)
         step = jax.jit(model.train_step, donate_argnums=0)
-        sizes = step.lower(shapes, data).compile().memory_analysis()
+        data = keras.tree.map_structure(_of_spec, batch)
+        sizes = step.lower(_state(model), data).compile().memory_analysis()
     if sizes is None:
         raise RuntimeError("XLA has no memory analysis for this platform.")
     return int(
@@ -57,16 +50,20 @@ def step_peak(ready: Callable[[], tuple[Any, Any]]) -> int:
 
 
 def _state(model: Any) -> tuple[list[Any], ...]:
-    """Return the values of all variables in the order in which a step of Keras wants them."""
+    """Return the shapes of all variables in the order in which a step of Keras wants them."""
     groups = (
         model.trainable_variables,
         model.non_trainable_variables,
         model.optimizer.variables,
         model.metrics_variables,
     )
-    return tuple([variable.value for variable in group] for group in groups)
+    return tuple([_shape(v.shape, v._dtype) for v in group] for group in groups)  # noqa: SLF001 - dtype follows autocasts
 
 
-def _shape(spec: Any) -> Any:
-    """Return the spec in JAX's words; it has no 64 bits unless it was told to."""
-    return jax.ShapeDtypeStruct(spec.shape, jax.dtypes.canonicalize_dtype(spec.dtype))
+def _of_spec(spec: Any) -> Any:
+    return _shape(spec.shape, spec.dtype)
+
+
+def _shape(shape: tuple[int, ...], dtype: str) -> Any:
+    """Return a shape in JAX's words; it has no 64 bits unless it was told to."""
+    return jax.ShapeDtypeStruct(shape, jax.dtypes.canonicalize_dtype(dtype))

@@ -92,11 +92,12 @@ def test_what_cannot_be_traced_has_no_peak_and_a_reason(
     assert reason in told
 
 
-def test_an_optimizer_that_leaves_torch_has_no_peak(traced: tuple[dict[str, Any], str]) -> None:
-    """Nadam computes with numpy on torch, where nothing can be traced; JAX follows it."""
+@pytest.mark.parametrize("case", ["nadam", "sets_its_weights"])
+def test_what_leaves_torch_has_no_peak(traced: tuple[dict[str, Any], str], case: str) -> None:
+    """What computes with numpy, as Nadam does on torch, cannot be traced there; JAX follows it."""
     found, _ = traced
 
-    assert (found["nadam"] is None) == (found["backend"] == "torch")
+    assert (found[case] is None) == (found["backend"] == "torch")
 
 
 def test_the_batch_that_updates_is_seen(traced: tuple[dict[str, Any], str]) -> None:

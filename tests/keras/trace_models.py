@@ -153,6 +153,13 @@ def broken() -> Any:
     raise NameError("units is not defined")
 
 
+def sets_its_weights() -> Any:
+    model = mlp(8)
+    model.build((None, 64))
+    model.set_weights([2 * weight for weight in model.get_weights()])
+    return model
+
+
 def two_inputs() -> Any:
     model = TwoInputs()
     model.compile("sgd")
@@ -179,6 +186,7 @@ def main() -> None:
             "unknown_loss": peak(lambda: mlp(loss=lambda _y, p: keras.ops.sum(p)), x),
             "reads_its_loss": peak(reads_its_loss, x),
             "broken": peak(broken, x),
+            "sets_its_weights": peak(sets_its_weights, x),
             "nadam": peak(lambda: mlp(optimizer="nadam"), x),
             "mixed_float16": peak(half, x),
             "once": peak(lambda: accumulating(None), x),
