@@ -47,7 +47,7 @@ def itemsize(dtype: str) -> int:
 def nbytes(variable: Any) -> int:
     """Return the bytes of a variable's value, whether it has one or not."""
     # The public dtype is that of an autocast scope, while one is entered.
-    return math.prod(variable.shape) * itemsize(variable._dtype)  # noqa: SLF001 - see above
+    return int(math.prod(variable.shape)) * itemsize(variable._dtype)  # noqa: SLF001 - see above
 
 
 class Meter:
