@@ -239,7 +239,7 @@ def _on_cpu(base: Resources, limit: int | None, why: str) -> Resources:
     threads = max(1, cores // count)
     asked = "as asked for" if limit is not None else f"{ram / (1 << 30):.1f} GiB of memory free"
     each = "1 CPU thread" if threads == 1 else f"{threads} CPU threads"
-    reason = f"{count} at once on the CPU ({why}), {cores} cores, {asked}, {each} each."
+    reason = f"on the CPU ({why}), {cores} cores, {asked}, {each} each."
     return replace(base, most=count, reason=reason)
 
 

@@ -182,6 +182,7 @@ class _Search:
         self, executor: Executor, resources: Resources, log: Any, progress: Progress
     ) -> SearchLoop:
         tuner = self.tuner
+        hooks = _TunerHooks(tuner, progress)
         watch = DeviceWatch(resources, self.offload)
         admission = Admission(
             resources,
@@ -196,6 +197,7 @@ class _Search:
             layout=self.layout,
             log=log,
             admission=admission,
+            hooks=hooks,
             max_model_size=tuner.max_model_size,
         )
         runner = AttemptRunner(
@@ -205,7 +207,7 @@ class _Search:
             log=log,
             clock=self.clock,
             offload=self.offload,
-            hooks=_TunerHooks(self.tuner, progress),
+            hooks=hooks,
             admission=admission,
         )
         self.observed = runner.observed

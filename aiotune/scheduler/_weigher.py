@@ -14,7 +14,7 @@ from aiotune.executors import Executor, SpawnError, Worker, WorkSpec
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.memory import training_bytes
 from aiotune.scheduler._admission import Admission, Need
-from aiotune.scheduler._attempts import take_in
+from aiotune.scheduler._attempts import Hooks, take_in
 from aiotune.scheduler._outcomes import exit_in_words
 from aiotune.status import TrialStatus
 from aiotune.wire import Failed, RunWeighing, Weighed
@@ -47,6 +47,7 @@ class Weigher:
         layout: Where their output goes.
         log: Takes events.
         admission: Knows the largest device.
+        hooks: Are told of a trial that is rejected.
         max_model_size: Parameters beyond which a model is rejected.
     """
 
@@ -58,10 +59,12 @@ class Weigher:
         layout: Layout,
         log: Any,
         admission: Admission,
+        hooks: Hooks,
         max_model_size: int | None,
     ) -> None:
         self._oracle, self._executor, self._layout = oracle, executor, layout
         self._log, self._admission, self._max = log, admission, max_model_size
+        self._hooks = hooks
         self._ids = itertools.count()
         self._objective = oracle.objective.to_dicts()
 
@@ -93,7 +96,10 @@ class Weigher:
         """Record that a trial cannot run here."""
         trial.failure, trial.message = failure, failure.summary()
         trial.status = TrialStatus.REJECTED
-        await self._oracle.end_trial(trial)
+        try:
+            await self._oracle.end_trial(trial)
+        finally:  # also when it was one too many in a row
+            await self._hooks.trial_ended(trial, 0.0)
 
     def _weighed(self, trial: Trial, answer: Weighed, known: Need | None) -> Need:
         size = answer.size

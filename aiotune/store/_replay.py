@@ -15,7 +15,7 @@ from typing import assert_never
 from aiotune import events
 from aiotune._values import Value, Values
 from aiotune.errors import JournalCorrupt
-from aiotune.failures import MemoryCause, TrialFailure
+from aiotune.failures import FailureKind, MemoryCause, TrialFailure
 from aiotune.hyperparameters import HyperParameters, deserialize
 from aiotune.memory import Calibration, CalibrationKey, Rung
 from aiotune.metrics import MetricsTracker
@@ -315,4 +315,6 @@ def _count_memory(trial: Trial, failure: TrialFailure) -> None:
 def _failed(trial: Trial, failure: TrialFailure | None) -> None:
     trial.failure = failure
     if failure is not None:
-        trial.message = failure.traceback or failure.summary()
+        # Where in build() a model became too large says nothing; by how much does.
+        told = failure.traceback if failure.kind is not FailureKind.OVERSIZED else ""
+        trial.message = told or failure.summary()

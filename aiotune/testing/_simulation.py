@@ -137,6 +137,7 @@ class Simulation:
                 layout=layout,
                 log=self.log,
                 admission=self.admission,
+                hooks=self,
                 max_model_size=None,
             ),
             watch=DeviceWatch(
