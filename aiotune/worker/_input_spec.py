@@ -116,7 +116,7 @@ def _tensor(array: Any, batch_size: int) -> Any:
         head = np.asarray(array[:1])
         shape, dtype = head.shape, head.dtype
     name = _dtype_name(dtype)
-    if name == "float64" and not hasattr(array, "device"):
+    if name == "float64" and isinstance(dtype, np.dtype):
         name = keras.config.floatx()  # fit() converts numpy's default precision
     return keras.KerasTensor((batch_size, *shape[1:]), name)
 
