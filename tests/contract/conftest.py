@@ -5,11 +5,12 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from gpu import NvmlProvider
 from gpu.fake_driver import FakeDriver, FakeGpu, FakeMig
 
 CODE = Path(__file__).with_name("fake_nvml.c")
@@ -60,3 +61,14 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
         monkeypatch.setattr(pynvml, "_nvmlLib_refcount", 0)
 
     return into_this_process
+
+
+@pytest.fixture
+def nvml(
+    new_library: Path, driver: FakeDriver, load: Callable[[Path], None]
+) -> Iterator[NvmlProvider]:
+    """Return a provider of what ``driver`` scripts."""
+    load(new_library)
+    provider = NvmlProvider()
+    yield provider
+    provider.close()

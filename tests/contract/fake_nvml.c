@@ -125,7 +125,7 @@ static Dev handle_of(State *s, Row *row) { return (Dev)(long)(row - s->device + 
 /* ── the driver ───────────────────────────────────────────────────────────── */
 
 int nvmlInitWithFlags(u32 flags) { State s; (void)flags; return load(&s); }
-int nvmlShutdown(void) { return OK; }
+int nvmlShutdown(void) { State s; return load(&s); }
 const char *nvmlErrorString(int code) { return code == 15 ? "GPU is lost" : code == 16 ? "GPU requires reset" : "fake error"; }
 
 int nvmlDeviceGetCount_v2(u32 *count) {
@@ -237,7 +237,7 @@ int nvmlDeviceGetFieldValues(Dev d, int count, void *out) {
   for (int i = 0; i < count; i++) {
     f[i].code = f[i].field == 230 && r->recovery >= 0 ? OK : NOT_SUPPORTED;
     f[i].value.wide = 0;
-    f[i].value.number = r->recovery < 0 ? 0 : (u32)r->recovery;
+    f[i].value.number = r->recovery < 0 ? 1 : (u32)r->recovery; /* no answer, and rubbish in it */
   }
   return OK;
 }

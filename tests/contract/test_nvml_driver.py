@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,6 @@ from gpu import (
     GIB,
     MIB,
     ComputeMode,
-    DeviceFault,
     DeviceHealth,
     DeviceLost,
     DeviceProcess,
@@ -32,16 +31,6 @@ C = "GPU-22222222-2222-2222-2222-222222222222"
 M1, M2 = "MIG-33333333", "MIG-44444444"
 NOT_FOUND, NOT_LOADED, UNINITIALIZED, MISMATCH, UNKNOWN = 6, 9, 1, 18, 999
 DENIED, NO_INTERRUPTS = 4, 11
-
-
-@pytest.fixture
-def nvml(
-    new_library: Path, driver: FakeDriver, load: Callable[[Path], None]
-) -> Iterator[NvmlProvider]:
-    load(new_library)
-    provider = NvmlProvider()
-    yield provider
-    provider.close()
 
 
 # ── which devices there are ────────────────────────────────────────────────
@@ -249,94 +238,6 @@ def test_a_driver_that_may_not_be_asked_is_unavailable(
 
     with pytest.raises(NvmlUnavailable, match="cannot be asked"):
         NvmlProvider()
-
-
-# ── health and faults ──────────────────────────────────────────────────────
-
-
-def test_an_instance_is_as_well_as_its_gpu(nvml: NvmlProvider, driver: FakeDriver) -> None:
-    """The driver counts errors of whole GPUs; how busy an instance is, it does not tell."""
-    driver.change(C, health=DeviceHealth(uncorrected_ecc=3, remap_failed=True, utilization=50))
-
-    assert nvml.health(M2) == DeviceHealth(uncorrected_ecc=3, remap_failed=True)
-
-
-@pytest.mark.parametrize(
-    ("action", "expected"), [(0, False), (1, True), (2, True), (3, False), (4, True), (5, False)]
-)
-def test_the_drivers_recovery_action_decides_on_a_reset(
-    nvml: NvmlProvider, driver: FakeDriver, action: int, expected: bool
-) -> None:
-    """Resets and reboots do; what is about the links to other GPUs does not."""
-    driver.change(A, recovery=action)
-
-    assert nvml.health(A).reset_required == expected
-
-
-def test_a_gpu_that_counts_no_errors_has_an_unknown_number(
-    nvml: NvmlProvider, driver: FakeDriver
-) -> None:
-    """Unknown is not none: consumer GPUs have no such memory."""
-    driver.change(A, health=DeviceHealth(), recovery=-1)
-
-    assert nvml.health(A) == DeviceHealth()
-
-
-@pytest.mark.parametrize(
-    ("gi", "ci", "expected"), [(-1, -1, [M1, M2]), (2, -1, [M2]), (2, 0, [M2]), (9, -1, [])]
-)
-def test_a_fault_is_told_of_the_instances_it_hits(
-    nvml: NvmlProvider, driver: FakeDriver, gi: int, ci: int, expected: list[str]
-) -> None:
-    """Of all of a GPU's, unless the driver names one."""
-    nvml.faults(0)
-    driver.fail(C, 31, gi, ci)
-
-    assert nvml.faults(0) == [DeviceFault(uuid, 31) for uuid in expected]
-
-
-def test_a_dying_gpus_last_words_come_before_its_loss(
-    nvml: NvmlProvider, driver: FakeDriver
-) -> None:
-    """The number of the fault is told though the GPU does not know its own name any more."""
-    nvml.faults(0)
-    driver.fail(A, 79)
-    driver.lose(A)
-
-    assert nvml.faults(0) == [DeviceFault(A, 79), DeviceFault(A, None)]
-
-
-def test_a_flood_of_faults_is_told_in_pieces(nvml: NvmlProvider, driver: FakeDriver) -> None:
-    """A device that reports without end holds nobody for ever."""
-    nvml.faults(0)
-    driver.events += [(A, 13, -1, -1)] * 100
-    driver.write()
-
-    assert [len(nvml.faults(0)) for _ in range(3)] == [64, 36, 0]
-
-
-def test_where_no_faults_are_told_the_waiting_still_takes_its_time(
-    nvml: NvmlProvider, driver: FakeDriver
-) -> None:
-    """A loop around it does not spin, and closing ends it."""
-    for uuid in (A, B, C):
-        driver.change(uuid, silent=True)
-
-    assert nvml.faults(0.05) == []
-    nvml.close()
-    with pytest.raises(NvmlUnavailable, match="closed"):
-        nvml.faults(0.05)
-
-
-def test_a_gpu_that_is_lost_from_the_start_does_not_stop_the_watch(
-    nvml: NvmlProvider, driver: FakeDriver
-) -> None:
-    """The others are watched."""
-    driver.lose(A)
-    assert nvml.faults(0) == []
-    driver.fail(B, 43)
-
-    assert nvml.faults(0) == [DeviceFault(B, 43)]
 
 
 # ── finding the library ────────────────────────────────────────────────────
