@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from aiotune.testing._loop import VirtualTimeLoop as VirtualTimeLoop
     from aiotune.testing._loop import run_virtual as run_virtual
     from aiotune.testing._providers import PROVIDER_CHECKS as PROVIDER_CHECKS
+    from aiotune.testing._providers import DeviceScript as DeviceScript
+    from aiotune.testing._providers import ProviderRig as ProviderRig
     from aiotune.testing._searchers import SEARCHER_CHECKS as SEARCHER_CHECKS
     from aiotune.testing._searchers import Rehearsal as Rehearsal
     from aiotune.testing._simulation import RecordingLog as RecordingLog
@@ -29,9 +31,11 @@ _HOMES = {
     "Behaving": "_executors",
     "Behaviour": "_executors",
     "Deadlock": "_loop",
+    "DeviceScript": "_providers",
     "EXECUTOR_CHECKS": "_executors",
     "Livelock": "_loop",
     "PROVIDER_CHECKS": "_providers",
+    "ProviderRig": "_providers",
     "RecordingLog": "_simulation",
     "Rehearsal": "_searchers",
     "SEARCHER_CHECKS": "_searchers",

@@ -20,14 +20,14 @@ from gpu import (
 )
 from gpu.fake import FakeProvider
 
-__all__ = ("PROVIDER_CHECKS", "FakeRig", "ProviderCheck", "ProviderRig", "Script")
+__all__ = ("PROVIDER_CHECKS", "DeviceScript", "FakeRig", "ProviderCheck", "ProviderRig")
 
 _UNKNOWN = "GPU-ffffffff-ffff-ffff-ffff-ffffffffffff"
 _PATIENCE = 30.0
 """Seconds after which something that should happen at once has not happened."""
 
 
-class Script(Protocol):
+class DeviceScript(Protocol):
     """Decides what the devices of a provider under test do."""
 
     def set_used(self, uuid: str, used: int) -> None:
@@ -60,7 +60,7 @@ class ProviderRig(Protocol):
         ...
 
     @property
-    def script(self) -> Script:
+    def script(self) -> DeviceScript:
         """What its devices do."""
         ...
 
@@ -76,7 +76,7 @@ class FakeRig:
         self.provider = provider
 
     @property
-    def script(self) -> Script:
+    def script(self) -> DeviceScript:
         """Itself."""
         return self
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aiotune.testing._providers import PROVIDER_CHECKS, FakeRig, ProviderCheck, Script
+from aiotune.testing._providers import PROVIDER_CHECKS, DeviceScript, FakeRig, ProviderCheck
 from gpu import NvmlProvider
 from gpu.fake import FakeProvider, fake_devices
 from gpu.fake_driver import FakeDriver
@@ -21,7 +21,7 @@ def each(checks: Sequence[ProviderCheck]) -> pytest.MarkDecorator:
 
 
 class NvmlRig:
-    def __init__(self, provider: NvmlProvider, script: Script) -> None:
+    def __init__(self, provider: NvmlProvider, script: DeviceScript) -> None:
         self.provider, self.script = provider, script
 
 
