@@ -1,0 +1,185 @@
+"""How near are the weighed and the traced estimate to the peak of training, and how often too low?
+
+The peaks are the host's, on the CPU: a stand-in for a GPU, which has other
+kernels, another allocator and workspaces of its libraries. Back ends live in
+environments of their own: --python PATH, as often as there are environments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from _report import quantile, report
+
+from aiotune.memory import COLD_RATIO, FLOOR, Calibration, CalibrationKey
+from aiotune.scheduler._admission import _TRACED_MARGIN
+
+Row = dict[str, Any]
+
+MARGINS = {"formula": COLD_RATIO, "traced": _TRACED_MARGIN}
+MEASURE = Path(__file__).with_name("_memory_measure.py")
+# Imports nothing: asking must not cost what importing a back end does.
+INSTALLED = "import importlib.util as u; print(*[b for b in ('tensorflow', 'jax', 'torch') if u.find_spec(b)])"
+NOT_MEASURED = (
+    "A GPU. These are peaks of resident memory on a CPU, which stand in for a GPU's: they show "
+    "whether the arithmetic of variables, gradients and outputs is right, not what cuDNN, a driver's "
+    "context or a GPU's fusion add or save. Multi-threaded kernels: torch ran with one thread."
+)
+
+
+def measure(python: str, backend: str, families: list[str]) -> list[Row]:
+    """Measure every case on one back end."""
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "OMP_NUM_THREADS": "1",
+        # glibc gives what is large back to the kernel at once, and what is small never: so
+        # what an earlier model left does not hide what the next one takes.
+        "MALLOC_MMAP_THRESHOLD_": str(4 << 20),
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+        "PYTHONPATH": str(MEASURE.parent.parent),
+    }
+    rows = []
+    command = [python, str(MEASURE), *families]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stdout or ():
+            rows.append(json.loads(line))
+            print(line, end="", file=sys.stderr, flush=True)
+    if child.returncode:
+        raise SystemExit(f"Measuring on {backend} ended with status {child.returncode}.")
+    return rows
+
+
+def measured_anew(pythons: Iterable[str], families: list[str]) -> list[Row]:
+    rows: list[Row] = []
+    for python in pythons:
+        command = [python, "-c", INSTALLED]
+        found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        for backend in found:
+            rows += measure(python, backend, families)
+    return rows
+
+
+# ── what the rows say ──────────────────────────────────────────────────────
+
+
+def summarised(rows: list[Row], predicted: str) -> dict[str, Any]:
+    """Say how near a prediction is, and what reserving by it would have done.
+
+    Args:
+        rows: Of one back end.
+        predicted: Which prediction: ``"formula"`` or ``"traced"``.
+    """
+    errors = [row[predicted] / row["peak"] - 1 for row in rows]
+    return {
+        "n": len(rows),
+        "median absolute error": rounded(statistics.median(map(abs, errors))),
+        "95 % absolute error": rounded(quantile([abs(e) for e in errors], 0.95)),
+        "furthest below": furthest(rows, errors, min),
+        "furthest above": furthest(rows, errors, max),
+        "uncorrected": outcome(rows, predicted, [1.0] * len(rows)),
+        f"cold, x {MARGINS[predicted]}": outcome(rows, predicted, [MARGINS[predicted]] * len(rows)),
+        "learned from the family's others": outcome(rows, predicted, learned(rows, predicted)),
+    }
+
+
+def furthest(rows: list[Row], errors: list[float], which: Callable[..., int]) -> dict[str, Any]:
+    at = which(range(len(rows)), key=errors.__getitem__)
+    return {"error": rounded(errors[at]), **{k: rows[at][k] for k in ("family", "size", "batch")}}
+
+
+def outcome(rows: list[Row], predicted: str, ratios: list[float]) -> dict[str, Any]:
+    """Say how many peaks a reservation would have been too small for, and what it wastes."""
+    bare = [math.ceil(q * row[predicted]) for row, q in zip(rows, ratios, strict=True)]
+    peaks = [row["peak"] for row in rows]
+    return {
+        "unsafe without the floor": share(b < p for b, p in zip(bare, peaks, strict=True)),
+        "unsafe": share(b + FLOOR < p for b, p in zip(bare, peaks, strict=True)),
+        "median reserved beyond the peak, without the floor": rounded(
+            statistics.median(b / p - 1 for b, p in zip(bare, peaks, strict=True))
+        ),
+    }
+
+
+def learned(rows: list[Row], predicted: str) -> list[float]:
+    """Return for each row the ratio that the other models of its family teach."""
+    ratios = []
+    for row in rows:
+        calibration, key = Calibration(), key_of(row)
+        for other in rows:
+            if other is not row and key_of(other) == key:
+                calibration.observe(key, predicted=other[predicted], peak=other["peak"], context=0)
+        ratios.append(calibration.ratio(key))
+    return ratios
+
+
+def key_of(row: Row) -> CalibrationKey:
+    return CalibrationKey(row["family"], row["backend"], "cpu", "float32")
+
+
+def share(flags: Iterable[bool]) -> float:
+    found = list(flags)
+    return rounded(sum(found) / len(found))
+
+
+def rounded(number: float) -> float:
+    return round(number, 3)
+
+
+def by_family(rows: list[Row]) -> dict[str, Any]:
+    """Return the median of prediction over peak, for each family."""
+    families = dict.fromkeys(row["family"] for row in rows)
+    return {
+        family: {
+            name: rounded(statistics.median(ratios))
+            for name in ("formula", "traced")
+            if (ratios := [r[name] / r["peak"] for r in rows if r["family"] == family and r[name]])
+        }
+        for family in families
+    }
+
+
+def results(rows: list[Row]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for backend in dict.fromkeys(row["backend"] for row in rows):
+        own = [row for row in rows if row["backend"] == backend]
+        traced = [row for row in own if row["traced"] is not None]
+        found[backend] = {"weighed": summarised(own, "formula")}
+        if traced:
+            found[backend]["traced"] = summarised(traced, "traced")
+            found[backend]["weighed, of those traced"] = summarised(traced, "formula")
+        found[backend]["prediction / peak"] = by_family(own)
+        found[backend]["seconds"] = {
+            name: rounded(statistics.median(row[f"{name}_seconds"] for row in own))
+            for name in ("weigh", "trace")
+        }
+        found[backend]["peaks below the least"] = sum(row["peak"] < row["state"] for row in own)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--python", action="append", help="an interpreter; default: this one")
+    parser.add_argument("--family", action="append", default=[], help="default: all twelve")
+    parser.add_argument("--rows", help="what _memory_measure.py printed, instead of measuring")
+    options = parser.parse_args()
+    if options.rows:
+        rows = [json.loads(line) for line in Path(options.rows).read_text().splitlines()]
+    else:
+        rows = measured_anew(options.python or [sys.executable], options.family)
+    report(__doc__ or "", {**results(rows), "rows": rows}, not_measured=NOT_MEASURED)
+
+
+if __name__ == "__main__":
+    main()
