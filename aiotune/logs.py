@@ -326,6 +326,13 @@ _SENTENCES = {
         "Trial {trial} failed on {device} ({error_type}: {error_message}); trying again, "
         "{attempts_left} attempts left."
     ),
+    DEVICE_QUARANTINED: (
+        "{device} gets no more trials: {reason} Its trials run elsewhere; {devices_left} GPUs are left."
+    ),
+    DEVICE_FAULT: "{device} reported {fault}; trials {trials} ran there.",
+    PARENT_HOLDS_MEMORY: "This program itself holds {bytes} bytes of {device}. {hint}",
+    WAITING_FOR_MEMORY: "Nothing runs until others free memory: {reason}",
+    CALIBRATION_UNREADABLE: "What earlier searches taught is not used: {path}: {error_message}",
     TRIAL_FAILED: "Trial {trial} failed: {error}",
     TRIAL_REJECTED: "Trial {trial} was rejected: {error}",
     TRIAL_TIMEOUT: "Trial {trial} has run for more than {limit} s and is stopped.",

@@ -272,7 +272,7 @@ def told_of_retry(trial: Trial, event: events.RetryScheduled) -> dict[str, Any]:
         "attempt": event.next_attempt - 1,
         "attempts_left": event.retries_left + 1,
         "failure_kind": failure.kind.value,
-        "error_type": failure.type,
+        "error_type": failure.type or failure.kind.value,
         "error_message": failure.message,
         "delay": event.delay,
         "device": trial.devices[0] if trial.devices else "cpu",

@@ -249,7 +249,7 @@ def test_the_log_is_told_of_a_retry() -> None:
         "attempt": 1,
         "attempts_left": 2,
         "failure_kind": "out_of_memory",
-        "error_type": "",
+        "error_type": "out_of_memory",
         "error_message": "broken",
         "delay": 0.0,
         "device": "cpu",
