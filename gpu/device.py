@@ -148,6 +148,7 @@ class DeviceProvider(Protocol):
         Raises:
             DeviceLost: The device does not answer.
             NvmlUnavailable: The driver is gone.
+            GpuError: It answered with an error of another kind.
         """
         ...
 
@@ -157,11 +158,17 @@ class DeviceProvider(Protocol):
         Raises:
             DeviceLost: The device does not answer.
             NvmlUnavailable: The driver is gone.
+            GpuError: It answered with an error of another kind.
         """
         ...
 
     def health(self, uuid: str) -> DeviceHealth:
-        """Return how a device is; one that does not answer, or is unknown, is ``lost``."""
+        """Return how a device is; one that does not answer, or is unknown, is ``lost``.
+
+        Raises:
+            NvmlUnavailable: The driver is gone.
+            GpuError: It answered with an error of another kind.
+        """
         ...
 
     def faults(self, timeout: float) -> Sequence[DeviceFault]:

@@ -56,6 +56,7 @@ class FakeGpu:
         crowded: Whether its processes change faster than they can be listed.
         denied: Whether this process may not see others.
         silent: Whether it tells no faults.
+        deaf: The code that waiting for its faults ends with at once; 0: it can be waited for.
     """
 
     uuid: str
@@ -73,6 +74,7 @@ class FakeGpu:
     crowded: bool = False
     denied: bool = False
     silent: bool = False
+    deaf: int = 0
 
 
 @dataclass(slots=True)
@@ -189,6 +191,7 @@ class FakeDriver:
             "crowded": int(gpu.crowded),
             "denied": int(gpu.denied),
             "silent": int(gpu.silent),
+            "deaf": gpu.deaf,
         }
         return f"gpu {gpu.uuid} " + " ".join(f"{key}={value}" for key, value in values.items())
 

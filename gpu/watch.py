@@ -10,7 +10,7 @@ from typing import Any
 
 from gpu.device import Device, DeviceFault
 from gpu.driver import Driver
-from gpu.errors import DeviceLost, NvmlUnavailable
+from gpu.errors import DeviceLost, GpuError, NvmlUnavailable
 
 __all__ = ("FaultWatch",)
 
@@ -79,7 +79,9 @@ class FaultWatch:
     def _begin(self) -> None:
         try:
             devices = self._list()
-        except DeviceLost:  # all are lost; perhaps some come back
+        except NvmlUnavailable:
+            raise
+        except GpuError:  # none answers; perhaps one does when this is asked again
             return
         self._of_gpu = {}
         for device in devices:
@@ -93,9 +95,10 @@ class FaultWatch:
         except nvml.NVMLError as error:
             if self._driver.is_error(error, ["TIMEOUT"]):
                 return []
-            if self._driver.is_error(error, ["GPU_IS_LOST", "RESET_REQUIRED"]):
-                return self._who_is_lost(seconds)
-            raise self._driver.translated("the driver for faults", error) from error
+            translated = self._driver.translated("the driver for faults", error)
+            if isinstance(translated, NvmlUnavailable):
+                raise translated from error
+            return self._who_is_lost(seconds)  # the error does not say which
         if event.eventType != nvml.nvmlEventTypeXidCriticalError:
             return []
         hit = [d for d in self._owners(event.device) if _is_hit(d, event)]
@@ -124,31 +127,37 @@ class FaultWatch:
         nvml = self._nvml
         try:
             handle = self._driver.ask_handle(uuid, nvml.nvmlDeviceGetHandleByUUID, uuid)
-            self._driver.ask(uuid, nvml.nvmlDeviceGetMemoryInfo, handle)
-        except DeviceLost:
-            return False
+            self._driver.optional(uuid, nvml.nvmlDeviceGetMemoryInfo, handle)
+        except NvmlUnavailable:
+            raise
+        except GpuError as error:
+            return not isinstance(error, DeviceLost)
         return True
 
     def _arm(self) -> None:
-        nvml, driver = self._nvml, self._driver
-        events = driver.optional("the driver for faults", nvml.nvmlEventSetCreate)
+        nvml = self._nvml
+        events = self._driver.optional("the driver for faults", nvml.nvmlEventSetCreate)
         if events is None:
             return
-        kind, registered = nvml.nvmlEventTypeXidCriticalError, 0
-        for uuid in self._of_gpu or {}:
-            try:
-                handle = driver.ask_handle(uuid, nvml.nvmlDeviceGetHandleByUUID, uuid)
-                kinds = driver.optional(uuid, nvml.nvmlDeviceGetSupportedEventTypes, handle) or 0
-                if kinds & kind:
-                    driver.ask(uuid, nvml.nvmlDeviceRegisterEvents, handle, kind, events)
-            except DeviceLost:  # whoever asks for its memory will hear of it
-                continue
-            self._uuid_of[_address(handle)] = uuid
-            registered += bool(kinds & kind)
-        if registered:
+        if [uuid for uuid in self._of_gpu or {} if self._register(uuid, events)]:
             self._events = events
         else:
             nvml.nvmlEventSetFree(events)
+
+    def _register(self, uuid: str, events: Any) -> bool:
+        nvml, driver, kind = self._nvml, self._driver, self._nvml.nvmlEventTypeXidCriticalError
+        try:
+            handle = driver.ask_handle(uuid, nvml.nvmlDeviceGetHandleByUUID, uuid)
+            self._uuid_of[_address(handle)] = uuid
+            kinds = driver.optional(uuid, nvml.nvmlDeviceGetSupportedEventTypes, handle) or 0
+            if not kinds & kind:
+                return False
+            driver.ask(uuid, nvml.nvmlDeviceRegisterEvents, handle, kind, events)
+        except NvmlUnavailable:
+            raise
+        except GpuError:  # whoever asks for its memory or health will hear of it
+            return False
+        return True
 
     def _disarm(self) -> None:
         if self._events is not None:

@@ -11,7 +11,8 @@
      event NUMBER UUID XID GI CI     a fault; -1: no particular instance
 
    Keys: name total reserved used mode lost (the code a lost device answers with)
-   bus cpus nodes mig gi ci ecc pending failed pages recovery util crowded denied silent.
+   bus cpus nodes mig gi ci ecc pending failed pages recovery util crowded denied silent
+   deaf (the code that waiting for its faults ends with).
    A negative value of ecc, util, recovery, pages or nodes is "not supported".
    Compiled with OLD_DRIVER it lacks what drivers before 510 lack. */
 #include <stdio.h>
@@ -29,7 +30,7 @@ enum { DEVICES = 16, PROCESSES = 32, EVENTS = 128 };
 typedef struct {
   char uuid[96], parent[96], name[64], bus[32];
   long long total, reserved, used, mode, lost, cpus, nodes, mig, gi, ci;
-  long long ecc, pending, failed, pages, recovery, util, crowded, denied, silent;
+  long long ecc, pending, failed, pages, recovery, util, crowded, denied, silent, deaf;
   int is_mig;
 } Row;
 typedef struct { char uuid[96], kind[16]; u32 pid; long long used; } Process;
@@ -50,7 +51,7 @@ static void set(Row *row, const char *key, const char *value) {
       {"nodes", &row->nodes}, {"mig", &row->mig}, {"gi", &row->gi}, {"ci", &row->ci},
       {"ecc", &row->ecc}, {"pending", &row->pending}, {"failed", &row->failed},
       {"pages", &row->pages}, {"recovery", &row->recovery}, {"util", &row->util},
-      {"crowded", &row->crowded}, {"denied", &row->denied}, {"silent", &row->silent}};
+      {"crowded", &row->crowded}, {"denied", &row->denied}, {"silent", &row->silent}, {"deaf", &row->deaf}};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
     if (!strcmp(key, numbers[i].key)) *numbers[i].at = atoll(value);
   if (!strcmp(key, "parent")) snprintf(row->parent, sizeof row->parent, "%s", value);
@@ -348,8 +349,10 @@ static int next_event(EventSet *set, EventData *data) {
     data->type = 8; data->data = e->xid; data->gi = (u32)e->gi; data->ci = (u32)e->ci;
     return OK;
   }
-  for (int i = 0; i < set->devices; i++)
+  for (int i = 0; i < set->devices; i++) {
     if (find(&s, set->device[i], &r)) return 15;
+    if (r->deaf) return (int)r->deaf;
+  }
   return TIMEOUT;
 }
 

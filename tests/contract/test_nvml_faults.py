@@ -13,6 +13,7 @@ A = "GPU-00000000-0000-0000-0000-000000000000"
 B = "GPU-11111111-1111-1111-1111-111111111111"
 C = "GPU-22222222-2222-2222-2222-222222222222"
 M1, M2 = "MIG-33333333", "MIG-44444444"
+UNKNOWN = 999
 
 
 def test_an_instance_is_as_well_as_its_gpu(nvml: NvmlProvider, driver: FakeDriver) -> None:
@@ -100,3 +101,33 @@ def test_a_gpu_that_is_lost_from_the_start_does_not_stop_the_watch(
     driver.fail(B, 43)
 
     assert nvml.faults(0) == [DeviceFault(B, 43)]
+
+
+def test_waiting_that_fails_takes_its_time_and_loses_nobody(
+    nvml: NvmlProvider, driver: FakeDriver
+) -> None:
+    """An error that is about no device is waited out; faults are told again when it is over."""
+    nvml.faults(0)
+    driver.change(B, deaf=UNKNOWN)
+    began = time.monotonic()
+
+    assert nvml.faults(0.05) == []
+    assert time.monotonic() - began >= 0.05
+    driver.change(B, deaf=0)
+    driver.fail(B, 13)
+    assert nvml.faults(0) == [DeviceFault(B, 13)]
+
+
+def test_a_watch_that_begins_without_any_device_begins_again(
+    nvml: NvmlProvider, driver: FakeDriver
+) -> None:
+    """All were being reset, say."""
+    for uuid in (A, B, C):
+        driver.lose(uuid)
+    assert nvml.faults(0) == []
+    for uuid in (A, B, C):
+        driver.change(uuid, lost=0)
+    assert nvml.faults(0) == []
+    driver.fail(C, 48, gi=1)
+
+    assert nvml.faults(0) == [DeviceFault(M1, 48)]
