@@ -71,7 +71,7 @@ class Traps(contextlib.ExitStack):
     def __enter__(self) -> Self:
         super().__enter__()
         # Where it is defined: keras compares the two to know a compile() of the user's own.
-        trainer = owners(keras.Model, "compile")[-1]
+        trainer = owners(keras.Model, "compile")[0]
         self.enter_context(replaced(trainer, "compile", self._noting(vars(trainer)["compile"])))
         for name in _CONSUMERS:
             self._set(keras.Model, name)

@@ -149,7 +149,7 @@ class Valueless(contextlib.ExitStack):
             (keras.metrics.Metric, "add_variable"),
             (keras.random.SeedGenerator, "__init__"),
         ):
-            self._patch(owners(cls, name)[-1], name, self._aside)
+            self._patch(owners(cls, name)[0], name, self._aside)
         self.enter_context(keras.StatelessScope(initialize_variables=False))
         return self
 
