@@ -144,7 +144,11 @@ class MetricsReported(_Fact, frozen=True, kw_only=True):
 
 
 class AttemptEnded(_Fact, frozen=True, kw_only=True):
-    """The attempt's process is gone; exactly one for each ``AttemptStarted``."""
+    """The attempt's process is gone; exactly one for each ``AttemptStarted``.
+
+    ``peak`` is device memory by the back end's own count, ``driver_bytes`` the
+    most that the driver saw, context included; 0 where it does not tell.
+    """
 
     trial_id: str
     attempt: int
@@ -154,6 +158,7 @@ class AttemptEnded(_Fact, frozen=True, kw_only=True):
     duration: float = 0.0
     peak_host_bytes: int | None = None
     peak: MemoryPeak | None = None
+    driver_bytes: int = 0
     at: float = 0.0
 
 

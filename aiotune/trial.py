@@ -12,7 +12,7 @@ from aiotune.errors import InternalError
 from aiotune.events import TrialWeighed
 from aiotune.failures import TrialFailure
 from aiotune.hyperparameters import HyperParameters
-from aiotune.memory import Rung
+from aiotune.memory import MemoryPeak, Rung
 from aiotune.metrics import MetricsTracker
 from aiotune.status import TRANSITIONS, TrialStatus
 
@@ -39,6 +39,7 @@ class Trial:
         lost: How many were lost because the tuner itself died.
         weighed: What is known of its memory; ``None`` before it was weighed.
         rung: What memory it is given next, after it ran out of memory.
+        peak: Device memory that its last attempt took, if it ran on a GPU.
         memory_tries: How often it was given more memory.
         batch_divisor: How many times smaller than asked for its batch is, so that it fits.
         foreign: How often others had left it too little memory.
@@ -67,6 +68,7 @@ class Trial:
         "memory_tries",
         "message",
         "metrics",
+        "peak",
         "rung",
         "score",
         "stream",
@@ -95,6 +97,7 @@ class Trial:
         self.lost = 0
         self.weighed: TrialWeighed | None = None
         self.rung: Rung | None = None
+        self.peak: MemoryPeak | None = None
         self.memory_tries = 0
         self.batch_divisor = 1
         self.foreign = 0

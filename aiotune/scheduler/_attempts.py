@@ -284,6 +284,7 @@ class AttemptRunner:
                 duration=self._clock.monotonic() - running.started,
                 peak_host_bytes=done.peak_host_bytes if done else None,
                 peak=running.peak,
+                driver_bytes=running.driver_bytes,
                 at=self._clock.now(),
             )
         )

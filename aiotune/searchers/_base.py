@@ -55,12 +55,16 @@ class Tried:
         values: Final values once ended, proposed values before.
         status: Where the trial stands.
         score: The objective, or ``None`` while unknown. NaN never appears.
+        memory: Bytes that training was predicted to take, once it has ended;
+            ``None`` if that is not known. With the status REJECTED it tells where
+            the host's memory ends.
     """
 
     index: int
     values: Values
     status: TrialStatus
     score: float | None
+    memory: int | None = None
 
 
 class History(Protocol):

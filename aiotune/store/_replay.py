@@ -17,7 +17,7 @@ from aiotune._values import Value, Values
 from aiotune.errors import JournalCorrupt
 from aiotune.failures import FailureKind, MemoryCause, TrialFailure
 from aiotune.hyperparameters import HyperParameters, deserialize
-from aiotune.memory import Calibration, CalibrationKey, Rung
+from aiotune.memory import Calibration, CalibrationKey, Rung, training_bytes
 from aiotune.metrics import MetricsTracker
 from aiotune.objective import Objective
 from aiotune.searchers import FrozenHistory, Tried, values_key
@@ -208,6 +208,7 @@ class ProjectState:
     def _attempt_ended(self, event: events.AttemptEnded) -> None:
         trial = self._unended(event.trial_id)
         self.open_attempts.pop(event.trial_id, None)
+        trial.peak = event.peak
         _failed(trial, event.failure)
         if event.outcome in {TrialStatus.INVALID, TrialStatus.CANCELLED}:
             trial.status = event.outcome
@@ -274,7 +275,14 @@ class ProjectState:
         trial.hyperparameters.values = dict(event.values)
         score = event.score
         known = score if score is not None and not math.isnan(score) else None
-        self._tried[trial.index] = Tried(trial.index, event.values, event.status, known)
+        size = trial.weighed.size if trial.weighed is not None else None
+        self._tried[trial.index] = Tried(
+            trial.index,
+            event.values,
+            event.status,
+            known,
+            None if size is None else training_bytes(size),
+        )
 
     def _memory(self, event: events.MemoryObserved) -> None:
         key = CalibrationKey(event.space, event.backend, event.device, event.dtype)

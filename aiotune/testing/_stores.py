@@ -25,6 +25,7 @@ from aiotune.events import (
     AttemptEnded,
     AttemptStarted,
     Event,
+    MemoryObserved,
     MetricsReported,
     ProjectClosed,
     ProjectCreated,
@@ -36,14 +37,25 @@ from aiotune.events import (
     TrialCreated,
     TrialEnded,
     TrialRequeued,
+    TrialWeighed,
 )
 from aiotune.failures import FailureKind, TrialFailure
+from aiotune.memory import MemoryPeak, ModelSize
 from aiotune.status import TrialStatus
 from aiotune.store import Store
 
 __all__ = ("StoreContract", "story")
 
 _COMMITTERS, _TURNS = 64, 3
+_SIZE = ModelSize(
+    backend="jax",
+    parameters=3,
+    trainable_parameters=2,
+    weight_bytes=12,
+    gradient_bytes=8,
+    slot_bytes=16,
+    bytes_by_dtype={"float32": 12},
+)
 _FAILURE = TrialFailure(
     kind=FailureKind.ERROR, type="ValueError", message="größer\nals 0", mro=("builtins.ValueError",)
 )
@@ -61,6 +73,7 @@ def story() -> list[Event]:
         TrialCreated(
             trial_id="0000", index=0, values={"lr": 0.1 + 0.2, "n": -1, "on": True}, stream=3
         ),
+        TrialWeighed(trial_id="0000", size=_SIZE, traced=1 << 40),
         AttemptStarted(trial_id="0000", attempt=1, attempt_id="a", devices=["GPU-1"], at=1.5),
         MetricsReported(
             trial_id="0000", attempt=1, step=0, metrics={"loss": math.nan, "acc": -math.inf}
@@ -71,6 +84,10 @@ def story() -> list[Event]:
             attempt_id="a",
             outcome=TrialStatus.INVALID,
             failure=_FAILURE,
+            peak=MemoryPeak(allocated=1, reserved=2),
+        ),
+        MemoryObserved(
+            space="s", backend="jax", device="Fake", dtype="float32", predicted=3, peak=4
         ),
         RetryScheduled(
             trial_id="0000", next_attempt=2, failures=1, retries_left=0, failure=_FAILURE
