@@ -308,7 +308,7 @@ int nvmlDeviceGetUtilizationRates(Dev d, void *out) {
 
 /* ── faults ───────────────────────────────────────────────────────────────── */
 
-typedef struct { long seen; int devices; Dev device[DEVICES]; } EventSet;
+typedef struct { long seen; int devices, spoilt; Dev device[DEVICES]; } EventSet;
 typedef struct { Dev device; u64 type, data; u32 gi, ci; } EventData;
 
 int nvmlEventSetCreate(EventSet **set) {
@@ -336,10 +336,11 @@ static int is_registered(EventSet *set, Dev d) {
   return 0;
 }
 
-/* The oldest fault that the set has not told; else whether a device of it is lost. */
+/* The oldest fault that the set has not told; else whether a device of it is lost,
+   after which it tells nothing else. */
 static int next_event(EventSet *set, EventData *data) {
   State s; Row *r; int code = load(&s);
-  if (code) return code;
+  if (code || set->spoilt) return code ? code : 15;
   for (int i = 0; i < s.events; i++) {
     Event *e = &s.event[i];
     Row *row = named(&s, e->uuid);
@@ -350,7 +351,7 @@ static int next_event(EventSet *set, EventData *data) {
     return OK;
   }
   for (int i = 0; i < set->devices; i++) {
-    if (find(&s, set->device[i], &r)) return 15;
+    if ((set->spoilt = !!find(&s, set->device[i], &r))) return 15;
     if (r->deaf) return (int)r->deaf;
   }
   return TIMEOUT;
