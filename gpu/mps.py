@@ -14,13 +14,10 @@ from pathlib import Path
 
 from gpu.bytesize import MIB
 
-__all__ = ("CLIENTS_PER_DEVICE", "client_environment", "running_daemon")
+__all__ = ("client_environment", "running_daemon")
 
 _PIPES = "CUDA_MPS_PIPE_DIRECTORY"
 _USUAL = Path("/tmp/nvidia-mps")  # noqa: S108 - the place is the service's choice, not ours
-
-CLIENTS_PER_DEVICE = 48
-"""How many clients a device takes since Volta (NVIDIA, "Multi-Process Service", section on limits)."""
 
 
 def running_daemon(environ: Mapping[str, str], *, usual: Path = _USUAL) -> Path | None:
