@@ -81,9 +81,14 @@ class Answer:
 
 
 class Child:
-    """A process at work. Leaving its context kills and reaps it."""
+    """A process at work. Leaving its context kills and reaps it.
 
-    def __init__(self, job: Job) -> None:
+    Args:
+        job: The work.
+        fresh: Whether to start an interpreter instead of forking this one.
+    """
+
+    def __init__(self, job: Job, *, fresh: bool = False) -> None:
         self._job = job
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
         self._buffer = b""
@@ -91,7 +96,7 @@ class Child:
         answers, their_answers = os.pipe()
         their_orders, orders = os.pipe()
         self.started = time.monotonic()
-        start = _fresh if os.environ.get(FRESH) else _fork
+        start = _fresh if fresh or os.environ.get(FRESH) else _fork
         self.pid = start(job, their_answers, their_orders, self._log)
         os.close(their_answers)
         os.close(their_orders)

@@ -117,11 +117,14 @@ class Lab:
         )
 
 
-def begin(question: str | None, **more: Any) -> tuple[Lab, argparse.Namespace]:
+def begin(
+    question: str | None, *, forks: bool = True, **more: Any
+) -> tuple[Lab, argparse.Namespace]:
     """Read the command line, find the device, and import Keras without touching the device.
 
     Args:
         question: The script's docstring.
+        forks: Whether this process is to be forked; else it imports no Keras, like a user's.
         **more: Further options with their defaults, e.g. ``trials=16``.
 
     Returns:
@@ -145,7 +148,8 @@ def begin(question: str | None, **more: Any) -> tuple[Lab, argparse.Namespace]:
         provider=provider,
     )
     lab.before = lab.processes(), lab.settled()
-    preload()
+    if forks:
+        preload()
     return lab, options
 
 
