@@ -218,6 +218,11 @@ def _on_gpus(base: Resources, wanted: Wanted) -> Resources:
         raise ConfigurationError(
             f"gpus_per_trial={each} is more than the {count} GPU(s) that this search may use."
         )
+    if each > 1 and any(device.mig_parent for device in base.devices):
+        raise ConfigurationError(
+            f"gpus_per_trial={each} cannot be had of MIG instances: a process sees only one of them. "
+            "Leave gpus_per_trial out, or name whole GPUs with devices=."
+        )
     auto = wanted.max_trials_per_gpu == "auto"
     per_device = (_SHARING if each == 1 else 1) if auto else int(wanted.max_trials_per_gpu)
     room = count * per_device // each

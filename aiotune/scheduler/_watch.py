@@ -206,7 +206,10 @@ def _examine(
     provider: DeviceProvider, uuid: str, faults: list[DeviceFault], answers: _Answers
 ) -> None:
     """Note what a device's health and its faults mean."""
-    health = provider.health(uuid)
+    try:
+        health = provider.health(uuid)
+    except GpuError:
+        return  # that it does not answer is counted where its memory is asked for
     asked: list[DeviceFault | None] = [*faults] or [None]
     for fault in asked:
         match verdict(health, fault):

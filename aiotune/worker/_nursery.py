@@ -15,9 +15,11 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import NoReturn
 
@@ -67,7 +69,8 @@ def serve(channel_fd: int, owner_fd: int, payload_fd: int, modules: Iterable[str
     surroundings_of(payload_fd).enter()
     os.close(payload_fd)  # a later program's payload may replace it: keep no copy alive
     started = time.perf_counter()
-    imported = import_all(modules)
+    with _leaving_with(owner_fd):
+        imported = import_all(modules)
     seconds = time.perf_counter() - started
     # Objects that are never collected are never written to, and their pages stay shared.
     gc.collect()
@@ -86,6 +89,31 @@ def serve(channel_fd: int, owner_fd: int, payload_fd: int, modules: Iterable[str
         _Nursery(channel, owner_fd).run()
     except ConnectionError:
         os._exit(0)  # the tuner is gone, or wants no more
+
+
+@contextmanager
+def _leaving_with(owner_fd: int) -> Iterator[None]:
+    """End this process if the tuner ends meanwhile: an import takes seconds, and hears nothing.
+
+    The thread is gone when the context is: no fork may see a second one.
+    """
+    ours, its = os.pipe()
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(owner_fd, select.POLLIN)
+        poll.register(ours, select.POLLIN | select.POLLHUP)
+        if any(fd == owner_fd for fd, _ in poll.poll()):
+            os._exit(0)
+
+    thread = threading.Thread(target=watch, name="aiotune-owner", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        os.close(its)
+        thread.join()
+        os.close(ours)
 
 
 def listen_for_dumps() -> None:

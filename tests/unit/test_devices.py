@@ -223,6 +223,14 @@ def test_what_no_host_could_give_is_refused(wrong: dict[str, Any], text: str) ->
         Wanted(**wrong)
 
 
+def test_several_mig_instances_for_a_trial_are_refused() -> None:
+    """CUDA shows a process one instance only."""
+    cut = [replace(d, uuid=f"MIG-{d.index}", mig_parent="GPU-x") for d in GPUS[:2]]
+
+    with pytest.raises(ConfigurationError, match="MIG instances"):
+        find_resources(Wanted(gpus_per_trial=2), provider=FakeProvider(cut), environ={})
+
+
 def test_more_gpus_a_trial_than_there_are_is_refused() -> None:
     """Five of four, and two where there is none."""
     with pytest.raises(ConfigurationError, match="more than the 4 GPU"):
