@@ -61,12 +61,14 @@ def measure(lab: Lab, trials: int) -> dict[str, list[float]]:
             devices=[] if lab.dry else [lab.device.uuid],
         )
         result = asyncio.run(tuner.search(x, y, batch_size=64, epochs=1, verbose=0))
-    rows: dict[str, list[float]] = {moment: [] for moment in MOMENTS}
-    for free, trial in zip(ended, result.trials[1:], strict=False):
-        for moment in MOMENTS:
-            rows[moment].append((trial.metrics.get_best_value(moment) or 0.0) - free)
     lab.data["statuses"] = result.counts
-    return rows
+    stamps = sorted(
+        [trial.metrics.get_best_value(moment) or 0.0 for moment in MOMENTS]
+        for trial in result.trials
+    )
+    # In the order in which they ran, which need not be that in which they were proposed.
+    since = [[stamp - free for stamp in row] for free, row in zip(ended, stamps[1:], strict=False)]
+    return dict(zip(MOMENTS, map(list, zip(*since, strict=True)), strict=True))
 
 
 def main() -> None:
