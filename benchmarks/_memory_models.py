@@ -185,16 +185,16 @@ def _mixer(width: int) -> Any:
 
 
 FAMILIES = {
-    "dense": Family(_mlp, (512,), (2048, 2400, 2800), (64, 512)),
-    "autoencoder": Family(_autoencoder, (4096,), (2048, 2560, 3072), (32, 128), target=(4096,)),
-    "VGG": Family(_vgg, (64, 64, 3), (16, 24, 32), (48, 80)),
-    "ResNet": Family(_resnet, (64, 64, 3), (16, 24, 32), (32, 56)),
-    "U-Net": Family(_unet, (96, 96, 3), (12, 16, 24), (16, 24), target=(96, 96, 1)),
-    "convolution 1d": Family(_conv1d, (1024, 8), (48, 64, 96), (32, 48)),
-    "LSTM": Family(_lstm, (16, 32), (256, 320, 384), (384, 512)),
-    "GRU": Family(_gru, (16, 32), (192, 224, 256), (384, 512)),
-    "transformer": Family(_transformer, (128,), (128, 192, 256), (24, 36), "int32"),
-    "vision transformer": Family(_vit, (64, 64, 3), (128, 192, 256), (40, 56)),
-    "embeddings": Family(_recommender, (32,), (96, 128, 160), (256, 1024), "int32"),
-    "mixer": Family(_mixer, (64, 64, 3), (96, 128, 192), (32, 56)),
+    "dense": Family(_mlp, (512,), (1024, 1280, 1536), (32, 256)),
+    "autoencoder": Family(_autoencoder, (4096,), (1024, 1280, 1536), (32, 128), target=(4096,)),
+    "VGG": Family(_vgg, (64, 64, 3), (16, 24, 32), (16, 24)),
+    "ResNet": Family(_resnet, (64, 64, 3), (16, 24, 32), (12, 20)),
+    "U-Net": Family(_unet, (96, 96, 3), (12, 16, 24), (6, 10), target=(96, 96, 1)),
+    "convolution 1d": Family(_conv1d, (1024, 8), (48, 64, 96), (12, 20)),
+    "LSTM": Family(_lstm, (16, 32), (128, 192, 256), (192, 320)),
+    "GRU": Family(_gru, (16, 32), (96, 128, 160), (192, 320)),
+    "transformer": Family(_transformer, (128,), (128, 192, 256), (8, 14), "int32"),
+    "vision transformer": Family(_vit, (64, 64, 3), (128, 192, 256), (12, 20)),
+    "embeddings": Family(_recommender, (32,), (32, 48, 64), (256, 1024), "int32"),
+    "mixer": Family(_mixer, (64, 64, 3), (96, 128, 192), (10, 18)),
 }
