@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras  # noqa: TID253 - only imported where a model is trained
 
 from aiotune.errors import FatalValueError, OversizedModelError
+from aiotune.wire import Report
+from aiotune.worker._peaks import device_peak, settle_variables
 
 if TYPE_CHECKING:
     from aiotune.objective import MultiObjective, Objective
@@ -32,7 +35,7 @@ def _numbers(logs: dict[str, Any] | None) -> dict[str, float]:
 
 
 class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
-    """Calls the tuner's hooks and sends each epoch's metrics to the parent."""
+    """Calls the tuner's hooks and sends each epoch's metrics, times and memory to the parent."""
 
     def __init__(
         self,
@@ -49,6 +52,8 @@ class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         self._execution = execution
         self._check_objective = check_objective
         self._max_model_size = max_model_size
+        self._began = math.nan
+        self._trained: float | None = None
         # Keras calls batch hooks only where a callback overrides them: a tuner
         # without such hooks must not pay two Python calls a batch.
         if tuner.overrides("on_batch_begin"):
@@ -57,7 +62,7 @@ class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
             self.on_train_batch_end = self._batch_end
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Check the size of a model that only fit() could build."""
+        """Check the size of a model that only fit() could build, and that its variables exist."""
         if self._max_model_size is not None and self.model.built:
             parameters = int(self.model.count_params())
             if parameters > self._max_model_size:
@@ -65,18 +70,37 @@ class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
                     f"The model has {parameters:,} parameters; max_model_size is "
                     f"{self._max_model_size:,}."
                 )
+        settle_variables(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Call the tuner's hook."""
+        """Call the tuner's hook and begin to measure."""
         self._tuner.on_epoch_begin(self._trial, self.model, epoch, logs=logs)
+        self._began, self._trained = time.perf_counter(), None
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """End the measurement: validation begins where the epoch's last batch has ended."""
+        if self._trained is None:
+            self._trained = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Call the tuner's hook and report."""
+        seconds = (self._trained or time.perf_counter()) - self._began
         self._tuner.on_epoch_end(self._trial, self.model, epoch, logs=logs)
         metrics = _numbers(logs)
         if self._check_objective:
             self._refuse_missing_objective(metrics)
-        self._context.report(epoch, metrics, self._execution)
+        # Without a length that Keras knows nothing can be said of a single batch.
+        batches = (self.params or {}).get("steps") or 0
+        self._context.say(
+            Report(
+                step=epoch,
+                metrics=metrics,
+                execution=self._execution,
+                batches=int(batches),
+                seconds=seconds if batches else 0.0,
+                peak=device_peak(),
+            )
+        )
 
     def _refuse_missing_objective(self, metrics: dict[str, float]) -> None:
         self._check_objective = False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from aiotune.errors import FailedTrialError, FatalError, OversizedModelError, PayloadError
-from aiotune.failures import FailureKind, TrialFailure
+from aiotune.failures import FailureKind, OutOfMemory, TrialFailure
+from aiotune.worker._oom import Counters, classify_memory, may_be_memory, text_of
 
 __all__ = ("describe_exception",)
 
@@ -17,78 +17,47 @@ _TRACEBACK_LIMIT = 64 * 1024
 
 _OWN_CODE = f"{Path(__file__).parent.parent}/"
 
-_OUT_OF_MEMORY_CLASSES = frozenset({"ResourceExhaustedError", "OutOfMemoryError"})
-_OUT_OF_MEMORY_TEXT = re.compile(
-    r"RESOURCE_EXHAUSTED|Out of memory (?:allocating|while trying to allocate)"
-    r"|out of memory|OUT_OF_MEMORY|cudaErrorMemoryAllocation"
-    r"|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED|OOM when allocating"
-    r"|DefaultCPUAllocator|std::bad_alloc|Cannot allocate memory|Failed to allocate request for"
-)
-# Texts are only believed from classes that back ends raise: a user's
-# ValueError may well speak of memory.
-_BACK_END_CLASSES = (RuntimeError, OSError)
-_BACK_END_NAMES = frozenset({"InternalError", "OpError"})
 
-
-def describe_exception(error: BaseException) -> TrialFailure:
+def describe_exception(
+    error: BaseException, counters: Callable[[], Counters] = Counters
+) -> TrialFailure:
     """Describe an exception for the journal and for people.
 
     Args:
         error: Whatever the user's code raised; its ``__str__`` may be broken.
+        counters: Counts the device's memory; only called if the failure may be
+            a lack of it. Default: nothing is known.
 
     Returns:
         The failure. Its message is cut after 8 KiB, its traceback after
         64 KiB; the frames of this package in front of the user's are left out.
     """
     cls = type(error)
+    kind, memory = _kind(error, counters)
     return TrialFailure(
-        kind=_kind(error),
+        kind=kind,
         type=cls.__name__,
-        message=_cut(_printable(_text(error)), _MESSAGE_LIMIT),
+        message=_cut(_printable(text_of(error)), _MESSAGE_LIMIT),
         traceback=_cut(_printable(_traceback(error)), _TRACEBACK_LIMIT),
         mro=tuple(f"{c.__module__}.{c.__qualname__}" for c in cls.__mro__ if c is not object),
+        memory=memory,
     )
 
 
-def _kind(error: BaseException) -> FailureKind:
+def _kind(
+    error: BaseException, counters: Callable[[], Counters]
+) -> tuple[FailureKind, OutOfMemory | None]:
     # A payload that cannot be loaded would fail every trial alike.
     if isinstance(error, (FatalError, PayloadError)):
-        return FailureKind.FATAL
+        return FailureKind.FATAL, None
     if isinstance(error, OversizedModelError):
-        return FailureKind.OVERSIZED
+        return FailureKind.OVERSIZED, None
     if isinstance(error, FailedTrialError):
-        return FailureKind.FAILED_TRIAL
-    if any(_is_out_of_memory(link) for link in _chain(error)):
-        return FailureKind.OUT_OF_MEMORY
-    return FailureKind.ERROR
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError):
-        return True
-    names = {cls.__name__ for cls in type(error).__mro__}
-    if names & _OUT_OF_MEMORY_CLASSES:
-        return True
-    if isinstance(error, _BACK_END_CLASSES) or names & _BACK_END_NAMES:
-        return _OUT_OF_MEMORY_TEXT.search(_text(error)) is not None
-    return False
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    # Keras raises again from within a layer's call; the cause tells the truth.
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as broken:  # noqa: BLE001 - a user's __str__ may do anything
-        return f"<str() of this exception raised {type(broken).__name__}>"
+        return FailureKind.FAILED_TRIAL, None
+    memory = classify_memory(error, counters()) if may_be_memory(error) else None
+    if memory is not None:
+        return FailureKind.OUT_OF_MEMORY, memory
+    return FailureKind.ERROR, None
 
 
 def _traceback(error: BaseException) -> str:

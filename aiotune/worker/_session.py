@@ -12,6 +12,7 @@ import resource
 import signal
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import NoReturn, assert_never
 
@@ -33,7 +34,9 @@ from aiotune.wire import (
 )
 from aiotune.worker._channel import Adopted, Channel, NoOrder
 from aiotune.worker._failures import describe_exception
+from aiotune.worker._limits import limit_memory
 from aiotune.worker._linux import mark, set_name
+from aiotune.worker._peaks import device_peak, memory_counters
 
 __all__ = ("RESULT_FILE", "limit_threads", "run_session")
 
@@ -101,7 +104,7 @@ class _Session:
         except KeyboardInterrupt:
             return _INTERRUPTED
         except BaseException as error:  # noqa: BLE001 - whatever the user raised is data
-            self._channel.say(Failed(failure=describe_exception(error), values={}, entries=[]))
+            self._channel.say(_failed(error, order))
             return 1
 
     def _finish(self, order: ToWorker) -> int:
@@ -119,6 +122,7 @@ class _Session:
         match order:
             case RunAttempt():
                 limit_threads(order.threads)
+                limit_memory(order.memory, order.cpus)
                 from aiotune.worker._attempt import run_attempt
 
                 return run_attempt(order, load(self._payload_fd), self._channel.say)
@@ -151,7 +155,15 @@ def _move_to(adopted: Adopted) -> None:
     set_name(f"aio {adopted.attempt_id}")
 
 
+def _failed(error: BaseException, order: ToWorker) -> Failed:
+    limit = order.memory if isinstance(order, RunAttempt) else None
+    failure = describe_exception(error, partial(memory_counters, limit))
+    return Failed(failure=failure, values={}, entries=[], peak=device_peak())
+
+
 def _with_peak(done: Done) -> Done:
+    if done.peak is None:
+        done = msgspec.structs.replace(done, peak=device_peak())
     if done.peak_host_bytes is not None:
         return done
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
