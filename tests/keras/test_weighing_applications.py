@@ -72,11 +72,11 @@ def test_an_application_has_the_parameters_of_its_real_build(name: str, weigh: A
         expected["parameters"],
         expected["trainable"],
     )
-    assert size.weight_bytes - 4 * size.parameters < 1024  # seeds
+    assert size.weight_bytes - 4 * size.parameters < 4096  # seeds of dropout
     assert size.slot_bytes - 2 * size.gradient_bytes < 16  # two scalars
     assert size.has_activations, answer.why
     assert size.activation_bytes > 16 * 4 * np.prod(expected["input"])
-    assert size.layers[-1].shape == (16, 1000)
+    assert {row.shape[0] for row in size.layers} == {16}
 
 
 @pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetB0"])
