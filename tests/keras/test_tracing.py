@@ -124,6 +124,29 @@ def test_nothing_of_a_huge_model_is_allocated(traced: tuple[dict[str, Any], str]
     assert grown < 256 * MIB
 
 
+def test_live_bytes_are_those_of_storages_that_something_holds() -> None:
+    """Views count once, what is dropped counts no more, and sizes are multiples of 512."""
+    torch = pytest.importorskip("torch")
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    from aiotune.worker._tracing_torch import LiveBytes
+
+    live = LiveBytes()
+    with FakeTensorMode():
+        a = torch.empty(1000)  # 4,000 bytes: eight grains of 512
+        live.hold([a, a[10:]])
+        with live:
+            b = (a + 1) * 2  # the sum is alive until the product is there
+            c = b.view(10, 100)
+        counted = [live.now, live.peak]
+        del b
+        counted.append(live.now)
+        del c
+        counted.append(live.now)
+
+    assert counted == [2 * 4096, 3 * 4096, 2 * 4096, 4096]
+
+
 def test_tensorflow_has_no_trace() -> None:
     """The model is not even built."""
     assert traced_peak(lambda: pytest.fail("built"), (None, None), "tensorflow") is None
