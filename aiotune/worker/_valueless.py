@@ -29,6 +29,8 @@ __all__ = ("Meter", "Unweighable", "Valueless", "itemsize", "nbytes")
 
 _EAGER_LIMIT = 16 << 20  # bytes
 _LEFT_OVER = "uninitialized_variables"
+# A build may make a larger model and take a part of it, so what it has made is
+# no proof until it is far beyond the limit; the model itself is checked exactly.
 _SPARE = 2
 
 _ITEMSIZES = {"bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1, "int4": 1, "string": 0}
@@ -55,7 +57,7 @@ class Meter:
 
     Args:
         max_parameters: Of the model.
-        max_bytes: Of weights, gradients and optimizer slots together.
+        max_bytes: Of all that training cannot do without.
 
     Attributes:
         excess: What was raised. A back end may have wrapped or swallowed it on its way.
@@ -84,11 +86,10 @@ class Meter:
         self._bytes += nbytes(variable)
         if not self._aside:
             self._parameters += math.prod(variable.shape)
-        # A build may make a model and use a part of it. What it makes is allocated
-        # all the same, so bytes count at once; parameters of the rest do not count.
         if self._max_parameters is not None and self._parameters > _SPARE * self._max_parameters:
             self._refuse_parameters(self._parameters, "more than ")
-        self._check_bytes(self._bytes)
+        if self._max_bytes is not None and self._bytes > _SPARE * self._max_bytes:
+            self._refuse_bytes(self._bytes)
 
     def check(self, parameters: int, total_bytes: int) -> None:
         """Check a whole model.
@@ -98,7 +99,8 @@ class Meter:
         """
         if self._max_parameters is not None and parameters > self._max_parameters:
             self._refuse_parameters(parameters)
-        self._check_bytes(total_bytes)
+        if self._max_bytes is not None and total_bytes > self._max_bytes:
+            self._refuse_bytes(total_bytes)
 
     def _refuse_parameters(self, parameters: int, more: str = "") -> None:
         self._raise(
@@ -106,13 +108,12 @@ class Meter:
             f"{self._max_parameters:,}."
         )
 
-    def _check_bytes(self, total: int) -> None:
-        if self._max_bytes is not None and total > self._max_bytes:
-            self._raise(
-                f"The model needs at least {total / 2**30:,.2f} GiB for weights, gradients and "
-                f"optimizer slots, more than the {self._max_bytes / 2**30:,.2f} GiB of the "
-                "largest device."
-            )
+    def _refuse_bytes(self, total: int) -> None:
+        limit = self._max_bytes or 0
+        self._raise(
+            f"The model needs at least {total / 2**30:,.2f} GiB for its variables and its "
+            f"optimizer's, more than the {limit / 2**30:,.2f} GiB that a trial can have here."
+        )
 
     def _raise(self, sentence: str) -> None:
         self.excess = OversizedModelError(sentence)
