@@ -41,6 +41,11 @@ def touch() -> None:
             torch.cuda.init()
             torch.cuda.synchronize()
         return
+    if _backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.list_logical_devices("GPU")
+        return
     import jax
 
     if only_cpu():
@@ -54,6 +59,10 @@ def visible() -> list[str]:
         import torch
 
         return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    if _backend() == "tensorflow":
+        import tensorflow as tf
+
+        return [device.name for device in tf.config.list_logical_devices("GPU")]
     import jax
 
     try:
@@ -74,6 +83,12 @@ def allocate(size: int) -> Any:
         if not only_cpu():
             torch.cuda.synchronize()
         return made
+    if _backend() == "tensorflow":
+        import tensorflow as tf
+
+        filled = tf.ones(size // 4)
+        filled[-1].numpy()  # waits for it
+        return filled
     import jax
     import jax.numpy as jnp
 
@@ -106,6 +121,15 @@ def _multiplier(width: int) -> Any:
                 torch.cuda.synchronize()
 
         return once
+    if _backend() == "tensorflow":
+        import tensorflow as tf
+
+        ones = tf.ones((width, width))
+
+        def product() -> None:
+            tf.matmul(ones, ones)[0, 0].numpy()  # waits for it
+
+        return product
     import jax
     import jax.numpy as jnp
 
@@ -134,6 +158,12 @@ def counters() -> dict[str, int]:
             "reserved": torch.cuda.memory_reserved(),
             "peak_reserved": torch.cuda.max_memory_reserved(),
         }
+    if _backend() == "tensorflow":
+        import tensorflow as tf
+
+        info = tf.config.experimental.get_memory_info("GPU:0")
+        now, peak = info["current"], info["peak"]
+        return {"now": now, "peak": peak, "reserved": now, "peak_reserved": peak}
     import jax
 
     stats = jax.local_devices()[0].memory_stats() or {}

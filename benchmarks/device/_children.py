@@ -13,6 +13,7 @@ the device from outside while the process holds something.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import inspect
 import json
@@ -28,7 +29,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NoReturn, Self
 
+import _paths  # noqa: F401 - leads to the package where it is not installed
 import msgspec
+
+from aiotune.memory import MemoryLimit
 
 __all__ = ("Answer", "Child", "Job", "run_job", "run_jobs")
 
@@ -282,11 +286,18 @@ def _worked(work: Callable[..., Any], args: Sequence[Any], answers: int, orders:
         os.read(orders, 1)
 
 
-def described(error: BaseException) -> dict[str, Any]:
-    """Return an exception as a worker of aiotune would tell it to its parent."""
-    from aiotune.worker._failures import describe_exception
+def described(error: BaseException, limit: MemoryLimit | None = None) -> dict[str, Any]:
+    """Return an exception as a worker of aiotune would tell it to its parent.
 
-    failure: dict[str, Any] = msgspec.to_builtins(describe_exception(error))
+    Args:
+        error: What was raised.
+        limit: What the process was held to, if anything.
+    """
+    from aiotune.worker._failures import describe_exception
+    from aiotune.worker._peaks import memory_counters
+
+    counters = functools.partial(memory_counters, limit)
+    failure: dict[str, Any] = msgspec.to_builtins(describe_exception(error, counters))
     failure["traceback"] = failure.get("traceback", "")[-_TAIL:]
     return failure
 
@@ -298,7 +309,7 @@ def _say(answers: int, message: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    import _lab  # finds the package and the other benchmarks
+    import _lab
 
     module_name, function, arguments, to, of, where = sys.argv[1:]
     _lab.preload()

@@ -5,22 +5,17 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-_HERE = Path(__file__).resolve().parent
-for _folder in (_HERE, _HERE.parent, _HERE.parents[1]):  # not installed, on a borrowed machine
-    if str(_folder) not in sys.path:
-        sys.path.append(str(_folder))
+import _paths  # noqa: F401 - leads to the package where it is not installed
 
-from aiotune.worker._launch import worker_environment  # noqa: E402
-from aiotune.worker._nursery import import_all  # noqa: E402
-from gpu import Device, DeviceProvider, NvmlProvider, environment_for, visible_devices  # noqa: E402
+from aiotune.worker._launch import worker_environment
+from aiotune.worker._nursery import import_all
+from gpu import Device, DeviceProvider, NvmlProvider, environment_for, visible_devices
 
 __all__ = ("GIB", "MIB", "Lab", "begin", "preload")
 

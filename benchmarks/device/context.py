@@ -14,6 +14,8 @@ import _backend
 from _children import Child, Job
 from _lab import MIB, Lab, begin
 
+from aiotune.worker._peaks import device_peak
+
 STAGES = ("forked", "context", "product", "trained")
 DEFAULT = 600 * MIB
 """What aiotune takes a context to be before it has seen one."""
@@ -26,7 +28,9 @@ def stages() -> Iterator[dict[str, int]]:
     _backend.multiply()
     yield _backend.counters()
     _backend.fit_small()
-    yield _backend.counters()
+    peak = device_peak()
+    told = {"told reserved": peak.reserved} if peak is not None else {}
+    yield _backend.counters() | told
 
 
 def measure(lab: Lab) -> list[dict[str, Any]]:
@@ -65,6 +69,9 @@ def main() -> None:
         lab.find("at most the 600 MiB assumed", f"{trained / MIB:.0f} MiB", trained <= DEFAULT)
         extra = runs[0][0]["processes"]
         lab.find("processes on the device after a fork alone", extra, extra == 0)
+        reserved = runs[0][-1]["counters"].get("told reserved")
+        counted = runs[0][-1]["counters"]["peak_reserved"]
+        lab.find("aiotune tells the back end's own peak", reserved, reserved == counted)
     told = runs[0][-1]["told_for_pid"]
     lab.find("the driver tells memory by this process's pid", told is not None)
     lab.report("contexts with MPS; several devices")

@@ -8,7 +8,6 @@ not reached, and the classifier should not blame the trial.
 
 from __future__ import annotations
 
-import importlib
 import os
 import resource
 from collections.abc import Iterator
@@ -18,10 +17,14 @@ import _backend
 from _children import Answer, Child, Job, described, run_job
 from _lab import GIB, MIB, Lab, begin
 
+from aiotune.memory import MemoryLimit
+from aiotune.worker._limits import limit_memory
+
 _STEP = 128 * MIB
 _WAYS = {
     "torch": ("set_per_process_memory_fraction", "PYTORCH_ALLOC_CONF", "aiotune"),
     "jax": ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION", "aiotune"),
+    "tensorflow": ("aiotune",),
 }
 
 
@@ -38,10 +41,7 @@ def set_limit(way: str, limit: int, total: int) -> None:
     elif way == "PYTORCH_ALLOC_CONF":
         os.environ[way] = f"per_process_memory_fraction:{share:.6f}"
     elif way == "aiotune":
-        from aiotune.memory import MemoryLimit
-
-        limits = importlib.import_module("aiotune.worker._limits")
-        limits.limit_memory(MemoryLimit(bytes=limit, device_total=total), [])
+        limit_memory(MemoryLimit(bytes=limit, device_total=total), [])
     elif way != "none":
         for name in _WAYS["jax"][:2]:
             os.environ.pop(name, None)  # both at once are an error
@@ -57,7 +57,7 @@ def fill(way: str, limit: int, total: int, most: int) -> dict[str, Any]:
         try:
             held.append(_backend.allocate(_STEP))
         except Exception as error:  # noqa: BLE001 - which one is the question
-            failure = described(error)
+            failure = described(error, MemoryLimit(bytes=limit, device_total=total))
             break
     counted = _backend.counters()
     return {"held": len(held) * _STEP, "failure": failure, "counters": counted}

@@ -14,7 +14,9 @@ import pytest
 
 import aiotune
 from aiotune._devices import Wanted, find_resources
+from aiotune.memory import MemoryLimit
 from aiotune.status import TrialStatus
+from gpu import Lease
 
 pytestmark = pytest.mark.gpu
 
@@ -75,14 +77,16 @@ def search(tmp_path: Path, trials: int = 6) -> tuple[aiotune.SearchResult, SeesD
 
 
 def test_the_driver_names_the_devices() -> None:
-    """NVML lists the host's GPUs with UUID, model and memory, and each becomes a slot."""
-    plan = find_resources(Wanted())
+    """NVML lists the host's GPUs with UUID, model and memory; a lease of one becomes a place on it."""
+    resources = find_resources(Wanted(max_trials_per_gpu=1))
 
-    assert len(plan.slots) == len(plan.devices) >= 1
-    for slot, device in zip(plan.slots, plan.devices, strict=True):
+    assert resources.most == len(resources.devices) >= 1
+    for device in resources.devices:
         assert device.uuid.startswith(("GPU-", "MIG-"))
         assert device.total_bytes > 1 << 30
-        assert slot.environment["CUDA_VISIBLE_DEVICES"] == device.uuid == slot.device
+        place = resources.place(Lease(0, "trial", (device.uuid,), 1 << 30), context=1 << 29)
+        assert place.environment["CUDA_VISIBLE_DEVICES"] == device.uuid
+        assert place.limit == MemoryLimit(bytes=1 << 29, device_total=device.total_bytes)
 
 
 def test_workers_train_on_the_gpu_they_are_given(tmp_path: Path) -> None:
