@@ -85,8 +85,8 @@ class RunWeighing(_Message, frozen=True, kw_only=True):
     """Build a trial's model without allocating it, and say what it consists of.
 
     The fields that ``RunAttempt`` has, too, mean the same. More than
-    ``max_parameters``, or variables, gradients and optimizer slots of more
-    than ``max_bytes``, end the build as OVERSIZED. ``host_bytes`` bounds what
+    ``max_parameters``, or more than ``max_bytes`` of what training cannot
+    do without, end the build as OVERSIZED. ``host_bytes`` bounds what
     the weighing itself may take of the host's memory. ``precise`` asks for
     the peak of a traced training step as well, which takes seconds.
     """

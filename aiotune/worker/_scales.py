@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aiotune.errors import FailedTrialError, FatalError, OversizedModelError
 from aiotune.failures import FailureKind
-from aiotune.memory import ModelSize
+from aiotune.memory import ModelSize, state_bytes
 from aiotune.wire import RunWeighing
 from aiotune.worker._attempt import Attempt, completed
 from aiotune.worker._bounds import TooSlow, memory_bound, time_bound
@@ -137,7 +137,7 @@ class _Scales:
         size, missing = measure(
             captured.model, self.spec, captured.batch_size, captured.jit_compile, method
         )
-        meter.check(size.parameters, size.weight_bytes + size.gradient_bytes + size.slot_bytes)
+        meter.check(size.parameters, state_bytes(size))
         return Verdict(size, " ".join(filter(None, (note, missing))))
 
     def traced_peak(self, spec: BatchSpec, backend: str) -> int | None:

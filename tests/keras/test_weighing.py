@@ -194,7 +194,7 @@ def test_the_limit_of_bytes_counts_gradients_and_slots(weigh: Any) -> None:
 
     assert size_of(fits).parameters == 41
     assert isinstance(refused, Failed)
-    assert "weights, gradients and optimizer slots" in refused.failure.message
+    assert "its variables and its optimizer's" in refused.failure.message
 
 
 def test_a_refusal_survives_those_who_swallow_it(weigh: Any) -> None:

@@ -78,6 +78,6 @@ async def test_a_forked_worker_weighs_and_refuses(tmp_path: Path) -> None:
     assert [type(m) for m in huge.messages] == [Hello, Failed]
     assert huge.ending.exit_code == 1
     assert huge.last.failure.kind is FailureKind.OVERSIZED
-    assert "80.00 GiB of the largest device" in huge.last.failure.message
+    assert "80.00 GiB that a trial can have here" in huge.last.failure.message
     assert huge.last.values == {"units": 100, "layers": 10}
     assert not (tmp_path / "project").exists()
