@@ -234,6 +234,34 @@ def test_a_value_that_is_read_is_built_for_real(weigh: Any) -> None:
     assert "32 MiB" in answer.why
 
 
+def test_what_allocates_beside_keras_is_held_to_the_hosts_bound(weigh: Any) -> None:
+    """A build that takes 2 GiB of its own has no size where 1 GiB is allowed; it may train yet."""
+
+    def build(hp: Any) -> Any:
+        model = dense(4, 1)
+        model.table = np.ones(2 << 30, "uint8")
+        return model
+
+    answer = weigh(build, X, Y, order={"host_bytes": 1 << 30})
+
+    assert isinstance(answer, Weighed)
+    assert (answer.size, answer.builds) == (None, True)
+    assert "host's memory" in answer.why
+
+
+def test_a_step_is_traced_where_that_is_asked_for(weigh: Any) -> None:
+    """The traced peak comes with the size; where a back end cannot be traced, there is none."""
+    import keras
+
+    answer = weigh(lambda hp: dense(64, 1), X, Y, order={"precise": True})
+
+    size = size_of(answer)
+    if keras.backend.backend() == "tensorflow":
+        assert answer.precise_bytes is None
+    else:
+        assert size.weight_bytes + size.slot_bytes < answer.precise_bytes < 100 * size.weight_bytes
+
+
 @pytest.mark.parametrize(
     ("error", "builds"),
     [
