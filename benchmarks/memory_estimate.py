@@ -36,7 +36,7 @@ NOT_MEASURED = (
 )
 
 
-def measure(python: str, backend: str, families: list[str]) -> list[Row]:
+def measure(python: str, backend: str, arguments: list[str]) -> list[Row]:
     """Measure every case on one back end."""
     environment = {
         **os.environ,
@@ -45,14 +45,14 @@ def measure(python: str, backend: str, families: list[str]) -> list[Row]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "OMP_NUM_THREADS": "1",
         "XLA_FLAGS": "--xla_backend_optimization_level=0",  # sooner compiled, with equal buffers
-        # glibc gives what is large back to the kernel at once, and what is small never: so
-        # what an earlier model left does not hide what the next one takes.
+        # What is large goes back to the kernel at once, what is small never: so what an
+        # earlier model left does not hide what the next one takes.
         "MALLOC_MMAP_THRESHOLD_": str(4 << 20),
         "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
         "PYTHONPATH": str(MEASURE.parent.parent),
     }
     rows = []
-    command = [python, str(MEASURE), *families]
+    command = [python, str(MEASURE), *arguments]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as child:
         for line in child.stdout or ():
             rows.append(json.loads(line))
@@ -62,13 +62,13 @@ def measure(python: str, backend: str, families: list[str]) -> list[Row]:
     return rows
 
 
-def measured_anew(pythons: Iterable[str], families: list[str]) -> list[Row]:
+def measured_anew(pythons: Iterable[str], arguments: list[str]) -> list[Row]:
     rows: list[Row] = []
     for python in pythons:
         command = [python, "-c", INSTALLED]
         found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
         for backend in found:
-            rows += measure(python, backend, families)
+            rows += measure(python, backend, arguments)
     return rows
 
 
@@ -91,7 +91,7 @@ def summarised(rows: list[Row], predicted: str) -> dict[str, Any]:
         "furthest above": furthest(rows, errors, max),
         "uncorrected": outcome(rows, predicted, [1.0] * len(rows)),
         f"cold, x {MARGINS[predicted]}": outcome(rows, predicted, [MARGINS[predicted]] * len(rows)),
-        "learned from the family's others": outcome(rows, predicted, learned(rows, predicted)),
+        "learned from the family's others": outcome(*learned(rows, predicted)),
     }
 
 
@@ -103,31 +103,29 @@ def furthest(rows: list[Row], errors: list[float], which: Callable[..., int]) ->
 def outcome(rows: list[Row], predicted: str, ratios: list[float]) -> dict[str, Any]:
     """Say how many peaks a reservation would have been too small for, and what it wastes.
 
-    Without the floor, which is larger than some of these models.
+    Unless said otherwise without the floor, which is larger than some of these models.
     """
-    over = [q * row[predicted] / row["peak"] - 1 for row, q in zip(rows, ratios, strict=True)]
-    unsafe = [-excess for excess in over if excess < 0]
+    if not rows:
+        return {"n": 0}
+    reserved = [math.ceil(q * row[predicted]) for row, q in zip(rows, ratios, strict=True)]
+    over = [size / row["peak"] - 1 for row, size in zip(rows, reserved, strict=True)]
+    below = [size + FLOOR < row["peak"] for row, size in zip(rows, reserved, strict=True)]
     return {
-        "unsafe": rounded(len(unsafe) / len(rows)),
-        "most missing": rounded(max(unsafe, default=0.0)),
-        "unsafe with the floor": rounded(
-            sum(
-                math.ceil(q * row[predicted]) + FLOOR < row["peak"]
-                for row, q in zip(rows, ratios, strict=True)
-            )
-            / len(rows)
-        ),
+        "n": len(rows),
+        "unsafe": rounded(sum(excess < 0 for excess in over) / len(rows)),
+        "most missing": rounded(max(0.0, -min(over))),
+        "unsafe with the floor": rounded(sum(below) / len(rows)),
         "median reserved beyond the peak": rounded(statistics.median(over)),
     }
 
 
-def learned(rows: list[Row], predicted: str) -> list[float]:
-    """Return for each row the ratio that the other models of its family teach.
+def learned(rows: list[Row], predicted: str) -> tuple[list[Row], str, list[float]]:
+    """Return the rows whose family has enough others to learn from, and the ratios they teach.
 
     Peaks under the floor teach nothing, so these models stand for some that
     are many times as large: prediction and peak grow alike, and their ratio stays.
     """
-    ratios = []
+    kept, ratios = [], []
     for row in rows:
         calibration, key = Calibration(), key_of(row)
         for other in rows:
@@ -136,8 +134,10 @@ def learned(rows: list[Row], predicted: str) -> list[float]:
                 calibration.observe(
                     key, predicted=times * other[predicted], peak=times * other["peak"], context=0
                 )
-        ratios.append(calibration.ratio(key))
-    return ratios
+        if calibration.count(key) >= Calibration.ENOUGH:
+            kept.append(row)
+            ratios.append(calibration.ratio(key))
+    return kept, predicted, ratios
 
 
 def key_of(row: Row) -> CalibrationKey:
@@ -184,12 +184,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", action="append", help="an interpreter; default: this one")
     parser.add_argument("--family", action="append", default=[], help="default: all twelve")
+    parser.add_argument("--sizes", type=int, default=3, help="how many of each family's three")
     parser.add_argument("--rows", help="what _memory_measure.py printed, instead of measuring")
     options = parser.parse_args()
     if options.rows:
         rows = [json.loads(line) for line in Path(options.rows).read_text().splitlines()]
     else:
-        rows = measured_anew(options.python or [sys.executable], options.family)
+        rows = measured_anew(
+            options.python or [sys.executable], [f"--sizes={options.sizes}", *options.family]
+        )
     report(__doc__ or "", {**results(rows), "rows": rows}, not_measured=NOT_MEASURED)
 
 
