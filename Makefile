@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 # package may ship a file for another Python; it stays uncompiled, that is all.
 COMPILE := env -u PYTHONDONTWRITEBYTECODE $(PY) -m compileall -q -j 0 $$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))') >/dev/null || true
 
-.PHONY: quickstart test check format bench clean
+.PHONY: quickstart test check format bench device clean
 
 quickstart: $(VENV)/.quickstart
 	TF_CPP_MIN_LOG_LEVEL=2 $(PY) examples/quickstart.py
@@ -30,6 +30,10 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	for script in import_time tune_anything noop_trials attempt_start loop_stall; do \
 	  $(PY) benchmarks/$$script.py || exit 1; done
+
+# With the interpreter that has jax or torch for CUDA, not with .venv; see docs/device.md.
+device:
+	$(PYTHON) benchmarks/device/run_all.py --backend $(or $(KERAS_BACKEND),torch)
 
 clean:
 	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
