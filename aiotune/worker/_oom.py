@@ -75,7 +75,8 @@ _WORKSPACE = re.compile(
 _DEVICE = re.compile(
     r"(?:CUDA|HIP|XPU|NPU|MPS backend) out of memory(?:\.| \()"
     r"|(?:CUDA|HIP)(?: (?:driver|runtime))? (?:error|failure):?(?: ?\(?2\)?)? ?:? ?out of memory"
-    r"|cuda runtime error \(2\) ?: ?out of memory|CUDA_ERROR_OUT_OF_MEMORY"
+    r"|cuda runtime error \(2\) ?: ?out of memory|cuda failed with error 2\b"
+    r"|CUDA_ERROR_OUT_OF_MEMORY"
     r"|cudaErrorMemoryAllocation|hipErrorOutOfMemory"
     r"|cu(?:da)?M(?:em\w*A|a)lloc\w* failed: out of memory"
     r"|OOM when allocating|by allocator \S*GPU_\d+|Dst tensor is not initialized"
