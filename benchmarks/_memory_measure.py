@@ -80,12 +80,12 @@ def measured(case: Case) -> dict[str, Any]:
     JAX compiles anew for each shape, so there the same model was trained before.
     """
     found = traced(case)
+    if BACKEND != "jax":  # XLA takes all temporaries in one piece, and compiles in small ones
+        return_at_once()
     small = dataclasses.replace(case, size=FAMILIES[case.family].sizes[0], batch=2)
     train(case if BACKEND == "jax" else small)
     keras.utils.clear_session()
     gc.collect()
-    if BACKEND != "jax":  # XLA takes all temporaries in one piece, and compiles in small ones
-        return_at_once()
     before = status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # restarts VmHWM
     started = time.perf_counter()
