@@ -68,7 +68,9 @@ def main() -> None:
     if not lab.dry:
         lab.find("at most the 600 MiB assumed", f"{trained / MIB:.0f} MiB", trained <= DEFAULT)
         extra = runs[0][0]["processes"]
-        lab.find("processes on the device after a fork alone", extra, extra == 0)
+        listing = runs[0][-1]["processes"] > 0  # in some containers the driver lists none
+        holds = extra == 0 if listing else None
+        lab.find("processes on the device after a fork alone", extra, holds)
         reserved = runs[0][-1]["counters"].get("told reserved")
         counted = runs[0][-1]["counters"]["peak_reserved"]
         lab.find("aiotune tells the back end's own peak", reserved, reserved == counted)

@@ -26,7 +26,7 @@ def questions(nvml: Any, handle: Any, uuid: str) -> dict[str, Callable[[], Any]]
         "driver version": nvml.nvmlSystemGetDriverVersion,
         "CUDA version": nvml.nvmlSystemGetCudaDriverVersion,
         "count": nvml.nvmlDeviceGetCount,
-        "handle by UUID": lambda: nvml.nvmlDeviceGetHandleByUUID(uuid),
+        "handle by UUID": lambda: nvml.nvmlDeviceGetHandleByUUID(uuid) and "found",
         "name": lambda: nvml.nvmlDeviceGetName(handle),
         "memory v1": lambda: nvml.nvmlDeviceGetMemoryInfo(handle),
         "memory v2": lambda: nvml.nvmlDeviceGetMemoryInfo(handle, nvml.nvmlMemory_v2),
@@ -35,17 +35,26 @@ def questions(nvml: Any, handle: Any, uuid: str) -> dict[str, Callable[[], Any]]
         "utilisation": lambda: nvml.nvmlDeviceGetUtilizationRates(handle),
         "compute mode": lambda: nvml.nvmlDeviceGetComputeMode(handle),
         "MIG mode": lambda: nvml.nvmlDeviceGetMigMode(handle),
-        "PCI place": lambda: nvml.nvmlDeviceGetPciInfo(handle),
+        "PCI place": lambda: nvml.nvmlDeviceGetPciInfo(handle).busId,
         "NUMA node of the GPU": lambda: nvml.nvmlDeviceGetNumaNodeId(handle),
-        "CPUs next to it": lambda: nvml.nvmlDeviceGetCpuAffinity(handle, 128),
+        "CPUs next to it": lambda: [
+            hex(word) for word in nvml.nvmlDeviceGetCpuAffinity(handle, 128) if word
+        ],
         "ECC errors": lambda: nvml.nvmlDeviceGetTotalEccErrors(handle, kind, since),
         "remapped rows": lambda: nvml.nvmlDeviceGetRemappedRows(handle),
         "retired pages pending": lambda: nvml.nvmlDeviceGetRetiredPagesPendingStatus(handle),
-        "recovery action": lambda: nvml.nvmlDeviceGetFieldValues(handle, [230]),
+        "recovery action": lambda: _field(nvml, handle, 230),
         "accounting mode": lambda: nvml.nvmlDeviceGetAccountingMode(handle),
         "kinds of events": lambda: nvml.nvmlDeviceGetSupportedEventTypes(handle),
         "events of Xids": lambda: _register(nvml, handle),
     }
+
+
+def _field(nvml: Any, handle: Any, number: int) -> int:
+    (value,) = nvml.nvmlDeviceGetFieldValues(handle, [number])
+    if value.nvmlReturn != nvml.NVML_SUCCESS:
+        raise nvml.NVMLError(value.nvmlReturn)
+    return int(value.value.uiVal)
 
 
 def _register(nvml: Any, handle: Any) -> str:

@@ -64,6 +64,8 @@ def peak(family: str, size: int, batch: int) -> Row:
             return measured(case)
     train(case)
     counted = _backend.counters()
+    if not counted["peak"]:
+        raise RuntimeError("The back end counts no memory of its device, so there is no peak.")
     return {"peak": counted["peak"], "reserved": counted["peak_reserved"], "counters": counted}
 
 
@@ -114,6 +116,9 @@ def judge(lab: Lab, rows: list[Row]) -> None:
     """Note errors and unsafe shares, of the weighed and of the traced estimate."""
     from memory_estimate import results
 
+    if not rows:
+        lab.find("cases that were measured, weighed and traced", 0, holds=False)
+        return
     found = results(rows)[lab.backend]
     lab.data["summary"], lab.data["rows"] = found, rows
     lab.find("cases that were measured, weighed and traced", len(rows))

@@ -97,9 +97,12 @@ def clean(lab: Lab) -> None:
     lab.wait_until(lambda: lab.processes() <= listed, 5.0)  # the driver is slow to forget
     after = lab.processes()
     lab.data["processes"] = {"before": listed, "with one child": with_one, "after": after}
-    lab.find("the driver lists processes here", with_one > listed)
+    listing = with_one > listed  # in some containers the driver lists none
+    lab.find("the driver lists processes here", listing)
     lab.find(
-        "processes on the device when only the nursery is left", after - listed, after <= listed
+        "processes on the device when only the nursery is left",
+        after - listed,
+        after <= listed if listing else None,
     )
     growth = lab.settled() - used
     lab.find("MiB on the device when only the nursery is left", growth >> 20, growth < 64 << 20)

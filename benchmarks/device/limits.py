@@ -70,8 +70,8 @@ def train_too_large(way: str, limit: int, total: int) -> None:
 
     set_limit(way, limit, total)
     units = int((limit / 4) ** 0.5) + 1
-    model = keras.Sequential([keras.Input((units,)), *(keras.layers.Dense(units),) * 1])
-    model.add(keras.layers.Dense(units))
+    hidden = [keras.layers.Dense(units) for _ in range(2)]
+    model = keras.Sequential([keras.Input((units,)), *hidden])
     model.compile("adam", "mse")
     x = np.zeros((8, units), "float32")
     model.fit(x, x, batch_size=8, verbose=0)

@@ -81,7 +81,9 @@ def main() -> None:
     best = max(gains) / gains[0] if gains[0] else 0.0
     lab.find("small: best gain by sharing", f"{best:.2f} times", best >= _WANTED)
     wide = Workload(features=1024, least=2048, most=8192, step=1024, samples=2048, epochs=2)
-    if lab.left > 60:
+    if lab.left < 60 or lab.provider.memory(lab.device.uuid).free < _ROOM:
+        lab.find("12 GiB: trials an hour", "no time, or no 12 GiB, left")
+    else:
         with filled(lab):
             compare(lab, "12 GiB", wide, 12, (1, 4))
     lab.report("MPS; several devices; trials that wait for their data")

@@ -56,7 +56,7 @@ def pinned(lab: Lab) -> None:
             "CUDA_VISIBLE_DEVICES": str(lab.device.index),
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         },
-        "as aiotune does": lab.environment,
+        "aiotune writes it": lab.environment,
         "-1": {"CUDA_VISIBLE_DEVICES": "-1"},
         "nothing": {"CUDA_VISIBLE_DEVICES": ""},
         "a UUID that is not there": {"CUDA_VISIBLE_DEVICES": "GPU-ffffffff"},
@@ -66,7 +66,7 @@ def pinned(lab: Lab) -> None:
         answer = run_job(Job(seen, environment=environment, seconds=90.0, label=form))
         count = None if answer.value is None else len(answer.value)
         lab.data[form] = answer.value if answer.failure is None else answer.text
-        what = f"devices seen, CUDA_VISIBLE_DEVICES as {form}"
+        what = f"devices seen, CUDA_VISIBLE_DEVICES: {form}"
         # Where none is there, a back end may as well raise an error.
         refused = expected == 0 and answer.failure is not None
         lab.find(what, answer.text if count is None else count, refused or count == expected)
