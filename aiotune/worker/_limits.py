@@ -21,7 +21,7 @@ from aiotune.memory import MemoryLimit
 __all__ = ("limit_memory",)
 
 _MIB = 1 << 20
-_TORCH_READS_FRACTION = (2, 10)
+_TORCH_READS_FRACTION = (2, 13)
 _JAX_NAME, _JAX_OLD_NAME = "XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"
 
 
@@ -91,7 +91,7 @@ def _jax_knows_new_name() -> bool:
     # The release notes do not say when the name changed; the code does.
     client = sys.modules.get("jaxlib.xla_client")
     if client is None:
-        return _version_of("jaxlib") >= (0, 6)
+        return _version_of("jaxlib") >= (0, 10)
     codes = [
         code for value in vars(client).values() if isinstance(code := _code_of(value), CodeType)
     ]
