@@ -63,10 +63,20 @@ def peak(family: str, size: int, batch: int) -> Row:
         with on_the_cpu():
             return measured(case)
     train(case)
+    counted = counters()
+    return {"peak": counted["peak"], "reserved": counted["peak_reserved"], "counters": counted}
+
+
+def counters() -> dict[str, int]:
+    """Return the back end's counters.
+
+    Raises:
+        RuntimeError: It has none.
+    """
     counted = _backend.counters()
     if not counted["peak"]:
         raise RuntimeError("The back end counts no memory of its device, so there is no peak.")
-    return {"peak": counted["peak"], "reserved": counted["peak_reserved"], "counters": counted}
+    return counted
 
 
 def cases(lab: Lab) -> Iterator[tuple[str, int, int]]:
@@ -159,7 +169,7 @@ def update_peak(optimizer: str, units: int) -> Row:
         x = np.zeros((4, units), "float32")
         for _ in range(2):
             model.train_on_batch(x, x)
-        top = _backend.counters()["peak"] - before
+        top = counters()["peak"] - before
     gradients = sum(variable.value.nbytes for variable in model.trainable_variables)
     slots = sum(variable.value.nbytes for variable in model.optimizer.variables)
     rest = top - 2 * gradients - slots
