@@ -14,7 +14,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,19 @@ Row = dict[str, Any]
 MARGINS = {"formula": COLD_RATIO, "traced": _TRACED_MARGIN}
 MEASURE = Path(__file__).with_name("_memory_measure.py")
 # Imports nothing: asking must not cost what importing a back end does.
-INSTALLED = "import importlib.util as u; print(*[b for b in ('tensorflow', 'jax', 'torch') if u.find_spec(b)])"
+INSTALLED = """
+import importlib.metadata, json
+found = {d.name.lower().replace("_", "-"): d.version for d in importlib.metadata.distributions()}
+names = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "torch": ("torch",)}
+versions = {b: next((found[n] for n in ns if n in found), None) for b, ns in names.items()}
+print(json.dumps({b: v for b, v in versions.items() if v}))
+"""
 NOT_MEASURED = (
     "A GPU. These are peaks of resident memory on a CPU, which stand in for a GPU's: they show "
-    "whether the arithmetic of variables, gradients and outputs is right, not what cuDNN, a driver's "
-    "context or a GPU's fusion add or save. Multi-threaded kernels: torch ran with one thread."
+    "whether the arithmetic of variables, gradients and outputs is right, not what cuDNN, a "
+    "driver's context, an allocator's rounding or a GPU's fusion add or save. What libraries of the "
+    "CPU take in a step (a convolution's scratch on JAX) is in the peaks, and in no trace. Kernels of "
+    "torch with more than one thread. Models over 1 GiB. The spread between runs."
 )
 
 
@@ -62,14 +70,12 @@ def measure(python: str, backend: str, arguments: list[str]) -> list[Row]:
     return rows
 
 
-def measured_anew(pythons: Iterable[str], arguments: list[str]) -> list[Row]:
-    rows: list[Row] = []
-    for python in pythons:
-        command = [python, "-c", INSTALLED]
-        found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-        for backend in found:
-            rows += measure(python, backend, arguments)
-    return rows
+def installed(python: str) -> dict[str, str]:
+    """Return the back ends of an interpreter, with their versions."""
+    command = [python, "-c", INSTALLED]
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    versions: dict[str, str] = json.loads(found)
+    return versions
 
 
 # ── what the rows say ──────────────────────────────────────────────────────
@@ -187,13 +193,24 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, default=3, help="how many of each family's three")
     parser.add_argument("--rows", help="what _memory_measure.py printed, instead of measuring")
     options = parser.parse_args()
+    pythons = options.python or [sys.executable]
+    versions = {python: installed(python) for python in pythons}
     if options.rows:
         rows = [json.loads(line) for line in Path(options.rows).read_text().splitlines()]
     else:
-        rows = measured_anew(
-            options.python or [sys.executable], [f"--sizes={options.sizes}", *options.family]
-        )
-    report(__doc__ or "", {**results(rows), "rows": rows}, not_measured=NOT_MEASURED)
+        arguments = [f"--sizes={options.sizes}", *options.family]
+        rows = [
+            row
+            for p in pythons
+            for backend in versions[p]
+            for row in measure(p, backend, arguments)
+        ]
+    found = {backend: v for own in versions.values() for backend, v in own.items()}
+    report(
+        __doc__ or "",
+        {"back ends": found, **results(rows), "rows": rows},
+        not_measured=NOT_MEASURED,
+    )
 
 
 if __name__ == "__main__":
