@@ -6,14 +6,19 @@ import json
 import math
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras  # noqa: TID253 - a program of its own
-from zoo import ZOO, Specimen  # type: ignore[import-not-found] # it lies beside this program
 
 import aiotune
 from aiotune.wire import Payload, RunWeighing, Weighed
 from aiotune.worker._weighing import run_weighing
+
+if TYPE_CHECKING:
+    from tests.keras.zoo import ZOO, Specimen
+else:  # they lie beside this program
+    import zoo_of_training  # noqa: F401 - it adds its models
+    from zoo import ZOO, Specimen
 
 ORDER = RunWeighing(
     trial_id="0",
