@@ -67,7 +67,7 @@ _HOST = re.compile(
 )
 _WORKSPACE = re.compile(
     r"CU(?:BLAS|DNN|SOLVER|SPARSE|RAND)_STATUS_ALLOC_FAILED|CUFFT_ALLOC_FAILED"
-    r"|(?:cublas|cusolver|cudnn)[\w ]* ?(?:: ?|failed: )(?:the )?resource allocation failed"
+    r"|(?:cublas|cusolver|cudnn)[\w ]{0,40}: ?(?:the )?resource allocation failed"
     r"|[Cc]uda failure (?:\d+ )?'out of memory'|Failed to CUDA (?:calloc|malloc)"
     r"|[Ff]ailed to allocate (?:\w+ ){0,3}(?:scratch|workspace)"
     r"|[Ss]cratch (?:buffer |space )?allocation failed"

@@ -33,7 +33,7 @@ class Told:
 
 
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_SIZE = r"(\d[\d,]*(?:\.\d*)?) ?([KMGT]i?B?\b|[Bb]ytes?\b|B\b|(?![\w.]))"
+_SIZE = r"(\d[\d,]{0,30}(?:\.\d*)?) ?([KMGT]i?B?\b|[Bb]ytes?\b|B\b|(?![\w.]))"
 
 _ASKED = tuple(
     re.compile(pattern)

@@ -12,9 +12,10 @@ from aiotune.errors import (
     OversizedModelError,
     PayloadError,
 )
-from aiotune.failures import FailureKind, TrialFailure
+from aiotune.failures import FailureKind, MemoryCause, OutOfMemory, TrialFailure
 from aiotune.hyperparameters import HyperParameters
 from aiotune.worker import describe_exception
+from aiotune.worker._oom import Counters
 
 
 class _MyFatal(FatalError):
@@ -59,6 +60,29 @@ class JaxRuntimeError(RuntimeError):
 def test_kind_follows_class_and_text(error: BaseException, kind: FailureKind) -> None:
     """Each exception is filed under what follows from it."""
     assert describe_exception(error).kind is kind
+
+
+def test_memory_that_ran_out_is_told_in_numbers() -> None:
+    """The failure says whose memory ran out, what was asked for and what was counted."""
+    error = JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 96 bytes.")
+    counters = Counters(on_device=True, limit=128, in_use=64, peak=80, free=1 << 40)
+
+    failure = describe_exception(error, lambda: counters)
+
+    assert failure.memory == OutOfMemory(
+        cause=MemoryCause.DEVICE, asked=96, limit=128, in_use=64, peak=80, free=1 << 40
+    )
+
+
+def test_nothing_is_counted_for_other_failures() -> None:
+    """The driver is not asked because of a wrong shape."""
+
+    def count() -> Counters:
+        raise AssertionError("counted")
+
+    failure = describe_exception(RuntimeError("shapes differ"), count)
+
+    assert (failure.kind, failure.memory) == (FailureKind.ERROR, None)
 
 
 def _after_memory_error(error: Exception, *, hidden: bool) -> Exception:
