@@ -33,7 +33,8 @@ class Told:
 
 
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_SIZE = r"(\d[\d,]{0,30}(?:\.\d*)?) ?([KMGT]i?B?\b|[Bb]ytes?\b|B\b|(?![\w.]))"
+# It begins where a number does: else a printed array would be read from each of its digits.
+_SIZE = r"(?<![\d,.])(\d[\d,]{0,30}(?:\.\d*)?) ?([KMGT]i?B?\b|[Bb]ytes?\b|B\b|(?![\w.]))"
 
 _ASKED = tuple(
     re.compile(pattern)
