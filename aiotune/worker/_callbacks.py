@@ -89,8 +89,10 @@ class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         metrics = _numbers(logs)
         if self._check_objective:
             self._refuse_missing_objective(metrics)
-        # Without a length that Keras knows nothing can be said of a single batch.
-        batches = (self.params or {}).get("steps") or 0
+        # Nothing can be said of a single batch where Keras knows no length, or
+        # where a training loop of the user's own does not say when it begins.
+        measured = not math.isnan(seconds)
+        batches = ((self.params or {}).get("steps") or 0) if measured else 0
         self._context.say(
             Report(
                 step=epoch,

@@ -68,7 +68,7 @@ def settle_variables(model: Any) -> None:
     """
     if not _jax_devices():
         return
-    values = [getattr(variable, "value", None) for variable in model.variables]
+    values = [getattr(variable, "value", None) for variable in getattr(model, "variables", ())]
     optimizer = getattr(model, "optimizer", None)
     values += [getattr(variable, "value", None) for variable in getattr(optimizer, "variables", ())]
     sys.modules["jax"].block_until_ready([value for value in values if value is not None])

@@ -82,18 +82,33 @@ class Tuner:
     on_epoch_end = on_epoch_begin
 
 
+def reporter_to(sent: list[Any], execution: int = 0) -> Any:
+    from aiotune.worker._callbacks import ReportEpochs
+
+    context: Any = SimpleNamespace(say=sent.append, objective=None)
+    tuner: Any = Tuner()
+    trial: Any = None
+    return ReportEpochs(
+        tuner, trial, context, execution, check_objective=False, max_model_size=None
+    )
+
+
+def test_loop_that_does_not_say_when_it_begins_reports_no_time() -> None:
+    """A training loop of the user's own may call nothing but on_epoch_end."""
+    sent: list[Any] = []
+
+    reporter_to(sent).on_epoch_end(0, {"loss": 1.0})
+
+    assert [(r.step, r.metrics, r.batches, r.seconds) for r in sent] == [(0, {"loss": 1.0}, 0, 0.0)]
+
+
 def test_epochs_are_reported_with_their_batches_and_time() -> None:
     """The time of training is told without that of validation, and without a call for each batch."""
     import keras
     import numpy as np
 
-    from aiotune.worker._callbacks import ReportEpochs
-
     sent: list[Any] = []
-    context: Any = SimpleNamespace(say=sent.append, objective=None)
-    tuner: Any = Tuner()
-    trial: Any = None
-    reporter = ReportEpochs(tuner, trial, context, 3, check_objective=False, max_model_size=None)
+    reporter = reporter_to(sent, execution=3)
     now = iter([10.0, 12.5, 20.0, 23.0])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
