@@ -48,9 +48,9 @@ CHECKS = (
     Check("killing", 40),
     Check("host_limits", 60),
     Check("slot_start", 60),
-    Check("packing", 200),
-    Check("estimate", 220),
-    Check("tests", 150),
+    Check("tests", 120),
+    Check("packing", 170),
+    Check("estimate", 300),
 )
 _LEAST = 20.0
 
