@@ -38,9 +38,13 @@ print(json.dumps({b: v for b, v in versions.items() if v}))
 NOT_MEASURED = (
     "A GPU. These are peaks of resident memory on a CPU, which stand in for a GPU's: they show "
     "whether the arithmetic of variables, gradients and outputs is right, not what cuDNN, a "
-    "driver's context, an allocator's rounding or a GPU's fusion add or save. What libraries of the "
-    "CPU take in a step (a convolution's scratch on JAX) is in the peaks, and in no trace. Kernels of "
-    "torch with more than one thread. Models over 1 GiB. The spread between runs."
+    "driver's context, an allocator's rounding or a GPU's fusion add or save. "
+    "Gaps in an allocator's heap: on TensorFlow and torch the C library gives back every freed block "
+    "of 64 KiB at once, so a peak is what is alive, which flatters a trace that counts just that. "
+    "memory_estimate_heap.json is the same of torch with gaps: there blocks under 4 MiB are kept. On "
+    "JAX they always are, and compilation is not optimised. "
+    "What libraries of the CPU take in a step (a convolution's scratch on JAX) is in the peaks, and in "
+    "no trace. Kernels of torch with more than one thread. Models over 1 GiB. The spread between runs."
 )
 
 
