@@ -182,8 +182,6 @@ class _Search:
         self, executor: Executor, resources: Resources, log: Any, progress: Progress
     ) -> SearchLoop:
         tuner = self.tuner
-        hooks = _TunerHooks(tuner, progress)
-        watch = DeviceWatch(resources, self.offload)
         admission = Admission(
             resources,
             self.oracle.calibration,
@@ -191,25 +189,15 @@ class _Search:
             trains=tuner.hypermodel is not None,
             halves=tuner.halve_batch,
         )
-        weigher = Weigher(
-            oracle=self.oracle,
-            executor=executor,
-            layout=self.layout,
-            log=log,
-            admission=admission,
-            hooks=hooks,
-            max_model_size=tuner.max_model_size,
-        )
-        runner = AttemptRunner(
-            oracle=self.oracle,
-            executor=executor,
-            layout=self.layout,
-            log=log,
-            clock=self.clock,
-            offload=self.offload,
-            hooks=hooks,
-            admission=admission,
-        )
+        shared: dict[str, Any] = {
+            "oracle": self.oracle,
+            "executor": executor,
+            "layout": self.layout,
+            "log": log,
+            "admission": admission,
+            "hooks": _TunerHooks(tuner, progress),
+        }
+        runner = AttemptRunner(clock=self.clock, offload=self.offload, **shared)
         self.observed = runner.observed
         return SearchLoop(
             core=SchedulerCore(
@@ -217,11 +205,11 @@ class _Search:
             ),
             oracle=self.oracle,
             runner=runner,
-            weigher=weigher,
-            watch=watch,
+            weigher=Weigher(max_model_size=tuner.max_model_size, **shared),
+            watch=DeviceWatch(resources, self.offload),
             log=log,
             clock=self.clock,
-            timing=Timing(grace=self.tuner.stop_grace, trial_timeout=self.tuner.trial_timeout),
+            timing=Timing(grace=tuner.stop_grace, trial_timeout=tuner.trial_timeout),
             on_tick=progress.tick,
         )
 

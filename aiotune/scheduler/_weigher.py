@@ -106,7 +106,9 @@ class Weigher:
         if size is None:
             return self._unknown(trial, known, answer.why, builds=answer.builds)
         if answer.why:
-            self._log.info(logs.WEIGHED_BY_BUILDING, trial=trial.trial_id, why=answer.why)
+            built = size.method == "built"
+            event = logs.WEIGHED_BY_BUILDING if built else logs.WEIGHED_IN_PART
+            self._log.info(event, trial=trial.trial_id, why=answer.why)
         self._log.info(
             logs.TRIAL_WEIGHED,
             trial=trial.trial_id,
