@@ -244,3 +244,34 @@ def test_a_check_holds_the_number_that_its_name_says(load: Any) -> None:
         return bool(estimate._k(answer, 3.0)[1])
 
     assert [k(2.0), k(3.4), k(3.6)] == [True, True, False]
+
+
+def test_estimates_are_judged_by_error_and_by_what_was_too_low(load: Any) -> None:
+    """A tenth too low is near, and covered by the margin; twice too low is neither."""
+    estimate, lab = load("estimate"), load("_lab").Lab("", "torch", False, 0.0, None, None)
+    lab.data["failed"] = []
+    rows = [
+        {
+            "backend": "torch",
+            "family": "dense",
+            "size": size,
+            "batch": 32,
+            "peak": 10 * size << 30,
+            "formula": 9 * size << 30,
+            "traced": 5 * size << 30,
+            "state": 1 << 30,
+            "weigh_seconds": 0.1,
+            "trace_seconds": 1.0,
+        }
+        for size in range(1, 8)
+    ]
+
+    estimate.judge(lab, rows)
+
+    holds = {row["what"]: row["holds"] for row in lab.findings}
+    assert holds["weighed: median error"] is True
+    assert holds["weighed, cold, x 1.3: too low"] is True
+    assert holds["weighed, learned from the family's others: too low"] is True
+    assert holds["traced: median error"] is False
+    assert holds["traced, cold, x 1.1: too low"] is False
+    assert holds["peaks below what aiotune says is the least"] is True
