@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import _paths  # noqa: F401 - leads to the package where it is not installed
+from _driver import ForkableNvml
 
 from aiotune.worker._launch import worker_environment
 from aiotune.worker._nursery import import_all
-from gpu import Device, DeviceProvider, NvmlProvider, environment_for, visible_devices
+from gpu import Device, DeviceProvider, environment_for, visible_devices
 
 __all__ = ("GIB", "MIB", "Lab", "begin", "preload")
 
@@ -163,7 +164,7 @@ def _device(*, dry: bool) -> tuple[DeviceProvider, Device]:
 
         stand_in = StandIn()
         return stand_in, stand_in.present[0]
-    provider = NvmlProvider()
+    provider = ForkableNvml()
     devices = visible_devices(provider.devices(), os.environ)
     if not devices:
         raise SystemExit("No GPU is visible here; --dry-run measures on the CPU.")

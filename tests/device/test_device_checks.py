@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from gpu.fake import FakeProvider, fake_devices
 from gpu.fake_driver import FakeDriver, FakeGpu
 
 ROOT = Path(__file__).parents[2]
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 CHECKS = ROOT / "benchmarks/device"
 UUID = "GPU-00000000-0000-0000-0000-000000000000"
 
@@ -41,7 +43,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def run(script: str, *words: str, **environment: str) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, str(CHECKS / script), "--backend", "tensorflow", *words],
+        [sys.executable, str(CHECKS / script), "--backend", BACKEND, *words],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -275,3 +277,24 @@ def test_estimates_are_judged_by_error_and_by_what_was_too_low(load: Any) -> Non
     assert holds["traced: median error"] is False
     assert holds["traced, cold, x 1.1: too low"] is False
     assert holds["peaks below what aiotune says is the least"] is True
+
+
+def test_the_driver_is_let_go_of_before_a_fork(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child begins with NVML as a trial does, and the next question opens it again here."""
+    children, driver = load("_children"), load("_driver")
+    opened: list[FakeProvider] = []
+
+    def open_one() -> FakeProvider:
+        opened.append(FakeProvider(fake_devices(1)))
+        return opened[-1]
+
+    monkeypatch.setattr(driver, "NvmlProvider", open_one)
+    nvml = driver.ForkableNvml()
+    (device,) = nvml.devices()
+
+    answer = children.run_job(children.Job(lambda: [provider.closed for provider in opened]))
+    memory = nvml.memory(device.uuid)
+
+    assert answer.value == [True]
+    assert [provider.closed for provider in opened] == [True, False]
+    assert memory.total == device.total_bytes
