@@ -107,7 +107,7 @@ class TrialWeighed(_Fact, frozen=True, kw_only=True):
     """What could be found out of a trial's memory before it runs.
 
     ``size`` has no layers here. ``traced`` is the peak of a traced training
-    step; ``builds`` is false if the program failed to build the model.
+    step, 0 if there can be none; ``builds`` is false if the program failed to build the model.
     """
 
     trial_id: str

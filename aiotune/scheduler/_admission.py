@@ -33,9 +33,8 @@ __all__ = ("Admission", "Need")
 
 _TRACED_MARGIN = 1.1
 """A traced peak does not see what libraries take for themselves."""
-_HOPELESS = 0.6
-"""Of a prediction that nothing has confirmed yet: a model whose peak could not be
-this small is not tried."""
+_HOPE, _TRACED_HOPE = 0.5, 0.8
+"""Of a prediction, and of a traced peak: a model that would not fit even so is not tried."""
 _ON_CPU = "cpu"
 
 
@@ -46,7 +45,8 @@ class Need:
     Attributes:
         size: Its model; ``None``: nothing could be found out.
         builds: Whether its model could be built at all.
-        traced: Peak bytes of a traced training step.
+        traced: Peak bytes of a traced training step; 0: it cannot be traced;
+            ``None``: that was not tried.
         rung: What it is to be given after it ran out of memory.
     """
 
@@ -145,15 +145,19 @@ class Admission:
         return NeverFits(self._too_large(need))
 
     def _wanted(self, need: Need, guess: Estimate) -> int:
-        if need.traced is not None:
+        if need.traced:
             return guess.context + guess.floor + int(_TRACED_MARGIN * need.traced)
         return guess.bytes
 
     def _at_least(self, need: Need, guess: Estimate) -> int:
-        """Return what a trial takes if the prediction is as wrong as it can be."""
-        predicted = need.traced if need.traced is not None else guess.predicted
-        learned = guess.ratio if self._has_learned(need) else _HOPELESS
-        return max(guess.least, guess.context + int(min(learned, 1.0) * predicted))
+        """Return what a trial takes if the prediction is as wrong as it can be.
+
+        What was learned is an upper quantile over all models of the space, and
+        no reason to refuse one of them: a space may hold families whose peaks
+        differ twofold from what is predicted for them.
+        """
+        hopeful = _TRACED_HOPE * need.traced if need.traced else _HOPE * guess.predicted
+        return max(guess.least, guess.context + int(hopeful))
 
     def _too_large(self, need: Need) -> str:
         uuid, guess, capacity = max(self._estimates(need), key=lambda entry: entry[2])
@@ -247,13 +251,6 @@ class Admission:
     def device_name(self, lease: Lease) -> str:
         """Return the model of the device that a lease is on."""
         return self.resources.device(lease.uuids[0]).name if lease.uuids else _ON_CPU
-
-    def _has_learned(self, need: Need) -> bool:
-        assert need.size is not None
-        return any(
-            self._calibration.count(self.key(need.size, device.name)) >= Calibration.ENOUGH
-            for device in self.resources.devices
-        )
 
     @staticmethod
     def predicted(size: ModelSize) -> int:

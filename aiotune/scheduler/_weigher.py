@@ -120,10 +120,8 @@ class Weigher:
 
     def _unknown(self, trial: Trial, known: Need | None, why: str, *, builds: bool = True) -> Need:
         if known is not None and known.size is not None:
-            # Only the trace was wanted. That there is none is an answer as
-            # well: what the formula says is all there will ever be.
-            predicted = training_bytes(known.size)
-            return self._record(trial, Need(known.size, traced=predicted, rung=known.rung))
+            # Only the trace was wanted; that there is none is an answer as well.
+            return self._record(trial, Need(known.size, traced=0, rung=known.rung))
         self._log.info(logs.WEIGHING_FAILED, trial=trial.trial_id, why=why, builds=builds)
         return self._record(trial, Need(builds=builds, rung=trial.rung))
 
@@ -176,7 +174,7 @@ class Weigher:
 
 def _traced(answer: Weighed, known: Need | None) -> int | None:
     if answer.precise_bytes is None and known is not None and answer.size is not None:
-        return training_bytes(answer.size)  # asked for and not to be had: not asked for again
+        return 0  # asked for and not to be had: not asked for again
     return answer.precise_bytes
 
 

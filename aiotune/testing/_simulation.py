@@ -107,7 +107,7 @@ class Simulation:
     ended: list[Trial] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.executor = SimulatedExecutor(self._script)
+        self.executor = self.make_executor()
         resources = self.resources or Resources(most=self.slots, reason="simulated")
         self.admission = Admission(resources, self.oracle.calibration, space="simulated")
         ahead = 1 if self.oracle.proposes_ahead else 0
@@ -148,6 +148,10 @@ class Simulation:
             timing=self.timing,
             on_tick=self.core.validate,
         )
+
+    def make_executor(self) -> Any:
+        """Return what runs the attempts; override it for workers that are more than a script."""
+        return SimulatedExecutor(self._script)
 
     def _script(self, order: RunAttempt | RunWeighing | RunProbe) -> Script:
         if isinstance(order, RunWeighing):
