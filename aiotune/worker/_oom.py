@@ -183,6 +183,9 @@ def _evidence(error: BaseException) -> _Evidence | None:
 
 
 def _is_believed(error: BaseException) -> bool:
+    # Op by op, jaxlib raises XLA's status as a plain ValueError; no program's own begins so.
+    if type(error) is ValueError:
+        return text_of(error).startswith("RESOURCE_EXHAUSTED: Out of memory")
     return type(error) is RuntimeError or _is_back_ends(error)
 
 
