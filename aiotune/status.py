@@ -16,8 +16,9 @@ class TrialStatus(StrEnum):
         QUEUED ──► PROBING ──► RUNNING ──► COMPLETED
           ▲           │           │ ├────► FAILED     no retry is left, or none is wanted
           │           ▼           │ ├────► CANCELLED  the search was stopped
-          │        REJECTED       │ └────► INVALID    this attempt failed
-          └───────────────────────┴─────────────┘     (retry)
+          │        REJECTED ◄──┐  │ └────► INVALID    this attempt failed
+          │                    └──│───────────┤       it fits no device
+          └───────────────────────┴───────────┘       (retry)
 
     QUEUED, PROBING, RUNNING, INVALID and CANCELLED are unfinished: a resumed
     search runs such a trial again. COMPLETED, FAILED and REJECTED are final.
@@ -53,7 +54,7 @@ TRANSITIONS = MappingProxyType(
         _S.RUNNING: frozenset(
             {_S.COMPLETED, _S.INVALID, _S.FAILED, _S.REJECTED, _S.CANCELLED, _S.QUEUED}
         ),
-        _S.INVALID: frozenset({_S.QUEUED, _S.RUNNING, _S.FAILED}),
+        _S.INVALID: frozenset({_S.QUEUED, _S.RUNNING, _S.FAILED, _S.REJECTED}),
         _S.CANCELLED: frozenset({_S.QUEUED, _S.RUNNING}),
         _S.COMPLETED: frozenset[TrialStatus](),
         _S.FAILED: frozenset[TrialStatus](),

@@ -111,7 +111,8 @@ class TrialDropped:
 class AttemptConcluded:
     """An attempt's process is gone, its slot is free and its outcome is recorded.
 
-    ``requeued`` says that the oracle will hand out the same trial again;
+    ``requeued`` says that the oracle will hand out the same trial again, or
+    another in its place if it was rejected;
     ``measured`` was taken after the process's end.
     """
 

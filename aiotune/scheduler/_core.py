@@ -121,6 +121,7 @@ class SchedulerCore:
             case TrialDropped(trial_id):
                 self.weighing.discard(trial_id)
                 self.rejecting.discard(trial_id)
+                self.dry = False  # one that was rejected leaves room in the budget
             case AttemptConcluded():
                 self._concluded(stimulus)
             case MemoryMeasured(measured):
@@ -216,7 +217,8 @@ class SchedulerCore:
 
     def _settle(self, commands: list[Command]) -> list[Command]:
         """Launch what fits, ask for what will be needed, notice the end."""
-        if self.stopping is None:
+        # With no device left nothing can be said of what fits; the search ends.
+        if self.stopping is None and self._has_devices():
             blocked = self._launch(commands)
             self._propose(blocked, commands)
         busy = self.running or self.proposing or self.weighing or self.rejecting
@@ -242,11 +244,10 @@ class SchedulerCore:
                     blocked += 1
                     self.waits_for = reason
                 case NeverFits(reason):
-                    if self._has_devices():
-                        del self.ready[trial_id]
-                        self.admission.ledger.unkeep(trial_id)
-                        self.rejecting.add(trial_id)
-                        commands.append(Reject(trial_id, reason))
+                    del self.ready[trial_id]
+                    self.admission.ledger.unkeep(trial_id)
+                    self.rejecting.add(trial_id)
+                    commands.append(Reject(trial_id, reason))
         return blocked
 
     def _in_order(self) -> list[str]:

@@ -265,7 +265,7 @@ class SearchLoop:
             failure = await self._runner.run(running)
             if failure is not None:
                 self._fail(rebuild_fatal(failure, trial_id), StopReason.FATAL)
-            requeued = running.trial.status is TrialStatus.QUEUED
+            requeued = running.trial.status in {TrialStatus.QUEUED, TrialStatus.REJECTED}
         except Exception as error:  # noqa: BLE001 - reported once, by run()
             self._fail_with(error)
         # Asked after the process's end and before its lease is given to another:

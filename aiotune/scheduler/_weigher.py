@@ -66,6 +66,8 @@ class Weigher:
         self._log, self._admission, self._max = log, admission, max_model_size
         self._hooks = hooks
         self._ids = itertools.count()
+        # Each keeps a core busy, and those that train want some as well.
+        self._turn = anyio.Semaphore(max(1, admission.resources.cores // 2))
         self._objective = oracle.objective.to_dicts()
 
     async def weigh(self, trial: Trial, known: Need | None) -> Need | None:
@@ -78,7 +80,8 @@ class Weigher:
         Returns:
             What is known; ``None`` if the trial was rejected, which is recorded.
         """
-        answer = await self._ask(self._order(trial, precise=known is not None))
+        async with self._turn:
+            answer = await self._ask(self._order(trial, precise=known is not None))
         match answer:
             case Weighed():
                 await take_in(self._oracle, trial, answer.entries, answer.values)
