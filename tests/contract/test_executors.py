@@ -27,7 +27,16 @@ from aiotune.testing._executors import (
     check_result_is_the_last_word,
     check_stop_ends_a_trial_that_hangs,
 )
-from aiotune.wire import Done, Failed, Hello, Payload, Report, RunAttempt, RunProbe
+from aiotune.wire import (
+    Done,
+    Failed,
+    Hello,
+    Payload,
+    Report,
+    RunAttempt,
+    RunProbe,
+    RunWeighing,
+)
 
 _FOREVER = 1e6  # seconds
 
@@ -45,7 +54,7 @@ def _inline(behaviour: Behaviour) -> Executor:
 
 
 def _simulated(behaviour: Behaviour) -> Executor:
-    def act(order: RunAttempt | RunProbe) -> Script:
+    def act(order: RunAttempt | RunWeighing | RunProbe) -> Script:
         assert isinstance(order, RunAttempt)
         return _script(behaviour, float(order.index))
 
