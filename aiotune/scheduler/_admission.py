@@ -31,8 +31,9 @@ from aiotune.memory import (
 
 __all__ = ("Admission", "Need")
 
-_TRACED_MARGIN = 1.1
-"""A traced peak does not see what libraries take for themselves."""
+_TRACED_MARGIN = {"torch": 1.1, "jax": 1.7}
+"""A traced peak does not see what libraries take for themselves: on JAX convolutions were
+seen to take 1.7 times as much (``benchmarks/memory_estimate.py``)."""
 _HOPE, _TRACED_HOPE = 0.5, 0.8
 """Of a prediction, and of a traced peak: a model that would not fit even so is not tried."""
 _ON_CPU = "cpu"
@@ -145,8 +146,9 @@ class Admission:
         return NeverFits(self._too_large(need))
 
     def _wanted(self, need: Need, guess: Estimate) -> int:
-        if need.traced:
-            return guess.context + guess.floor + int(_TRACED_MARGIN * need.traced)
+        if need.traced and need.size is not None:
+            margin = _TRACED_MARGIN[need.size.backend]
+            return guess.context + guess.floor + int(margin * need.traced)
         return guess.bytes
 
     def _at_least(self, need: Need, guess: Estimate) -> int:
