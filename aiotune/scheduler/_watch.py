@@ -57,7 +57,7 @@ class Findings:
 @dataclass(slots=True)
 class _Answers:
     memory: dict[str, DeviceMemory] = field(default_factory=dict)
-    processes: dict[str, dict[int, int]] = field(default_factory=dict)
+    processes: dict[str, dict[int, int | None]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     faults: list[tuple[str, str]] = field(default_factory=list)
 
@@ -83,6 +83,7 @@ class DeviceWatch:
         self._idle: dict[str, int] = {}
         self._left: dict[str, int] = {}
         self._unanswered: dict[str, int] = {}
+        self._tells: set[str] = set()
         self._given_up: set[str] = set()
 
     @property
@@ -145,7 +146,7 @@ class DeviceWatch:
             try:
                 answers.memory[uuid] = provider.memory(uuid)
                 listed = provider.processes(uuid)
-                answers.processes[uuid] = {p.pid: p.used for p in listed if p.used is not None}
+                answers.processes[uuid] = {p.pid: p.used for p in listed}
                 self._unanswered.pop(uuid, None)
             except DeviceLost as error:
                 answers.broken[uuid] = str(error)
@@ -170,13 +171,22 @@ class DeviceWatch:
     def _not_given_back(self, answers: _Answers, running: Mapping[str, Running]) -> dict[str, str]:
         """Find devices whose memory stays in use although no process is there to hold it."""
         busy = {uuid for r in running.values() for uuid in r.lease.uuids}
+        for attempt in running.values():
+            here = (u for u in attempt.lease.uuids if attempt.pid in answers.processes.get(u, {}))
+            self._tells.update(here)
         broken = {}
         for uuid, memory in answers.memory.items():
             if uuid in busy:
                 self._left.pop(uuid, None)
                 continue
             before = self._idle.setdefault(uuid, memory.used)
-            if memory.used <= before + _LEFT_BEHIND or answers.processes.get(uuid):
+            # Where the driver never listed a process of ours, as in most
+            # containers, it does not list others' either: it may be theirs.
+            if (
+                uuid not in self._tells
+                or memory.used <= before + _LEFT_BEHIND
+                or answers.processes.get(uuid)
+            ):
                 self._idle[uuid] = min(before, memory.used)
                 self._left.pop(uuid, None)
                 continue

@@ -1,0 +1,154 @@
+"""What is seen of devices and the host, and what follows from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aiotune._devices import Place, Resources
+from aiotune._gpu import Lease
+from aiotune._offload import InlineOffloader
+from aiotune.hyperparameters import HyperParameters
+from aiotune.memory import MemoryPeak
+from aiotune.scheduler import Need, Running
+from aiotune.scheduler._watch import DeviceWatch
+from aiotune.store import AttemptPaths
+from aiotune.trial import Trial
+from gpu import GIB, DeviceHealth, DeviceProcess, GpuError
+from gpu.fake import FakeProvider, fake_devices
+
+A, B = (device.uuid for device in fake_devices(2))
+
+
+def watching(provider: FakeProvider, host: int | None = None) -> DeviceWatch:
+    resources = Resources(
+        most=8,
+        reason="",
+        devices=tuple(fake_devices(2)),
+        provider=provider,
+        host_bytes=host,
+    )
+    return DeviceWatch(resources, InlineOffloader(), free_ram=lambda: 3 * GIB)
+
+
+def running(uuid: str = A, pid: int | None = 7, peak: MemoryPeak | None = None) -> Running:
+    attempt = Running(
+        trial=Trial(HyperParameters(), "0"),
+        place=Place("GPU", (uuid,)),
+        lease=Lease(0, "0", (uuid,), GIB),
+        need=Need(),
+        attempt=1,
+        attempt_id="a",
+        paths=AttemptPaths(*[str(Path())] * 3),
+        started=0.0,
+    )
+    attempt.pid, attempt.peak = pid, peak
+    return attempt
+
+
+async def test_memory_of_every_device_and_of_the_host_is_read() -> None:
+    """One look tells what is used everywhere; a look at one device leaves the host out."""
+    watch = watching(FakeProvider(fake_devices(2), used={A: GIB}), host=8 * GIB)
+
+    everything = (await watch.look({})).measured
+    one = (await watch.look({}, only=[B])).measured
+
+    assert {uuid: m.used for uuid, m in everything.devices.items()} == {A: GIB, B: 0}
+    assert everything.host_free == 3 * GIB
+    assert (set(one.devices), one.host_free) == ({B}, None)
+
+
+async def test_a_trials_own_use_is_the_drivers_or_else_what_it_reported() -> None:
+    """By process where the driver tells; in a container the back end's pool stands in."""
+    provider = FakeProvider(fake_devices(2), running={A: [DeviceProcess(7, 2 * GIB)]})
+    told, reported = running(), running(pid=99, peak=MemoryPeak(allocated=1, reserved=GIB))
+
+    seen = await watching(provider).look({"0": told, "1": reported})
+
+    assert seen.measured.own[A] == {"0": 2 * GIB, "1": GIB}
+    assert (told.driver_bytes, reported.driver_bytes) == (2 * GIB, 0)
+
+
+async def test_a_lost_device_is_told_once() -> None:
+    """It is named with the reason, and not asked any more."""
+    provider = FakeProvider(fake_devices(2), lost={B})
+    watch = watching(provider)
+
+    first, second = await watch.look({}), await watch.look({})
+
+    assert [broken.uuid for broken in first.broken] == [B]
+    assert second.broken == ()
+    assert set(second.measured.devices) == {A}
+
+
+async def test_a_driver_that_stops_answering_is_given_some_time() -> None:
+    """One failed question is nothing; five in a row and the device is given up."""
+
+    class Silent(FakeProvider):
+        def memory(self, uuid: str) -> object:  # type: ignore[override]
+            raise GpuError("no answer")
+
+    watch = watching(Silent(fake_devices(2)))
+
+    looks = [await watch.look({}) for _ in range(5)]
+
+    assert all(look.broken == () for look in looks[:4])
+    assert {broken.uuid for broken in looks[4].broken} == {A, B}
+    assert "did not answer 5 times: no answer" in looks[4].broken[0].reason
+
+
+async def test_sick_devices_are_broken_and_a_programs_faults_are_only_told() -> None:
+    """A device that wants a reset gets no more; an illegal access of a trial is logged."""
+    provider = FakeProvider(fake_devices(2), ailing={A: DeviceHealth(reset_required=True)})
+    watch = watching(provider)
+    await watch.look({})
+    provider.fail(B, 31)
+    second = watching(provider)
+    await second.look({})
+    provider.fail(B, 31)
+
+    found = await second.look({})
+
+    assert [uuid for uuid, _ in found.faults] == [B]
+    assert "Xid 31" in found.faults[0][1]
+    assert B not in {broken.uuid for broken in found.broken}
+
+
+async def test_memory_that_nobody_holds_and_nobody_frees_breaks_a_device() -> None:
+    """After half a minute of looks; not while a process is there, nor while a trial runs on it."""
+    provider = FakeProvider(fake_devices(2), used={A: GIB})
+    watch = watching(provider)
+    await watch.look({})
+    provider.used[A], provider.running[A] = 5 * GIB, [DeviceProcess(7, 4 * GIB)]
+
+    busy = [await watch.look({"0": running()}) for _ in range(40)]
+    provider.running[A] = [DeviceProcess(1234, None)]
+    held = [await watch.look({}) for _ in range(40)]
+    provider.running[A] = []
+    left = [await watch.look({}) for _ in range(30)]
+
+    assert not any(look.broken for look in (*busy, *held, *left[:-1]))
+    (broken,) = left[-1].broken
+    assert broken.uuid == A
+    assert "4.0 GiB of its memory were not given back" in broken.reason
+
+
+async def test_where_processes_are_hidden_memory_may_be_others() -> None:
+    """In a container that lists no process of ours, a busy device is not a broken one."""
+    provider = FakeProvider(fake_devices(2))
+    watch = watching(provider)
+    await watch.look({"0": running()})
+    provider.used[A] = 5 * GIB
+
+    looks = [await watch.look({}) for _ in range(60)]
+
+    assert not any(look.broken for look in looks)
+
+
+async def test_what_this_program_itself_holds_is_found() -> None:
+    """By its own pid; unknown sizes are still told."""
+    provider = FakeProvider(
+        fake_devices(2), running={A: [DeviceProcess(7, GIB)], B: [DeviceProcess(7, None)]}
+    )
+
+    assert watching(provider).held_by(7) == {A: GIB, B: None}
+    assert watching(provider).held_by(8) == {}
