@@ -73,7 +73,7 @@ def test_rejections_in_a_row_end_a_search_at_their_limit() -> None:
     almost, enough = rejected(19), rejected(20)
     check_consecutive(almost, policy, almost.trials["18"])
 
-    with pytest.raises(SearchAborted, match="last 20 configurations was rejected.*30 GiB"):
+    with pytest.raises(SearchAborted, match=r"last 20 configurations was rejected.*30 GiB"):
         check_consecutive(enough, policy, enough.trials["19"])
 
 
