@@ -1,0 +1,181 @@
+"""What the scheduler makes of a weighing's answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiotune._devices import Resources
+from aiotune.executors import Script, SimulatedExecutor, WorkerExit
+from aiotune.failures import FailureKind, TrialFailure
+from aiotune.hyperparameters import HyperParameters
+from aiotune.memory import Calibration, LayerSize, ModelSize
+from aiotune.oracles import RandomSearchOracle
+from aiotune.scheduler import Admission, Need
+from aiotune.scheduler._weigher import Weigher, known_need
+from aiotune.status import TrialStatus
+from aiotune.store import Layout
+from aiotune.testing import RecordingLog
+from aiotune.trial import Trial
+from aiotune.wire import Failed, RunWeighing, Weighed
+from gpu import GIB
+from gpu.fake import fake_devices
+
+pytestmark = pytest.mark.virtual_time
+
+SIZE = ModelSize(
+    backend="torch",
+    parameters=10,
+    trainable_parameters=10,
+    weight_bytes=40,
+    gradient_bytes=40,
+    slot_bytes=80,
+    layers=(LayerSize("dense", "Dense", (32, 10), "float32"),),
+)
+
+
+class Rig:
+    """A weigher, and what it does to one trial."""
+
+    def __init__(self, answer: Weighed | Failed | None, ending: WorkerExit | None = None) -> None:
+        says = [] if answer is None else [(0.1, answer)]
+        self.script = Script(says, ending=ending or WorkerExit(exit_code=0))
+        self.executor = SimulatedExecutor(lambda _: self.script)
+        hp = HyperParameters()
+        hp.Float("x", 0.0, 1.0)
+        self.oracle = RandomSearchOracle("loss", max_trials=3, hyperparameters=hp, seed=0)
+        self.log = RecordingLog()
+        self.told: list[str] = []
+        resources = Resources(
+            most=4, reason="", devices=tuple(fake_devices(1)), host_bytes=64 * GIB, cores=4
+        )
+        self.weigher = Weigher(
+            oracle=self.oracle,
+            executor=self.executor,
+            layout=Layout(Path("/nowhere"), "p"),
+            log=self.log,
+            admission=Admission(resources, Calibration(), space="s"),
+            hooks=self,
+            max_model_size=99,
+        )
+
+    async def weigh(self, known: Need | None = None) -> tuple[Trial, Need | None]:
+        trial = await self.oracle.create_trial("w")
+        return trial, await self.weigher.weigh(trial, known)
+
+    async def trial_began(self, trial: Trial) -> None:
+        """Not called for a trial that never runs."""
+        raise AssertionError(trial)
+
+    async def trial_ended(self, trial: Trial, seconds: float) -> None:
+        self.told.append(f"{trial.trial_id} {trial.status}")
+
+
+def weighed(**fields: Any) -> Weighed:
+    given: dict[str, Any] = {"size": SIZE, "values": {"x": 0.5}, "entries": []}
+    return Weighed(**(given | fields))
+
+
+async def test_a_size_is_known_and_recorded_without_its_layers() -> None:
+    """The journal gets numbers; a later attempt of the trial needs no second weighing."""
+    rig = Rig(weighed())
+
+    trial, need = await rig.weigh()
+
+    assert need == Need(SIZE)
+    assert trial.weighed is not None
+    assert trial.weighed.size is not None
+    assert trial.weighed.size.layers == ()
+    assert known_need(trial) == Need(trial.weighed.size)
+    (order,) = rig.executor.launched
+    assert isinstance(order, RunWeighing)
+    assert order.environment["CUDA_VISIBLE_DEVICES"] == "-1"
+    assert (order.max_parameters, order.precise) == (99, False)
+    assert 15 * GIB < (order.max_bytes or 0) < 16 * GIB
+
+
+async def test_an_oversized_model_is_rejected_and_shown() -> None:
+    """Its end is recorded and told; nothing is left to admit."""
+    failure = TrialFailure(kind=FailureKind.OVERSIZED, message="100 are more than 99")
+    rig = Rig(Failed(failure=failure, values={"x": 0.5}, entries=[]))
+
+    trial, need = await rig.weigh()
+
+    assert need is None
+    assert trial.status is TrialStatus.REJECTED
+    assert trial.message == "100 are more than 99"
+    assert rig.told == ["0 REJECTED"]
+    assert rig.oracle.remaining_trials() == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "ending", "why", "builds"),
+    [
+        (weighed(size=None, why="values were read"), None, "values were read", True),
+        (weighed(size=None, why="no", builds=False), None, "no", False),
+        (
+            Failed(
+                failure=TrialFailure(kind=FailureKind.ERROR, type="ValueError", message="bad"),
+                values={},
+                entries=[],
+            ),
+            None,
+            "ValueError: bad",
+            True,
+        ),
+        (None, WorkerExit(exit_code=None, signal=11), "was killed by SIGSEGV", True),
+    ],
+    ids=["unweighable", "broken", "failed", "crashed"],
+)
+async def test_what_cannot_be_found_out_is_said(
+    answer: Weighed | Failed | None, ending: WorkerExit | None, why: str, builds: bool
+) -> None:
+    """Whatever happens to a weighing, the trial goes on without a size."""
+    rig = Rig(answer, ending)
+
+    _, need = await rig.weigh()
+
+    assert need == Need(builds=builds)
+    (event,) = rig.log.named("weighing_failed")
+    assert why in event["why"]
+
+
+async def test_no_process_is_no_reason_to_stop() -> None:
+    """A weighing that cannot be started leaves the size unknown."""
+    rig = Rig(None)
+    rig.script = Script(spawn_error="too many processes")
+
+    _, need = await rig.weigh()
+
+    assert need == Need()
+    assert "too many processes" in rig.log.named("weighing_failed")[0]["why"]
+
+
+@pytest.mark.parametrize(("peak", "traced"), [(7, 7), (None, 0)])
+async def test_a_trace_that_was_asked_for_is_not_asked_for_again(
+    peak: int | None, traced: int
+) -> None:
+    """Its peak is kept; that there can be none is kept as well."""
+    rig = Rig(weighed(precise_bytes=peak))
+
+    _, need = await rig.weigh(Need(SIZE))
+
+    assert need == Need(SIZE, traced=traced)
+    (order,) = rig.executor.launched
+    assert isinstance(order, RunWeighing)
+    assert order.precise
+
+
+@pytest.mark.parametrize(
+    ("method", "event"), [("built", "weighed_by_building"), ("weighed", "weighed_in_part")]
+)
+async def test_how_a_size_was_found_is_said(method: str, event: str) -> None:
+    """A build for real and missing outputs are told apart."""
+    size = ModelSize(**{f: getattr(SIZE, f) for f in SIZE.__struct_fields__} | {"method": method})
+    rig = Rig(weighed(size=size, why="for a reason"))
+
+    await rig.weigh()
+
+    assert rig.log.named(event) == [{"trial": "0", "why": "for a reason"}]
