@@ -194,6 +194,11 @@ class ProcessWorker:
     def _command(self, command: KeeperCommand, *fds: int) -> None:
         try:
             socket.send_fds(self._started.keeper, [encode(command)], list(fds))
+        except BlockingIOError:
+            # It has not yet read what it was told before. A dump is not missed;
+            # an end must not be lost, and the end of the channel is one.
+            if command.action in {"terminate", "kill"}:
+                self._started.keeper.shutdown(socket.SHUT_WR)
         except OSError:
             # The keeper has ended, and with it its tree; or it was killed,
             # and wait() sweeps.
