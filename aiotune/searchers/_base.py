@@ -24,8 +24,10 @@ class Proposal:
         stream: Number of the random stream within the trial that produced the
             values. A hyperparameter that only the running trial discovers is
             drawn from ``(seed, index, stream, name)``; ``None`` gives it its default.
-        budget: Control data of the searcher (``epochs``, ``initial_epoch``, a
-            parent trial), never mixed with the values.
+        budget: Control data of the searcher, never mixed with the values. The
+            trainer knows ``epochs`` (train up to this one), ``initial_epoch`` (from this
+            one, counted from 0) and ``parent`` (the index of the trial whose
+            weights and optimizer it goes on with); others are the searcher's own.
     """
 
     values: Values
@@ -58,6 +60,7 @@ class Tried:
         memory: Bytes that training was predicted to take, once it has ended;
             ``None`` if that is not known. With the status REJECTED it tells where
             the host's memory ends.
+        budget: The control data that the searcher gave its proposal.
     """
 
     index: int
@@ -65,6 +68,7 @@ class Tried:
     status: TrialStatus
     score: float | None
     memory: int | None = None
+    budget: Mapping[str, Value] = field(default_factory=dict)
 
 
 class History(Protocol):

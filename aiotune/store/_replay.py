@@ -187,7 +187,9 @@ class ProjectState:
         trial = Trial(self.space.with_values(event.values), event.trial_id, TrialStatus.RUNNING)
         trial.index, trial.stream, trial.budget = event.index, event.stream, event.budget
         self.trials[event.trial_id] = trial
-        self._tried.append(Tried(event.index, event.values, TrialStatus.RUNNING, None))
+        self._tried.append(
+            Tried(event.index, event.values, TrialStatus.RUNNING, None, budget=event.budget)
+        )
         self._unfinished[event.index] = None
         self._taken.add(values_key(event.values))
 
@@ -282,6 +284,7 @@ class ProjectState:
             event.status,
             known,
             None if size is None else training_bytes(size),
+            trial.budget,
         )
 
     def _memory(self, event: events.MemoryObserved) -> None:
