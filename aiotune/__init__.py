@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aiotune import errors as errors
     from aiotune import oracles as oracles
+    from aiotune import pruners as pruners
     from aiotune import tuners as tuners
     from aiotune.errors import AiotuneError as AiotuneError
     from aiotune.errors import FailedTrialError as FailedTrialError
@@ -44,7 +45,7 @@ _HOMES = {
     "TrialStatus": "aiotune.status",
     "Tuner": "aiotune.tuner",
 }
-_MODULES = frozenset({"errors", "oracles", "tuners"})
+_MODULES = frozenset({"errors", "oracles", "pruners", "tuners"})
 
 __all__ = (  # noqa: PLE0604 - names from the two tables, checked by a test
     "__version__",
