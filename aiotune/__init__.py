@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aiotune import oracles as oracles
     from aiotune import pruners as pruners
     from aiotune import tuners as tuners
+    from aiotune.base_tuner import BaseTuner as BaseTuner
     from aiotune.errors import AiotuneError as AiotuneError
     from aiotune.errors import FailedTrialError as FailedTrialError
     from aiotune.errors import FatalError as FatalError
@@ -26,17 +27,20 @@ if TYPE_CHECKING:
     from aiotune.trial import Trial as Trial
     from aiotune.tuner import Tuner as Tuner
     from aiotune.tuners import GridSearch as GridSearch
+    from aiotune.tuners import Hyperband as Hyperband
     from aiotune.tuners import RandomSearch as RandomSearch
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "AiotuneError": "aiotune.errors",
+    "BaseTuner": "aiotune.base_tuner",
     "FailedTrialError": "aiotune.errors",
     "FatalError": "aiotune.errors",
     "GridSearch": "aiotune.tuners",
     "HyperModel": "aiotune.hypermodel",
     "HyperParameters": "aiotune.hyperparameters",
+    "Hyperband": "aiotune.tuners",
     "Objective": "aiotune.objective",
     "Oracle": "aiotune.oracles",
     "RandomSearch": "aiotune.tuners",

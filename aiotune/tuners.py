@@ -9,7 +9,7 @@ from aiotune.tuner import Tuner
 if TYPE_CHECKING:
     from aiotune.hyperparameters import HyperParameters
 
-__all__ = ("GridSearch", "RandomSearch", "Tuner")
+__all__ = ("GridSearch", "Hyperband", "RandomSearch", "Tuner")
 
 
 class RandomSearch(Tuner):
@@ -96,6 +96,62 @@ class GridSearch(Tuner):
         oracle = GridSearchOracle(
             objective=objective,
             max_trials=max_trials,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+        )
+        super().__init__(oracle, hypermodel, **kwargs)
+
+
+class Hyperband(Tuner):
+    """Trains many configurations for a few epochs, and the best of them for more.
+
+    Sets ``epochs`` and ``initial_epoch`` of ``model.fit``, whatever ``search()`` is given. A trial
+    that goes on to more epochs is a new trial that continues its parent's training.
+
+    Args:
+        hypermodel: As for :class:`Tuner`.
+        objective: As for :class:`RandomSearch`.
+        max_epochs: Epochs of a trial that is trained to the end: a little more than the model is
+            expected to need. Early stopping goes well with it.
+        factor: One in this many trials goes on to the next round.
+        hyperband_iterations: How often the whole is repeated with other
+            configurations: as often as can be afforded. 0 or ``None``: without end.
+        seed: As for :class:`RandomSearch`.
+        hyperparameters: As for :class:`RandomSearch`.
+        tune_new_entries: As for :class:`RandomSearch`.
+        allow_new_entries: As for :class:`RandomSearch`.
+        max_retries_per_trial: As for :class:`RandomSearch`.
+        max_consecutive_failed_trials: As for :class:`RandomSearch`.
+        **kwargs: Arguments of :class:`Tuner`.
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_epochs: int = 100,
+        factor: int = 3,
+        hyperband_iterations: float | None = 1,
+        seed: int | None = None,
+        hyperparameters: HyperParameters | None = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int | None = 3,
+        **kwargs: Any,
+    ) -> None:
+        from aiotune.oracles import HyperbandOracle
+
+        self.seed = seed
+        oracle = HyperbandOracle(
+            objective=objective,
+            max_epochs=max_epochs,
+            factor=factor,
+            hyperband_iterations=hyperband_iterations,
             seed=seed,
             hyperparameters=hyperparameters,
             tune_new_entries=tune_new_entries,

@@ -20,8 +20,8 @@ class PatiencePruner:
     Needs no other trials, unless the wrapped pruner does; O(steps of the trial).
 
     Args:
-        patience: Reports in a row without an improvement that a trial may make, less one:
-            with 3, the third stops it. Steps that were not reported do not count.
+        patience: How many reports in a row without an improvement stop a trial; steps
+            at which the objective was not reported do not count.
         min_delta: What counts as an improvement: more than this much better.
         wrapped: Asked about a trial that ran out of patience, and decides; so it
             cannot stop one that still improves. ``None``: such a trial stops.

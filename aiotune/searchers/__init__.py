@@ -11,6 +11,7 @@ from aiotune.searchers._base import (
 )
 from aiotune.searchers._grid import GridSearcher
 from aiotune.searchers._history import FrozenHistory, values_key
+from aiotune.searchers._hyperband import HyperbandSearcher
 from aiotune.searchers._random import RandomSearcher
 
 __all__ = (
@@ -18,6 +19,7 @@ __all__ = (
     "FrozenHistory",
     "GridSearcher",
     "History",
+    "HyperbandSearcher",
     "Proposal",
     "RandomSearcher",
     "Searcher",
