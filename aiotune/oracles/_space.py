@@ -8,9 +8,11 @@ from aiotune import events
 from aiotune.errors import ConfigurationError
 from aiotune.hyperparameters import HyperParameters
 from aiotune.memory import Calibration
-from aiotune.objective import Objective
+from aiotune.objective import DefaultObjective, Objective
 from aiotune.oracles import _core
 from aiotune.oracles._book import Book
+from aiotune.oracles._pruning import Curves
+from aiotune.pruners import Pruner
 from aiotune.status import TrialStatus
 from aiotune.store import MemoryStore
 from aiotune.store._replay import ProjectState
@@ -54,6 +56,8 @@ class SearchedSpace:
         self.allow_new_entries = allow_new_entries
         self.tune_new_entries = tune_new_entries
         self._given = given
+        self.pruner: Pruner | None = None
+        self._curves: Curves | None = None
         self._inherit(Book(ProjectState(seed=seed, objective=objective), MemoryStore()))
 
     def _inherit(self, book: Book) -> None:
@@ -66,6 +70,22 @@ class SearchedSpace:
         event = _core.grew(state, given)
         if event is not None:
             self.record(event)
+
+    def set_default_objective(self, objective: Objective) -> None:
+        """Take an objective if none was given; for a tuner whose trials measure what it knows.
+
+        Raises:
+            ConfigurationError: There are trials already.
+        """
+        if not isinstance(self.objective, DefaultObjective):
+            return
+        if self.trials:
+            raise ConfigurationError(
+                f"The objective cannot become {objective!r}: this oracle has {len(self.trials)} "
+                "trials that were compared without one."
+            )
+        self.objective = objective
+        self._inherit(Book(ProjectState(seed=self.seed, objective=objective), MemoryStore()))
 
     def record(self, *facts: events.Event) -> Awaitable[None]:
         """Let facts happen: the single door to the journal.
@@ -139,6 +159,18 @@ class SearchedSpace:
         if self.max_trials is None:
             return None
         return max(0, self.max_trials - len(self.trials) + self._book.state.rejected)
+
+    def judge(self, trial: Trial, step: int) -> str | None:
+        """Return why a trial that has just reported a step should end early; ``None`` to go on.
+
+        A trial is told once: afterwards, and without a :attr:`pruner`, the answer is ``None``.
+        """
+        if self.pruner is None or trial.stop_reason is not None:
+            return None
+        state = self._book.state
+        if self._curves is None or not self._curves.of(state):
+            self._curves = Curves(state, self.objective)
+        return self._curves.judge(self.pruner, trial, step)
 
     # ── the space ──────────────────────────────────────────────────────────
 
