@@ -23,9 +23,10 @@ from aiotune import events, logs
 from aiotune._calibration_file import UserCalibration
 from aiotune._clock import SystemClock
 from aiotune._devices import Resources, Wanted, find_resources
-from aiotune._offload import ThreadOffloader
+from aiotune._offload import Offloader, ThreadOffloader
 from aiotune._probing import probe_space
 from aiotune._progress import Progress
+from aiotune._tuner_state import keeps_state, load_state, save_state
 from aiotune.errors import ConfigurationError, FatalError, StorageError
 from aiotune.executors import Executor, InlineExecutor, LocalExecutor
 from aiotune.hyperparameters import Space
@@ -43,17 +44,19 @@ from aiotune.scheduler import (
 from aiotune.wire import Payload
 
 if TYPE_CHECKING:
+    from aiotune.base_tuner import BaseTuner
     from aiotune.hyperparameters import HyperParameters
     from aiotune.oracles import Oracle
     from aiotune.store import Layout
     from aiotune.trial import Trial
-    from aiotune.tuner import Tuner
 
 __all__ = ("known_space", "result_of", "run_search")
 
 
-async def run_search(tuner: Tuner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SearchResult:
-    """Run ``tuner.search(*args, **kwargs)``; see :meth:`Tuner.search`."""
+async def run_search(
+    tuner: BaseTuner, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> SearchResult:
+    """Run ``tuner.search(*args, **kwargs)``; see :meth:`BaseTuner.search`."""
     if tuner._searching:  # noqa: SLF001 - the tuner's other half
         raise ConfigurationError(
             "This tuner is already searching. Await the first search() before starting another."
@@ -92,7 +95,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 class _Search:
     """The parts of one search and the order of their making and ending."""
 
-    def __init__(self, tuner: Tuner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(self, tuner: BaseTuner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.tuner = tuner
         self.oracle: Oracle = tuner.oracle
         self.layout: Layout = tuner._layout  # noqa: SLF001
@@ -139,6 +142,8 @@ class _Search:
             self.oracle.open(tuner.directory, tuner.project_name, overwrite=overwrite)
         )
         tuner._opened = True  # noqa: SLF001
+        if not overwrite:
+            await self.offload.run("disk", load_state, tuner)
 
     async def _resources(self, stack: AsyncExitStack) -> Resources:
         found = await self.offload.run("nvml", partial(find_resources, _wanted(self.tuner)))
@@ -186,7 +191,7 @@ class _Search:
             resources,
             self.oracle.calibration,
             space=Space.of(self.oracle.hyperparameters.space).fingerprint(),
-            trains=tuner.hypermodel is not None,
+            trains=tuner.builds_keras_models and tuner.hypermodel is not None,
             halves=tuner.halve_batch,
         )
         shared: dict[str, Any] = {
@@ -195,7 +200,7 @@ class _Search:
             "layout": self.layout,
             "log": log,
             "admission": admission,
-            "hooks": _TunerHooks(tuner, progress),
+            "hooks": _TunerHooks(tuner, progress, self.offload),
         }
         runner = AttemptRunner(clock=self.clock, offload=self.offload, **shared)
         self.observed = runner.observed
@@ -228,7 +233,7 @@ class _Search:
         return _on_sigterm(stop)
 
 
-def _wanted(tuner: Tuner) -> Wanted:
+def _wanted(tuner: BaseTuner) -> Wanted:
     return Wanted(
         max_parallel_trials=tuner.max_parallel_trials,
         devices=tuner.devices,
@@ -238,12 +243,12 @@ def _wanted(tuner: Tuner) -> Wanted:
     )
 
 
-def _weighs(tuner: Tuner) -> bool:
+def _weighs(tuner: BaseTuner) -> bool:
     # Weighing patches keras, so it needs a process to throw away.
     return tuner.weigh and tuner.hypermodel is not None and tuner.executor != "inline"
 
 
-def _for_trials(tuner: Tuner, kwargs: dict[str, Any]) -> dict[str, Any]:
+def _for_trials(tuner: BaseTuner, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Leave out ``verbose``, which is search()'s own as well, for a ``run_trial`` that takes none."""
     parameters = inspect.signature(tuner.run_trial).parameters
     takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
@@ -273,8 +278,9 @@ class _on_sigterm:  # noqa: N801 - reads as what it is, a context
 class _TunerHooks:
     """Shows what ended, and calls the hooks that a tuner overrides."""
 
-    def __init__(self, tuner: Tuner, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, tuner: BaseTuner, progress: Progress, offload: Offloader) -> None:
+        self._progress, self._offload = progress, offload
+        self._save = partial(save_state, tuner) if keeps_state(tuner) else None
         self._began = tuner.on_trial_begin if tuner.overrides("on_trial_begin") else None
         self._ended = tuner.on_trial_end if tuner.overrides("on_trial_end") else None
 
@@ -286,6 +292,8 @@ class _TunerHooks:
         self._progress.ended(trial, seconds)
         if self._ended is not None:
             await _maybe_await(self._ended(trial))
+        if self._save is not None:
+            await self._offload.run("disk", self._save)
 
 
 async def _maybe_await(result: Any) -> None:
@@ -295,7 +303,7 @@ async def _maybe_await(result: Any) -> None:
 
 @asynccontextmanager
 async def _executor(
-    tuner: Tuner, payload: Payload, log: Any, *, more_to_come: bool = False
+    tuner: BaseTuner, payload: Payload, log: Any, *, more_to_come: bool = False
 ) -> AsyncIterator[Executor]:
     """Make the executor that was asked for, and end it afterwards.
 
@@ -334,7 +342,7 @@ def result_of(oracle: Oracle, layout: Layout, *, elapsed: float) -> SearchResult
     )
 
 
-def known_space(tuner: Tuner) -> HyperParameters:
+def known_space(tuner: BaseTuner) -> HyperParameters:
     """Return the tuner's search space, probing the model in a process if it is not known yet.
 
     Synchronous, so that it can be called before a search and inside a notebook.
@@ -359,7 +367,7 @@ def known_space(tuner: Tuner) -> HyperParameters:
     return oracle.hyperparameters
 
 
-async def _probe_alone(tuner: Tuner) -> None:
+async def _probe_alone(tuner: BaseTuner) -> None:
     wanted = Wanted(max_parallel_trials=1, devices=[])  # a probe sees no GPU anyhow
     resources = find_resources(wanted)
     log = logs.open_log(None)

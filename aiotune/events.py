@@ -32,6 +32,7 @@ __all__ = (
     "SpaceGrew",
     "TrialCreated",
     "TrialEnded",
+    "TrialPruned",
     "TrialRequeued",
     "TrialWeighed",
     "event_tag",
@@ -180,6 +181,18 @@ class MemoryObserved(_Fact, frozen=True, kw_only=True):
     censored: bool = False
 
 
+class TrialPruned(_Fact, frozen=True, kw_only=True):
+    """A pruner decided that an attempt's training ends early; recorded before it is told.
+
+    The trial completes with what it has reached.
+    """
+
+    trial_id: str
+    attempt: int
+    step: int
+    reason: str
+
+
 class RetryScheduled(_Fact, frozen=True, kw_only=True):
     """The trial will be run again.
 
@@ -249,6 +262,7 @@ Event = (
     | AttemptEnded
     | MemoryObserved
     | TrialWeighed
+    | TrialPruned
     | RetryScheduled
     | TrialRequeued
     | TrialEnded

@@ -16,7 +16,9 @@ from aiotune.memory import MemoryPeak, Rung
 from aiotune.metrics import MetricsTracker
 from aiotune.status import TRANSITIONS, TrialStatus
 
-__all__ = ("Trial",)
+__all__ = ("Trial", "shown_control", "without_control")
+
+_SHOWN_CONTROL = ("epochs", "initial_epoch", "bracket", "round")
 
 
 class Trial:
@@ -48,6 +50,8 @@ class Trial:
         history: One ``(execution, step, metrics)`` for each reported epoch of the last attempt.
         stream: Random stream of its values; see ``Proposal``.
         budget: Control data of the searcher.
+        parent_id: The trial whose weights it goes on with, if any.
+        stop_reason: Why it was ended early, if a pruner did so.
     """
 
     __slots__ = (
@@ -68,9 +72,11 @@ class Trial:
         "memory_tries",
         "message",
         "metrics",
+        "parent_id",
         "peak",
         "rung",
         "score",
+        "stop_reason",
         "stream",
         "trial_id",
         "weighed",
@@ -106,6 +112,8 @@ class Trial:
         self.history: list[tuple[int, int, dict[str, float]]] = []
         self.stream: int | None = None
         self.budget: Mapping[str, Value] = {}
+        self.parent_id: str | None = None
+        self.stop_reason: str | None = None
 
     @property
     def status(self) -> TrialStatus:
@@ -135,6 +143,16 @@ class Trial:
     def values(self) -> Mapping[str, Value]:
         """The values of its active hyperparameters."""
         return self.hyperparameters.values
+
+    @property
+    def shown_values(self) -> dict[str, Value]:
+        """The values, with what KerasTuner's users read of a budget: ``tuner/epochs`` and so on."""
+        return {**self.values, **shown_control(self.budget, self.parent_id)}
+
+    @property
+    def shown_hyperparameters(self) -> HyperParameters:
+        """The hyperparameters with :attr:`shown_values`."""
+        return self.hyperparameters.with_values(self.shown_values)
 
     def display_hyperparameters(self) -> None:
         """Print its values."""
@@ -180,6 +198,19 @@ class Trial:
     def __repr__(self) -> str:
         score = "" if self.score is None else f", score={self.score:.6g}"
         return f"Trial({self.trial_id}, {self._status}{score})"
+
+
+def shown_control(budget: Mapping[str, Value], parent_id: str | None) -> dict[str, Value]:
+    """Return a budget under the names by which KerasTuner's users read it among the values."""
+    shown = {f"tuner/{name}": budget[name] for name in _SHOWN_CONTROL if name in budget}
+    if parent_id:
+        shown["tuner/trial_id"] = parent_id
+    return shown
+
+
+def without_control(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Return values without what :func:`shown_control` adds."""
+    return {name: value for name, value in values.items() if not name.startswith("tuner/")}
 
 
 def _new_id() -> str:

@@ -74,6 +74,10 @@ class Worker(Protocol):
         """Yield what the worker says; end when it can say no more. Iterate once."""
         ...
 
+    async def finish_early(self, reason: str) -> None:
+        """Ask the training to end soon and to give what it has; an executor that cannot does nothing."""
+        ...
+
     async def stop(self, *, grace: float) -> None:
         """Ask the worker to end; after ``grace`` seconds, insist. Returns without waiting."""
         ...

@@ -94,6 +94,9 @@ class InlineWorker:
         self._code = 1
         return Failed(failure=describe_exception(error), values={}, entries=[])
 
+    async def finish_early(self, reason: str) -> None:
+        """Do nothing: what an order says is heard when it has run."""
+
     async def stop(self, *, grace: float) -> None:
         """Cancel a coroutine trial; a synchronous one cannot be interrupted."""
         self._stopped = True

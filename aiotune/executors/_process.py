@@ -20,6 +20,7 @@ from aiotune.wire import (
     Adopt,
     Done,
     Failed,
+    FinishEarly,
     ForkFailed,
     FrameError,
     FrameReader,
@@ -114,6 +115,11 @@ class ProcessWorker:
         message = self._inbox.popleft()
         self._concluded = isinstance(message, (Done, Failed, Probed, Weighed))
         return message
+
+    async def finish_early(self, reason: str) -> None:
+        """Ask the training to end soon; it looks at its channel after each batch."""
+        if self._exit is None and not self._concluded:
+            await self._send(encode(FinishEarly(reason=reason)))
 
     async def stop(self, *, grace: float) -> None:
         """Ask the worker to end; after ``grace`` seconds the keeper kills its whole tree."""

@@ -26,6 +26,8 @@ class Script:
         obeys: Whether it ends at once when it is asked to stop; otherwise
             only when the grace is over.
         spawn_error: If set, no process can be started, for this reason.
+        early: What it says, as its last, in place of its next line once it was asked to
+            finish early; ``None``: it does not listen.
     """
 
     says: Sequence[tuple[float, WorkerMessage]] = ()
@@ -33,6 +35,7 @@ class Script:
     ending: WorkerExit = field(default_factory=lambda: WorkerExit(exit_code=0))
     obeys: bool = True
     spawn_error: str | None = None
+    early: WorkerMessage | None = None
 
 
 class SimulatedExecutor:
@@ -83,12 +86,16 @@ class SimulatedWorker:
         self._scope = anyio.CancelScope()
         self._kill_at: float | None = None
         self._stopped = False
+        self._finish_early = False
 
     async def messages(self) -> AsyncIterator[WorkerMessage]:
         """Say the script's lines at their times, until stopped."""
         for seconds, message in self._script.says:
             if not await self._live_for(seconds):
                 return
+            if self._finish_early and self._script.early is not None:
+                yield self._script.early
+                break
             yield message
         await self._live_for(self._script.ends_after)
 
@@ -104,6 +111,10 @@ class SimulatedWorker:
     def _apply_deadline(self) -> None:
         if self._kill_at is not None:
             self._scope.deadline = self._kill_at
+
+    async def finish_early(self, reason: str) -> None:
+        """Say the script's early line instead of the next."""
+        self._finish_early = True
 
     async def stop(self, *, grace: float) -> None:
         """End at once, or when the grace is over if the script does not obey."""

@@ -24,6 +24,7 @@ from aiotune.oracles._adoption import adopt_results
 from aiotune.oracles._book import Book
 from aiotune.oracles._limits import check_consecutive
 from aiotune.oracles._space import SearchedSpace
+from aiotune.pruners import Pruner
 from aiotune.searchers import Exhausted, Proposal, RandomSearcher, Searcher, SearcherDecision
 from aiotune.status import TrialStatus
 from aiotune.store import Layout, MemoryStore, open_project, read_events
@@ -59,6 +60,7 @@ class Oracle(SearchedSpace):
         max_consecutive_failed_trials: FAILED trials in a row that end the
             search; ``None``: no limit.
         searcher: The algorithm; default random search.
+        pruner: Ends trials early that do worse than others; see :mod:`aiotune.pruners`.
 
     Raises:
         ConfigurationError: An argument is impossible.
@@ -67,6 +69,7 @@ class Oracle(SearchedSpace):
         proposes_ahead: Whether a trial may be proposed before it can run, since
             proposals do not depend on results.
         searcher: The algorithm.
+        pruner: Ends trials early; ``None``: none.
         log: Takes one structured event for each decision.
         offload: Runs what would block the event loop; default threads.
         directory: Where the project is; ``None`` in memory.
@@ -87,6 +90,7 @@ class Oracle(SearchedSpace):
         max_consecutive_failed_trials: int | None = 3,
         *,
         searcher: Searcher | None = None,
+        pruner: Pruner | None = None,
     ) -> None:
         _core.check_limits(max_trials, seed)
         self._policy = _core.RetryPolicy(max_retries_per_trial, max_consecutive_failed_trials)
@@ -101,6 +105,7 @@ class Oracle(SearchedSpace):
             seed=self._seed,
         )
         self.searcher: Searcher = searcher if searcher is not None else RandomSearcher()
+        self.pruner = pruner
         self.log: Any = structlog.get_logger()
         self.offload: Offloader = ThreadOffloader()
         self.directory: Path | None = None
@@ -301,7 +306,7 @@ class Oracle(SearchedSpace):
     async def update_trial(
         self, trial_id: str, metrics: Mapping[str, float], step: int = 0
     ) -> Trial:
-        """Report a trial's metrics at a step.
+        """Report a trial's metrics at a step; ``stop_reason`` then says if it should end now, and why.
 
         Args:
             trial_id: Which trial.
@@ -318,6 +323,8 @@ class Oracle(SearchedSpace):
             self.record(
                 events.MetricsReported(trial_id=trial_id, attempt=0, step=step, metrics=numbers)
             )
+            if (why := self.judge(trial, step)) is not None:
+                self.record(events.TrialPruned(trial_id=trial_id, attempt=0, step=step, reason=why))
         else:
             self._book.state.observe(trial, numbers, step)
         return trial

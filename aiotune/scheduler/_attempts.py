@@ -187,7 +187,7 @@ class AttemptRunner:
                     last = message
                     running.peak = message.peak or running.peak
                 case Report():
-                    self._reported(running, message)
+                    await self._reported(running, message, worker)
                 case Discovered():
                     await take_in(self._oracle, running.trial, message.entries, message.values)
                 case Hello(pid=pid):
@@ -242,6 +242,12 @@ class AttemptRunner:
             memory=place.limit,
             cpus=list(place.cpus),
             batch_divisor=trial.batch_divisor,
+            retry=trial.failures,
+            parent_id=trial.parent_id or "",
+            parent_dir=""
+            if trial.parent_id is None
+            else str(self._layout.trial_dir(trial.parent_id)),
+            prunable=self._oracle.pruner is not None,
             project_dir=str(self._layout.project_dir),
             trial_dir=paths.trial_dir,
             attempt_dir=paths.attempt_dir,
@@ -253,7 +259,7 @@ class AttemptRunner:
             self._space_entries = [serialize(entry) for entry in hp.space]
         return self._space_entries
 
-    def _reported(self, running: Running, message: Report) -> None:
+    async def _reported(self, running: Running, message: Report, worker: Worker) -> None:
         running.step, running.metrics = message.step, message.metrics
         running.peak = message.peak or running.peak
         if message.batches:
@@ -267,6 +273,22 @@ class AttemptRunner:
                 execution=message.execution,
             )
         )
+        if message.execution == 0:
+            await self._judge(running, message.step, worker)
+
+    async def _judge(self, running: Running, step: int, worker: Worker) -> None:
+        """End a training early that a pruner has no hope for."""
+        trial = running.trial
+        reason = self._oracle.judge(trial, step)
+        if reason is None:
+            return
+        await self._oracle.record(
+            events.TrialPruned(
+                trial_id=trial.trial_id, attempt=running.attempt, step=step, reason=reason
+            )
+        )
+        self._log.info(logs.TRIAL_PRUNED, trial=trial.trial_id, step=step, reason=reason)
+        await worker.finish_early(reason)
 
     # ── the end ────────────────────────────────────────────────────────────
 

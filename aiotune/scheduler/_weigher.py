@@ -149,6 +149,7 @@ class Weigher:
             space=trial.hyperparameters.get_config(),
             objective=self._objective,
             budget=dict(trial.budget),
+            parent_id=trial.parent_id or "",
             environment=dict(resources.probe_environment),
             threads=1,
             max_parameters=self._max,

@@ -1,8 +1,8 @@
 """The journal of a project: facts appended, made durable, folded into state."""
 
+from aiotune._layout import AttemptPaths, Layout
 from aiotune.store._base import Store
 from aiotune.store._file import FileStore, open_project, read_events
-from aiotune.store._layout import AttemptPaths, Layout
 from aiotune.store._memory import MemoryStore
 
 __all__ = (

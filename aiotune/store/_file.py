@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aiotune import __version__
+from aiotune._layout import Layout
 from aiotune.errors import ProjectError
 from aiotune.events import Event, ProjectClosed, ProjectCreated, ProjectOpened
 from aiotune.store._journal import Commit, Journal
-from aiotune.store._layout import Layout
 from aiotune.store._lock import ProjectLock
 from aiotune.store._outlast import outlast
 from aiotune.store._recovery import Recovered, recover, sync_directory

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import assert_never
 
 from aiotune import events
@@ -134,6 +135,8 @@ class ProjectState:
                 self._trial(event.trial_id).weighed = event
             case events.MemoryObserved():
                 self._memory(event)
+            case events.TrialPruned():
+                self._unended(event.trial_id).stop_reason = event.reason
             case events.RetryScheduled():
                 self._retry(event)
             case events.TrialRequeued():
@@ -186,6 +189,9 @@ class ProjectState:
             )
         trial = Trial(self.space.with_values(event.values), event.trial_id, TrialStatus.RUNNING)
         trial.index, trial.stream, trial.budget = event.index, event.stream, event.budget
+        parent = event.budget.get("parent")
+        if isinstance(parent, int):
+            trial.parent_id = next(islice(self.trials, parent, None), None)
         self.trials[event.trial_id] = trial
         self._tried.append(
             Tried(event.index, event.values, TrialStatus.RUNNING, None, budget=event.budget)
@@ -199,6 +205,7 @@ class ProjectState:
         trial.status = TrialStatus.RUNNING
         trial.attempts = event.attempt
         trial.devices = event.devices
+        trial.stop_reason = None
         self.open_attempts[event.trial_id] = event
 
     def _handed_out(self, trial: Trial) -> None:

@@ -36,6 +36,7 @@ from aiotune.events import (
     SpaceGrew,
     TrialCreated,
     TrialEnded,
+    TrialPruned,
     TrialRequeued,
     TrialWeighed,
 )
@@ -89,6 +90,7 @@ def story() -> list[Event]:
         MemoryObserved(
             space="s", backend="jax", device="Fake", dtype="float32", predicted=3, peak=4
         ),
+        TrialPruned(trial_id="0", attempt=1, step=3, reason="It is worse than the others."),
         RetryScheduled(
             trial_id="0000", next_attempt=2, failures=1, retries_left=0, failure=_FAILURE
         ),

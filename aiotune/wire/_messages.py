@@ -20,6 +20,7 @@ __all__ = (
     "Discovered",
     "Done",
     "Failed",
+    "FinishEarly",
     "ForkFailed",
     "ForkWorker",
     "FromKeeper",
@@ -60,6 +61,10 @@ class RunAttempt(_Message, frozen=True, kw_only=True):
     end's allocations on each visible device; ``cpus`` are the processors that
     are next to it, empty for all. ``batch_divisor``: train with batches so
     many times smaller, and as many of them for each update of the weights.
+    ``retry`` counts failures so far: a training that failed is run again with
+    other random numbers, one that was interrupted with the same. ``parent_id``
+    and ``parent_dir``: the trial whose training this one continues, if any.
+    ``prunable``: the parent may send ``FinishEarly`` while it runs.
     """
 
     trial_id: str
@@ -79,6 +84,10 @@ class RunAttempt(_Message, frozen=True, kw_only=True):
     memory: MemoryLimit | None = None
     cpus: list[int] = []
     batch_divisor: int = 1
+    retry: int = 0
+    parent_id: str = ""
+    parent_dir: str = ""
+    prunable: bool = False
 
 
 class RunWeighing(_Message, frozen=True, kw_only=True):
@@ -100,6 +109,7 @@ class RunWeighing(_Message, frozen=True, kw_only=True):
     budget: dict[str, Value]
     environment: dict[str, str]
     threads: int
+    parent_id: str = ""
     max_parameters: int | None = None
     max_bytes: int | None = None
     host_bytes: int | None = None
@@ -127,6 +137,12 @@ class Adopt(_Message, frozen=True, kw_only=True):
     """
 
     attempt_id: str
+
+
+class FinishEarly(_Message, frozen=True, kw_only=True):
+    """Tells a worker in the middle of its order to end its training and give what it has."""
+
+    reason: str
 
 
 ToWorker = RunAttempt | RunWeighing | RunProbe | RunSelfTest

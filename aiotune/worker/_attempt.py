@@ -12,7 +12,7 @@ from typing import Any
 from aiotune.hyperparameters import HyperParameter, HyperParameters, deserialize, draw, serialize
 from aiotune.objective import MultiObjective, Objective, objective_from_dicts
 from aiotune.status import TrialStatus
-from aiotune.trial import Trial
+from aiotune.trial import Trial, shown_control
 from aiotune.wire import Done, FromWorker, Payload, RunAttempt
 from aiotune.worker._context import AttemptContext, current_attempt
 from aiotune.worker._results import normalize_result
@@ -20,13 +20,19 @@ from aiotune.worker._results import normalize_result
 __all__ = ("Attempt", "completed", "run_attempt", "seed_generators")
 
 
-def run_attempt(order: RunAttempt, payload: Payload, say: Callable[[FromWorker], None]) -> Done:
+def run_attempt(
+    order: RunAttempt,
+    payload: Payload,
+    say: Callable[[FromWorker], None],
+    asked_to_finish: Callable[[], str | None] | None = None,
+) -> Done:
     """Run one attempt to its end in this process.
 
     Args:
         order: Which trial, with which values.
         payload: The tuner (or any object with ``run_trial``) and ``search()``'s arguments.
         say: Sends a message to the parent.
+        asked_to_finish: Returns why the parent wants the training to end early, or ``None``.
 
     Returns:
         The result, not yet sent.
@@ -36,6 +42,8 @@ def run_attempt(order: RunAttempt, payload: Payload, say: Callable[[FromWorker],
             that it had discovered were announced.
     """
     attempt = Attempt(order, payload, say)
+    if asked_to_finish is not None and order.prunable:
+        attempt.context.asked_to_finish = asked_to_finish
     try:
         seed_generators(attempt.context.seed_for(0))
         return attempt.finish(completed(attempt.call()))
@@ -69,8 +77,11 @@ class Attempt:
             order=order, objective=objective, hyperparameters=hp, say=say, known=len(hp.space)
         )
         self.trial = Trial(hp, trial_id=order.trial_id, status=TrialStatus.RUNNING)
+        self.context.trial = self.trial
         self.trial.index = order.index
         self.trial.attempts = order.attempt
+        self.trial.budget = order.budget
+        self.trial.parent_id = order.parent_id or None
         self._token = current_attempt.set(self.context)
 
     def call(self) -> Any:
@@ -89,7 +100,7 @@ class Attempt:
             metrics=outcome.metrics,
             best_step=outcome.best_step or context.reported_step,
             executions=outcome.executions,
-            values=dict(hp.values),
+            values=context.values,
             entries=[serialize(entry) for entry in hp.space[context.known :]],
         )
 
@@ -103,7 +114,7 @@ class Attempt:
 def _hyperparameters(order: RunAttempt) -> HyperParameters:
     hp = HyperParameters().with_values({})
     hp.add(_entries(order.space["space"]))
-    hp = hp.with_values(order.space["values"])
+    hp = hp.with_values({**order.space["values"], **shown_control(order.budget, order.parent_id)})
     if order.stream is not None:
         hp.unseen = partial(_draw, seed=order.seed, index=order.index, stream=order.stream)
     return hp
@@ -136,7 +147,7 @@ def _objective(order: RunAttempt) -> Objective | MultiObjective:
 
 
 def seed_generators(seed: int) -> None:
-    """Seed the generators of the standard library and of numpy."""
+    """Seed the generators of the standard library, numpy and, if it is loaded, Keras."""
     # A forked worker inherits the state of numpy's global generator: without
     # this all trials would draw the same "random" numbers. The back end is
     # seeded for each execution where the model is built.
@@ -144,3 +155,6 @@ def seed_generators(seed: int) -> None:
     numpy = sys.modules.get("numpy")
     if numpy is not None and hasattr(numpy, "random"):
         numpy.random.seed(seed)
+    keras = sys.modules.get("keras")
+    if keras is not None and hasattr(keras, "utils"):
+        keras.utils.set_random_seed(seed)  # its back end's as well

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,7 @@ import keras  # noqa: TID253 - only imported where a model is trained
 
 from aiotune.errors import FatalValueError, OversizedModelError
 from aiotune.wire import Report
+from aiotune.worker._checkpoints import save_weights
 from aiotune.worker._peaks import device_peak, settle_variables
 
 if TYPE_CHECKING:
@@ -58,7 +57,8 @@ class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         # without such hooks must not pay two Python calls a batch.
         if tuner.overrides("on_batch_begin"):
             self.on_train_batch_begin = self._batch_begin
-        if tuner.overrides("on_batch_end"):
+        self._hears_batches = tuner.overrides("on_batch_end")
+        if self._hears_batches or context.order.prunable:
             self.on_train_batch_end = self._batch_end
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -103,6 +103,7 @@ class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
                 peak=device_peak(),
             )
         )
+        self._heed()
 
     def _refuse_missing_objective(self, metrics: dict[str, float]) -> None:
         self._check_objective = False
@@ -118,7 +119,14 @@ class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         self._tuner.on_batch_begin(self._trial, self.model, batch, logs)
 
     def _batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._tuner.on_batch_end(self._trial, self.model, batch, logs=logs)
+        if self._hears_batches:
+            self._tuner.on_batch_end(self._trial, self.model, batch, logs=logs)
+        self._heed()
+
+    def _heed(self) -> None:
+        """End the training if the tuner has asked for it."""
+        if self._context.asked_to_finish() is not None:
+            self.model.stop_training = True
 
 
 class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
@@ -138,29 +146,9 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         """Save the weights if this epoch is the best so far."""
         metrics = _numbers(logs)
         if not self._objective.has_value(metrics):
-            self._save()
+            save_weights(self.model, self._trial_dir)
             return
         value = self._objective.get_value(metrics)
         if math.isnan(self._best) or self._objective.better_than(value, self._best):
             self._best = value
-            self._save()
-
-    def save_build(self, model: Any) -> None:
-        """Write what an unbuilt model needs to be built again before its weights are loaded."""
-        if not model.built:
-            return
-        text = json.dumps(model.get_build_config())
-        self._replace("build_config.json", lambda path: path.write_text(text))
-
-    def _save(self) -> None:
-        self._replace("checkpoint.weights.h5", self.model.save_weights)
-
-    def _replace(self, name: str, write: Any) -> None:
-        # Beside, then moved: a kill in the middle leaves the older checkpoint whole.
-        self._trial_dir.mkdir(parents=True, exist_ok=True)
-        partial = self._trial_dir / f".partial-{os.getpid()}.{name}"
-        try:
-            write(partial)
-            partial.replace(self._trial_dir / name)
-        finally:
-            partial.unlink(missing_ok=True)
+            save_weights(self.model, self._trial_dir)

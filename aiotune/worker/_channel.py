@@ -18,6 +18,7 @@ from aiotune.wire import (
     Adopt,
     Done,
     Failed,
+    FinishEarly,
     FrameReader,
     FromWorker,
     Probed,
@@ -25,6 +26,7 @@ from aiotune.wire import (
     RunAttempt,
     RunProbe,
     RunSelfTest,
+    RunWeighing,
     ToWorker,
     Weighed,
     encode,
@@ -33,6 +35,8 @@ from aiotune.wire import (
 __all__ = ("Adopted", "Channel", "NoOrder")
 
 _CHUNK = 64 * 1024
+_Order = RunAttempt | RunWeighing | RunProbe | RunSelfTest
+_Heard = _Order | Adopt | FinishEarly
 
 
 class NoOrder(Exception):
@@ -60,23 +64,46 @@ class Channel:
         self._lock = threading.Lock()
         self._unsent: deque[tuple[bytes, bool]] = deque()  # (frame or its rest, may be replaced)
         self._closed = False
+        self._reader = FrameReader[_Heard](ToWorker | Adopt | FinishEarly)
+        self._reason: str | None = None
 
-    def receive(self) -> tuple[RunAttempt | RunProbe | RunSelfTest, Adopted | None]:
+    def receive(self) -> tuple[_Order, Adopted | None]:
         """Wait for the one order, and for what may precede it.
 
         Raises:
             NoOrder: The tuner has none.
         """
-        reader = FrameReader[Adopt | RunAttempt | RunProbe | RunSelfTest](ToWorker | Adopt)
         adopted: Adopted | None = None
         while True:
             data, fds, _, _ = socket.recv_fds(self._socket, _CHUNK, 1, socket.MSG_CMSG_CLOEXEC)
             if not data:
                 raise NoOrder
-            for message in reader.feed(data):
-                if not isinstance(message, Adopt):
-                    return message, adopted
-                adopted = Adopted(message.attempt_id, fds[0])
+            order: _Order | None = None
+            for message in self._reader.feed(data):
+                match message:
+                    case Adopt():
+                        adopted = Adopted(message.attempt_id, fds[0])
+                    case FinishEarly():
+                        self._reason = message.reason
+                    case _:
+                        order = message
+            if order is not None:
+                return order, adopted
+
+    def asked_to_finish(self) -> str | None:
+        """Return why the tuner wants the training to end early; ``None`` while it does not.
+
+        Costs one system call, and never waits.
+        """
+        if self._reason is None and not self._closed and os.getpid() == self._process:
+            try:
+                data = self._socket.recv(_CHUNK, socket.MSG_DONTWAIT)
+            except OSError:
+                return None  # nothing was said, or nobody is there any more
+            for message in self._reader.feed(data):
+                if isinstance(message, FinishEarly):
+                    self._reason = message.reason
+        return self._reason
 
     def say(self, message: FromWorker) -> None:
         """Send a message; only a final one waits until the tuner has taken it.

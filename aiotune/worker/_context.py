@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aiotune._values import Value
 from aiotune.hyperparameters import HyperParameters, serialize
 from aiotune.objective import MultiObjective, Objective
+from aiotune.trial import Trial, without_control
 from aiotune.wire import Discovered, FromWorker, Report, RunAttempt
 
 __all__ = ("AttemptContext", "current_attempt")
@@ -20,6 +22,10 @@ current_attempt: ContextVar[AttemptContext | None] = ContextVar("current_attempt
 
 def _fit(hypermodel: Any, hp: HyperParameters, model: Any, *args: Any, **kwargs: Any) -> Any:
     return hypermodel.fit(hp, model, *args, **kwargs)
+
+
+def _never() -> str | None:
+    return None
 
 
 @dataclass(slots=True)
@@ -36,6 +42,8 @@ class AttemptContext:
         reported_step: The step that they belong to.
         fit: Calls a hypermodel's ``fit(hp, model, ...)``. What only looks at the model
             puts a function of its own here.
+        trial: The trial, as its program sees it.
+        asked_to_finish: Returns why the training is to end early, or ``None``.
     """
 
     order: RunAttempt
@@ -46,11 +54,18 @@ class AttemptContext:
     reported: dict[str, float] = field(default_factory=dict)
     reported_step: int = 0
     fit: Callable[..., Any] = _fit
+    asked_to_finish: Callable[[], str | None] = _never
+    trial: Trial = field(init=False)
 
     @property
     def trial_dir(self) -> Path:
         """Where the trial's checkpoint belongs."""
         return Path(self.order.trial_dir)
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """The trial's own values, without the control data that its program can read among them."""
+        return without_control(self.hyperparameters.values)
 
     def announce(self) -> None:
         """Tell the parent of hyperparameters that it does not know yet."""
@@ -60,7 +75,7 @@ class AttemptContext:
             self.say(
                 Discovered(
                     entries=[serialize(hp) for hp in entries],
-                    values=dict(self.hyperparameters.values),
+                    values=self.values,
                 )
             )
 
@@ -69,9 +84,13 @@ class AttemptContext:
         self.say(Report(step=step, metrics=metrics, execution=execution))
 
     def seed_for(self, execution: int) -> int:
-        """Return a 32-bit seed that depends on the search's seed, trial, attempt and execution alone."""
+        """Return a 32-bit seed that depends on the search's seed, the trial and the execution.
+
+        A trial that failed gets another when it is run again, since with the same
+        numbers it would fail again; one that was interrupted gets the same.
+        """
         from hashlib import blake2b
 
         o = self.order
-        text = f"{o.seed}/{o.index}/{o.attempt}/{execution}".encode()
+        text = f"{o.seed}/{o.index}/{o.retry}/{execution}".encode()
         return int.from_bytes(blake2b(text, digest_size=4).digest(), "little")

@@ -5,19 +5,20 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-import json
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras  # noqa: TID253 - this module is only imported where a model is needed
 
-from aiotune.errors import FatalTypeError, FatalValueError, OversizedModelError
+from aiotune.errors import FatalTypeError, OversizedModelError
 from aiotune.hypermodel import HyperModel
 from aiotune.worker._callbacks import BestEpoch, ReportEpochs
+from aiotune.worker._checkpoints import continue_from, load_weights, save_recipe, save_state
 from aiotune.worker._context import AttemptContext, current_attempt
 from aiotune.worker._halving import with_smaller_batches
+from aiotune.worker._user_callbacks import execution_callbacks
 
 if TYPE_CHECKING:
     from aiotune.hyperparameters import HyperParameters
@@ -48,14 +49,30 @@ def run_keras_trial(
             "with tuner.hypermodel.build(hp)."
         )
     best = BestEpoch(context.objective, context.trial_dir)
+    kwargs = {**kwargs, **_epochs(context.order.budget)}
     results = []
     for execution in range(tuner.executions_per_trial):
         keras.utils.set_random_seed(context.seed_for(execution))
         if execution:
             keras.utils.clear_session()
-        results.append(_execute(tuner, trial, context, best, execution, args, kwargs))
+        with _strategy_scope(tuner):
+            results.append(_execute(tuner, trial, context, best, execution, args, kwargs))
         context.announce()
+        if context.asked_to_finish() is not None:
+            break  # what is left would only train the same configuration again
     return results
+
+
+def _epochs(budget: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a searcher that gives out epochs says of them, as arguments of ``fit``."""
+    return {name: budget[name] for name in ("epochs", "initial_epoch") if name in budget}
+
+
+def _strategy_scope(tuner: Tuner) -> AbstractContextManager[Any]:
+    if tuner.distribution_strategy is None:
+        return nullcontext()
+    scope: AbstractContextManager[Any] = tuner.distribution_strategy().scope()
+    return scope
 
 
 def _execute(
@@ -67,10 +84,11 @@ def _execute(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    hp = trial.hyperparameters
+    hp, order = trial.hyperparameters, context.order
     model = build_model(tuner, hp)
     context.announce()
-    fit_kwargs = dict(kwargs)
+    if order.parent_dir:
+        continue_from(model, Path(order.parent_dir), execution)
     hypermodel = _hypermodel(tuner)
     own_fit = type(hypermodel).fit is not HyperModel.fit
     reporter = ReportEpochs(
@@ -81,8 +99,9 @@ def _execute(
         check_objective=not own_fit,
         max_model_size=tuner.max_model_size,
     )
+    fit_kwargs = dict(kwargs)
     fit_kwargs["callbacks"] = [
-        *_user_callbacks(kwargs.get("callbacks"), trial.trial_id, execution),
+        *execution_callbacks(kwargs.get("callbacks"), trial, execution),
         reporter,
         best,
     ]
@@ -91,9 +110,11 @@ def _execute(
         fit_kwargs["verbose"] = {"auto": 2, 1: 2}.get(
             kwargs.get("verbose", 2), kwargs.get("verbose", 2)
         )
-    fit_kwargs = with_smaller_batches(model, args, fit_kwargs, context.order.batch_divisor)
+    fit_kwargs = with_smaller_batches(model, args, fit_kwargs, order.batch_divisor)
     result = context.fit(hypermodel, hp, model, *args, **fit_kwargs)
-    best.save_build(model)
+    save_recipe(model, context.trial_dir)
+    if "epochs" in order.budget:
+        save_state(model, context.trial_dir, execution)
     return result
 
 
@@ -113,25 +134,6 @@ def _hypermodel(tuner: Tuner) -> HyperModel:
             "function that builds a model to the tuner's constructor."
         )
     return tuner.hypermodel
-
-
-def _user_callbacks(callbacks: Any, trial_id: str, execution: int) -> list[Any]:
-    """Copy the user's callbacks, so that no execution sees the state of another."""
-    if callbacks is None:
-        return []
-    if isinstance(callbacks, keras.callbacks.Callback):
-        callbacks = [callbacks]
-    try:
-        copies = [copy.deepcopy(callback) for callback in callbacks]
-    except Exception as error:
-        raise FatalValueError(
-            "All callbacks used during a search should be deep-copyable, since each execution gets "
-            f"a copy; copying {callbacks!r} failed with {type(error).__name__}: {error}."
-        ) from error
-    for callback in copies:
-        if type(callback).__name__ == "TensorBoard":
-            callback.log_dir = str(Path(callback.log_dir) / trial_id / f"execution{execution}")
-    return copies
 
 
 def build_model(tuner: Tuner, hp: HyperParameters) -> Any:
@@ -186,19 +188,6 @@ def load_model(build: Callable[[], Any], trial_dir: Path) -> Any:
     Raises:
         FileNotFoundError: The trial left no checkpoint.
     """
-    checkpoint = trial_dir / "checkpoint.weights.h5"
-    if not checkpoint.exists():
-        raise FileNotFoundError(
-            f"There is no checkpoint at {checkpoint}. A trial keeps one when its fit() passes on "
-            "the callbacks that it is given; see HyperModel.fit."
-        )
     model = build()
-    recipe = trial_dir / "build_config.json"
-    if not model.built and recipe.exists():
-        model.build_from_config(json.loads(recipe.read_text()))
-    with warnings.catch_warnings():
-        # The file may hold a trained optimizer's variables; a model made for
-        # predictions has none to load them into.
-        warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
-        model.load_weights(checkpoint)
+    load_weights(model, trial_dir)
     return model

@@ -11,6 +11,7 @@ from aiotune.errors import FatalRuntimeError
 if TYPE_CHECKING:
     from aiotune.objective import MultiObjective, Objective
     from aiotune.oracles import Oracle
+    from aiotune.trial import Trial
 
 __all__ = ("OracleView",)
 
@@ -34,8 +35,11 @@ class OracleView:
         """Take the facts of an oracle."""
         return cls(oracle.objective, oracle.max_trials, oracle.seed)
 
-    def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
+    def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Trial:
         """Report metrics from within ``run_trial``, in KerasTuner's old style.
+
+        ``stop_reason`` of the trial that is returned says why it should end now, if
+        a pruner has found so meanwhile: the answer to a report comes with a later one.
 
         If ``run_trial`` then returns ``None``, the last metrics that hold the
         objective are its result.
@@ -56,6 +60,9 @@ class OracleView:
         if self.objective.has_value(numbers):
             context.reported.update(numbers)
             context.reported_step = step
+        trial = context.trial
+        trial.stop_reason = context.asked_to_finish()
+        return trial
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

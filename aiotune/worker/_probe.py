@@ -48,9 +48,16 @@ def discover_space(tuner: Any, hp: HyperParameters) -> int | None:
     hypermodel = getattr(tuner, "hypermodel", None)
     if hypermodel is None:
         return None
+    hypermodel.declare_hyperparameters(hp)
+    if not getattr(tuner, "builds_keras_models", True):
+        discover(hypermodel.build, hp)
+        return None
+    return _discover_models(tuner, hp)
+
+
+def _discover_models(tuner: Any, hp: HyperParameters) -> int | None:
     from aiotune.worker._keras import build_model
 
-    hypermodel.declare_hyperparameters(hp)
     known = len(hp.space)
     try:
         with on_the_cpu():

@@ -125,7 +125,12 @@ class _Session:
                 limit_memory(order.memory, order.cpus)
                 from aiotune.worker._attempt import run_attempt
 
-                return run_attempt(order, load(self._payload_fd), self._channel.say)
+                return run_attempt(
+                    order,
+                    load(self._payload_fd),
+                    self._channel.say,
+                    self._channel.asked_to_finish,
+                )
             case RunWeighing():
                 limit_threads(order.threads)
                 from aiotune.worker._weighing import run_weighing

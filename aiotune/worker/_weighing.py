@@ -40,7 +40,7 @@ def run_weighing(order: RunWeighing, payload: Payload) -> Weighed | Failed:
         told = OversizedModelError(*error.args)
         return Failed(
             failure=describe_exception(told),
-            values=dict(hp.values),
+            values=attempt.context.values,
             entries=[serialize(entry) for entry in hp.space[known:]],
         )
     finally:
@@ -57,7 +57,7 @@ def _weighed(attempt: Attempt, order: RunWeighing, known: int) -> Weighed:
     verdict = weigh(attempt, order)
     return Weighed(
         size=verdict.size,
-        values=dict(hp.values),
+        values=attempt.context.values,
         entries=[serialize(entry) for entry in hp.space[known:]],
         why=verdict.why,
         builds=verdict.builds,
@@ -79,6 +79,7 @@ def _as_attempt(order: RunWeighing) -> RunAttempt:
         environment=order.environment,
         threads=order.threads,
         project_dir=_NOWHERE,
+        parent_id=order.parent_id,
         trial_dir=_NOWHERE,
         attempt_dir=_NOWHERE,
     )

@@ -79,6 +79,11 @@ class Layout:
         """Output of the processes that workers are forked from."""
         return self.project_dir / "nursery.log"
 
+    def tuner_state(self, tuner_id: str) -> Path:
+        """Return where a tuner's subclass keeps a state of its own."""
+        _check_name("tuner_id", tuner_id)
+        return self.project_dir / f"{tuner_id}.json"
+
     def trial_dir(self, trial_id: str) -> Path:
         """Return a trial's directory."""
         _check_name("trial id", trial_id)

@@ -1,0 +1,67 @@
+"""The state that a subclass of a tuner keeps with its project."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from aiotune.errors import ConfigurationError, ProjectError
+
+if TYPE_CHECKING:
+    from aiotune.base_tuner import BaseTuner
+
+__all__ = ("keeps_state", "load_state", "save_state")
+
+
+def keeps_state(tuner: BaseTuner) -> bool:
+    """Whether a subclass has any state to keep."""
+    return tuner.overrides("get_state") or tuner.overrides("save")
+
+
+def save_state(tuner: BaseTuner) -> None:
+    """Write ``tuner.get_state()`` beside the journal, whole or not at all.
+
+    Raises:
+        ConfigurationError: The state is nothing that JSON can hold.
+    """
+    state = tuner.get_state()
+    try:
+        text = json.dumps(state)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"{type(tuner).__name__}.get_state() returned what JSON cannot hold: {error}. Return dicts, "
+            "lists, strings, numbers and None."
+        ) from error
+    path = tuner._layout.tuner_state(tuner.tuner_id)  # noqa: SLF001 - its other half
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".partial-{os.getpid()}.{path.name}")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def load_state(tuner: BaseTuner) -> None:
+    """Give ``tuner.set_state()`` what was written, if anything was.
+
+    Raises:
+        ProjectError: The file is damaged.
+    """
+    path = tuner._layout.tuner_state(tuner.tuner_id)  # noqa: SLF001 - its other half
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    try:
+        state: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise ProjectError(
+            f"The tuner's own state in {path} cannot be read: {error}.",
+            hint="Remove the file; trials do not depend on it.",
+        ) from error
+    tuner.set_state(state)

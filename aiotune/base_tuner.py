@@ -1,0 +1,337 @@
+"""What all tuners have in common: KerasTuner's facade, with ``search()`` as a coroutine.
+
+This module is imported by workers too (a tuner travels there with its
+subclass), so at module level it imports nothing of the parent's machinery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from aiotune._layout import Layout
+from aiotune.errors import ConfigurationError
+from aiotune.hypermodel import HyperModel, as_hypermodel
+
+if TYPE_CHECKING:
+    from aiotune.executors import Executor
+    from aiotune.executors._nursery import Nursery
+    from aiotune.hyperparameters import HyperParameters
+    from aiotune.oracles import Oracle
+    from aiotune.pruners import Pruner
+    from aiotune.result import SearchResult
+    from aiotune.trial import Trial
+
+__all__ = ("BaseTuner",)
+
+ExecutorChoice = Literal["local", "inline"]
+
+
+class BaseTuner:
+    """Runs trials of anything, each in a process of its own; subclass it and override ``run_trial``.
+
+    :class:`~aiotune.Tuner` is the one that trains Keras models.
+
+    Args:
+        oracle: Proposes configurations and keeps the trials.
+        hypermodel: A function ``build(hp)`` or a :class:`HyperModel`. May be
+            ``None`` if ``run_trial`` is overridden.
+        directory: Where projects are kept; default the working directory.
+        project_name: Name of this project's directory; default ``"untitled_project"``.
+        overwrite: Discard an existing project instead of resuming it. Takes
+            effect once, when the project is first opened.
+        logger: Accepted for compatibility and ignored.
+        tuner_id: Names the file of :meth:`get_state`; one process needs no other id.
+        pruner: Ends trials early that do worse than others; see :mod:`aiotune.pruners`.
+        max_parallel_trials: How many trials run at once; default one per GPU,
+            or what cores and free memory allow where there is none.
+        devices: Which GPUs to use, as indices or UUIDs; default all that
+            ``CUDA_VISIBLE_DEVICES`` allows; ``[]``: none.
+        max_trials_per_gpu: How many trials may share a GPU; ``"auto"``: as many as
+            their predicted memory allows, while they gain by it.
+        gpus_per_trial: How many GPUs each trial sees.
+        gpu_memory: Memory of each of its GPUs that a trial is given and held to,
+            e.g. ``"8GiB"``; default what its model is predicted to need.
+        calibration: ``"project"``: predictions of memory learn from this project's
+            trials; ``"user"``: also from those of this user's other projects.
+        trial_timeout: Seconds after which an attempt is stopped and counts as failed.
+        stop_grace: Seconds between asking a worker to end and killing it.
+        executor: ``"local"`` runs each attempt in a process of its own,
+            ``"inline"`` in this one (for debugging and for functions that take
+            microseconds), or an object of your own.
+        **kwargs: None; anything here is refused.
+
+    Raises:
+        ConfigurationError: An argument is wrong, or not known.
+    """
+
+    # What only the tuners of Keras models let their users choose.
+    builds_keras_models = False
+    max_model_size: int | None = None
+    weigh = False
+    halve_batch = False
+    keep_best: int | None = None
+
+    def __init__(
+        self,
+        oracle: Oracle,
+        hypermodel: Any = None,
+        directory: str | Path | None = None,
+        project_name: str | None = None,
+        overwrite: bool = False,
+        *,
+        logger: Any = None,
+        tuner_id: str | None = None,
+        pruner: Pruner | None = None,
+        max_parallel_trials: int | None = None,
+        devices: Sequence[int | str] | None = None,
+        max_trials_per_gpu: int | Literal["auto"] = "auto",
+        gpus_per_trial: int = 1,
+        gpu_memory: int | str | None = None,
+        calibration: Literal["project", "user"] = "project",
+        trial_timeout: float | None = None,
+        stop_grace: float = 10.0,
+        executor: ExecutorChoice | Executor = "local",
+        **kwargs: Any,
+    ) -> None:
+        _refuse_unknown(type(self).__name__, kwargs)
+        _check_oracle(oracle)
+        _check_seconds(trial_timeout, stop_grace)
+        self.oracle = oracle
+        if pruner is not None:
+            oracle.pruner = pruner
+        self.hypermodel: HyperModel | None = as_hypermodel(hypermodel)
+        if self.hypermodel is None and not self.overrides("run_trial"):
+            raise ConfigurationError(
+                "Received hypermodel=None, and run_trial() is not overridden, so there is nothing to "
+                "train. Pass a function that builds a model, or override run_trial()."
+            )
+        self.directory = Path(directory) if directory is not None else Path()
+        self.project_name = project_name if project_name is not None else "untitled_project"
+        self._layout = Layout(self.directory, self.project_name)
+        self.overwrite = overwrite
+        self.tuner_id = tuner_id or "tuner0"
+        self.max_parallel_trials = max_parallel_trials
+        self.devices = devices
+        self.max_trials_per_gpu: int | Literal["auto"] = max_trials_per_gpu
+        self.gpus_per_trial = gpus_per_trial
+        self.gpu_memory = gpu_memory
+        self.calibration = calibration
+        _check_resources(self)
+        self.trial_timeout = trial_timeout
+        self.stop_grace = stop_grace
+        self.executor: ExecutorChoice | Executor = executor
+        self._searching = False
+        self._opened = False
+        self._nursery: Nursery | None = None
+
+    # ── the search ─────────────────────────────────────────────────────────
+
+    async def search(self, *fit_args: Any, **fit_kwargs: Any) -> SearchResult:
+        """Search until the budget is spent.
+
+        All arguments go to ``run_trial``, that is, to ``model.fit`` of a Keras
+        model. ``verbose=0`` also silences the progress display. Calling it again
+        continues: finished trials stay, unfinished ones run.
+
+        Returns:
+            What was found.
+
+        Raises:
+            FatalError: A trial raised it (or a subclass); no process is left.
+            SearchAborted: ``max_consecutive_failed_trials`` failed in a row.
+            ConfigurationError: The search cannot begin; nothing was changed.
+            ProjectError: The project directory is held, damaged or of another search.
+        """
+        from aiotune._search import run_search
+
+        return await run_search(self, fit_args, fit_kwargs)
+
+    def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> Any:
+        """Run one configuration and return its result; runs in a worker process.
+
+        Override it to tune anything: use ``trial.hyperparameters`` and return a
+        number to minimise, a dict of metrics, a ``History``, or a list of these.
+
+        Args:
+            trial: What to run.
+            *args: Positional arguments of :meth:`search`.
+            **kwargs: Keyword arguments of :meth:`search`.
+
+        Raises:
+            NotImplementedError: It is not overridden.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must override run_trial().")
+
+    # ── hooks ──────────────────────────────────────────────────────────────
+
+    def on_search_begin(self) -> Any:
+        """Do something before the first trial; in the calling process; may be a coroutine."""
+
+    def on_search_end(self) -> Any:
+        """Do something after the last trial; in the calling process; may be a coroutine."""
+
+    def on_trial_begin(self, trial: Trial) -> Any:
+        """Do something before an attempt; in the calling process; may be a coroutine."""
+
+    def on_trial_end(self, trial: Trial) -> Any:
+        """Do something after an attempt was recorded; in the calling process; may be a coroutine."""
+
+    # ── state of a subclass ────────────────────────────────────────────────
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a subclass wants kept with the project, as JSON; kept after every trial."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`get_state` returned, when a project is continued."""
+
+    def save(self) -> None:
+        """Write :meth:`get_state` to ``<project>/<tuner_id>.json``; a search does it by itself."""
+        from aiotune._tuner_state import save_state
+
+        save_state(self)
+
+    def reload(self) -> None:
+        """Read an existing project: its trials, and the state of a subclass."""
+        from aiotune._tuner_state import load_state
+
+        self.oracle.load(self._layout)
+        load_state(self)
+
+    # ── results ────────────────────────────────────────────────────────────
+
+    @property
+    def project_dir(self) -> Path:
+        """Where this project's files are."""
+        return self._layout.project_dir
+
+    def get_trial_dir(self, trial_id: str) -> Path:
+        """Return the directory of a trial's checkpoint and output."""
+        return self._layout.trial_dir(trial_id)
+
+    @property
+    def remaining_trials(self) -> int | None:
+        """How many trials the budget still allows; ``None`` without ``max_trials``."""
+        return self._loaded_oracle().remaining_trials()
+
+    def get_best_hyperparameters(self, num_trials: int = 1) -> list[HyperParameters]:
+        """Return the hyperparameters of the best completed trials, best first.
+
+        Those of a search that gives out epochs, as Hyperband does, tell also what
+        the trial was given: ``values["tuner/epochs"]``, ``"tuner/bracket"`` and so on.
+        """
+        best = self._loaded_oracle().get_best_trials(num_trials)
+        return [trial.shown_hyperparameters for trial in best]
+
+    def get_best_models(self, num_models: int = 1) -> list[Any]:
+        """Return what :meth:`load_model` returns for the best trials, best first."""
+        return [self.load_model(t) for t in self._loaded_oracle().get_best_trials(num_models)]
+
+    def save_model(self, trial_id: str, model: Any, step: int = 0) -> None:
+        """Keep the model of a trial; for a ``run_trial`` of your own to call, in the worker.
+
+        Raises:
+            NotImplementedError: It is not overridden.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must override save_model().")
+
+    def load_model(self, trial: Trial) -> Any:
+        """Return the model of a trial, in the calling process.
+
+        Raises:
+            NotImplementedError: It is not overridden.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must override load_model().")
+
+    def search_space_summary(self, extended: bool = False) -> None:
+        """Print the search space.
+
+        Before the first search this builds the model once, in a process of its
+        own, to learn which hyperparameters it uses.
+        """
+        from aiotune._search import known_space
+        from aiotune._summaries import search_space_summary
+
+        print(search_space_summary(known_space(self).space))  # noqa: T201 - printing is its purpose
+
+    def results_summary(self, num_trials: int = 10) -> None:
+        """Print the best trials, and what went wrong in failed ones."""
+        from aiotune._summaries import results_summary
+
+        oracle = self._loaded_oracle()
+        text = results_summary(
+            self.project_dir, oracle.objective, list(oracle.trials.values()), num_trials
+        )
+        print(text)  # noqa: T201 - printing is its purpose
+
+    def results(self) -> SearchResult:
+        """Return what is known of the project so far."""
+        from aiotune._search import result_of
+
+        return result_of(self._loaded_oracle(), self._layout, elapsed=0.0)
+
+    def _loaded_oracle(self) -> Oracle:
+        """Return the oracle, after reading an existing project that was not opened yet."""
+        if not self._opened and not self.overwrite:
+            self.oracle.load(self._layout)
+        return self.oracle
+
+    # ── how it travels ─────────────────────────────────────────────────────
+
+    def overrides(self, method: str) -> bool:
+        """Whether a subclass of the user's, or this object, replaces a method of the built-in tuners."""
+        if method in vars(self):
+            return True
+        home = next(cls for cls in type(self).__mro__ if method in vars(cls))
+        return not home.__module__.startswith("aiotune.")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a worker needs: everything but the parent's own machinery."""
+        from aiotune.worker._oracle_view import OracleView
+
+        state = {k: v for k, v in vars(self).items() if k not in _PARENT_ONLY}
+        state["oracle"] = OracleView.of(self.oracle)
+        return state
+
+
+_PARENT_ONLY = frozenset({"oracle", "executor", "_nursery", "_searching", "_opened"})
+
+
+def _refuse_unknown(name: str, kwargs: Mapping[str, Any]) -> None:
+    if kwargs:
+        raise ConfigurationError(
+            f"Unrecognized arguments {sorted(kwargs)} for {name}(). Check their spelling against "
+            f"help({name}); arguments for model.fit() belong to search()."
+        )
+
+
+def _check_resources(tuner: BaseTuner) -> None:
+    from aiotune._devices import Wanted
+
+    Wanted(
+        max_parallel_trials=tuner.max_parallel_trials,
+        max_trials_per_gpu=tuner.max_trials_per_gpu,
+        gpus_per_trial=tuner.gpus_per_trial,
+        gpu_memory=tuner.gpu_memory,
+    )
+    if tuner.calibration not in {"project", "user"}:
+        raise ConfigurationError(
+            f"calibration must be 'project' or 'user', but is {tuner.calibration!r}."
+        )
+
+
+def _check_oracle(oracle: Any) -> None:
+    if not hasattr(oracle, "create_trial") or not hasattr(oracle, "end_trial"):
+        raise ConfigurationError(
+            f"Expected oracle to be an instance of aiotune.Oracle, but received {oracle!r} of type "
+            f"{type(oracle).__name__}."
+        )
+
+
+def _check_seconds(trial_timeout: float | None, stop_grace: float) -> None:
+    if trial_timeout is not None and not trial_timeout > 0:
+        raise ConfigurationError(f"trial_timeout must be > 0 seconds, but is {trial_timeout!r}.")
+    if not stop_grace >= 0:
+        raise ConfigurationError(f"stop_grace must be >= 0 seconds, but is {stop_grace!r}.")

@@ -1,0 +1,113 @@
+"""The user's own callbacks, one copy for each execution; TensorBoard's in a directory of its own."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras  # noqa: TID253 - only imported where a model is trained
+
+from aiotune.errors import FatalTypeError, FatalValueError
+from aiotune.hyperparameters import Boolean, Choice, Fixed, Float, HyperParameter, Int
+
+if TYPE_CHECKING:
+    from aiotune.trial import Trial
+
+__all__ = ("execution_callbacks",)
+
+
+def execution_callbacks(callbacks: Any, trial: Trial, execution: int) -> list[Any]:
+    """Copy the user's callbacks, so that no execution sees the state of another.
+
+    One called ``TensorBoard`` writes to ``<log_dir>/<trial_id>/execution<k>``, with the
+    hyperparameters for TensorBoard's HParams page if its package is installed.
+
+    Args:
+        callbacks: What ``search(callbacks=...)`` was given: a list, one callback, or ``None``.
+        trial: Whose execution it is.
+        execution: Which one, from 0.
+
+    Raises:
+        FatalTypeError: Something in the list is no callback.
+        FatalValueError: One of them cannot be copied.
+    """
+    copies = [_copied(callback) for callback in _listed(callbacks)]
+    boards = [c for c in copies if type(c).__name__ == "TensorBoard"]
+    for board in boards:
+        board.log_dir = str(Path(board.log_dir) / trial.trial_id / f"execution{execution}")
+    return [*copies, *(made for board in boards for made in _hparams(board.log_dir, trial))]
+
+
+def _listed(callbacks: Any) -> list[Any]:
+    if callbacks is None:
+        return []
+    if isinstance(callbacks, keras.callbacks.Callback):
+        return [callbacks]
+    listed = list(callbacks)
+    for callback in listed:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise FatalTypeError(
+                f"callbacks has {callback!r} of type {type(callback).__name__}, which is no "
+                "keras.callbacks.Callback. Pass instances, not classes or functions."
+            )
+    return listed
+
+
+def _copied(callback: Any) -> Any:
+    try:
+        return copy.deepcopy(callback)
+    except Exception as error:
+        raise FatalValueError(
+            "All callbacks used during a search should be deep-copyable, since each execution gets "
+            f"a copy; copying {callback!r} failed with {type(error).__name__}: {error}."
+        ) from error
+
+
+# ── HParams ────────────────────────────────────────────────────────────────
+
+
+def _hparams(log_dir: str, trial: Trial) -> list[Any]:
+    """Return the callback that files the trial under its hyperparameters; none without TensorBoard.
+
+    It writes TensorFlow's summaries, so it is only there for that back end; and
+    ``tensorboard`` is no part of TensorFlow's installation any more, so its
+    absence costs the page and not the trial.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return []
+    if importlib.util.find_spec("tensorboard") is None:
+        sys.stderr.write(
+            "aiotune: the HParams page needs the package tensorboard, which is not installed.\n"
+        )
+        return []
+    from tensorboard.plugins.hparams import api
+
+    values = {
+        api.HParam(hp.name, _domain(api, hp)): trial.hyperparameters.values[hp.name]
+        for hp in trial.hyperparameters.space
+        if trial.hyperparameters.is_active(hp)
+    }
+    return [api.KerasCallback(log_dir, _each_once(values), trial_id=trial.trial_id)]
+
+
+def _each_once(values: Mapping[Any, Any]) -> dict[Any, Any]:
+    # A name may stand in the space once for each condition; HParams knows it by its name.
+    return dict({hparam.name: (hparam, value) for hparam, value in values.items()}.values())
+
+
+def _domain(api: Any, hp: HyperParameter) -> Any:
+    match hp:
+        case Boolean():
+            return api.Discrete([True, False])
+        case Choice() | Fixed():
+            return api.Discrete(list(hp.values))
+        case Int(step=1 | None):
+            return api.IntInterval(hp.min_value, hp.max_value)
+        case Float(step=None):
+            return api.RealInterval(float(hp.min_value), float(hp.max_value))
+        case _:
+            return api.Discrete(list(hp.values))
