@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aiotune.objective import Objective as Objective
     from aiotune.oracles import Oracle as Oracle
     from aiotune.result import SearchResult as SearchResult
+    from aiotune.sklearn_tuner import SklearnTuner as SklearnTuner
     from aiotune.status import TrialStatus as TrialStatus
     from aiotune.trial import Trial as Trial
     from aiotune.tuner import Tuner as Tuner
@@ -45,6 +46,7 @@ _HOMES = {
     "Oracle": "aiotune.oracles",
     "RandomSearch": "aiotune.tuners",
     "SearchResult": "aiotune.result",
+    "SklearnTuner": "aiotune.sklearn_tuner",
     "Trial": "aiotune.trial",
     "TrialStatus": "aiotune.status",
     "Tuner": "aiotune.tuner",

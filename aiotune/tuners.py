@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aiotune.sklearn_tuner import SklearnTuner
 from aiotune.tuner import Tuner
 
 if TYPE_CHECKING:
     from aiotune.hyperparameters import HyperParameters
 
-__all__ = ("GridSearch", "Hyperband", "RandomSearch", "Tuner")
+__all__ = ("GridSearch", "Hyperband", "RandomSearch", "SklearnTuner", "Tuner")
 
 
 class RandomSearch(Tuner):

@@ -38,6 +38,7 @@ def run(script: Path, cwd: Path, timeout: float = 60) -> str:
             r"trying again.*the search was ended: the data set is broken.*will never work",
         ),
         ("resume", r"interrupted; now the same program again.*Continuing the project.*6 completed"),
+        ("sklearn_search", r"12 trials \(12 completed\).*no trial saw: 0\.9"),
         ("ask_tell", r"\d\d 0\.\d+ \{'x': "),
         ("inside_a_server", r"the heartbeat was never more than \d+ ms late"),
     ],
