@@ -1,0 +1,466 @@
+"""Hyperband: who is promoted, what is replaced, when it ends."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aiotune import events
+from aiotune.errors import ConfigurationError
+from aiotune.hyperparameters import Boolean, HyperParameters, Space, serialize
+from aiotune.objective import Objective
+from aiotune.searchers import Exhausted, HyperbandSearcher, Proposal, RandomSearcher, Tried, Wait
+from aiotune.status import TrialStatus
+from aiotune.store._replay import ProjectState
+from aiotune.testing import Rehearsal
+from aiotune.testing._searchers import conditional_space, continuous_space
+
+
+class Story(Rehearsal):
+    """A rehearsal whose trials end as the test says."""
+
+    def __init__(
+        self,
+        searcher: HyperbandSearcher,
+        space: HyperParameters | None = None,
+        *,
+        seed: int = 0,
+        direction: str = "min",
+    ) -> None:
+        super().__init__(searcher, space or continuous_space(), seed=seed)
+        self.state = ProjectState.replay(
+            self.facts, seed=seed, objective=Objective("score", direction)
+        )
+
+    def end(
+        self, index: int, score: float | None = None, status: TrialStatus = TrialStatus.COMPLETED
+    ) -> None:
+        values = dict(self.state.tried[index].values)
+        self._record(
+            events.TrialEnded(
+                trial_id=f"{index:04d}", status=status, values=values, score=score, metrics={}
+            )
+        )
+
+    def ask_all(self, count: int) -> list[Proposal]:
+        asked = [self.ask() for _ in range(count)]
+        return [decision for decision in asked if isinstance(decision, Proposal)]
+
+    def of(self, bracket: int, round_number: int, iteration: int = 0) -> list[Tried]:
+        place = {"bracket": bracket, "round": round_number, "iteration": iteration}
+        return [t for t in self.state.tried if place.items() <= t.budget.items()]
+
+
+def places(story: Story) -> list[tuple[int, int, int]]:
+    """Bracket, round and last epoch of each trial, in order."""
+    found = [
+        (t.budget["bracket"], t.budget["round"], t.budget["epochs"]) for t in story.state.tried
+    ]
+    return [(int(b), int(r), int(e)) for b, r, e in found]
+
+
+def completed(trials: list[Tried]) -> int:
+    return sum(t.status is TrialStatus.COMPLETED for t in trials)
+
+
+def parents(trials: list[Tried]) -> set[int]:
+    return {int(t.budget["parent"]) for t in trials}
+
+
+def test_one_at_a_time_a_bracket_is_finished_before_the_next_is_opened() -> None:
+    """Rounds in order, each with its size and its epochs, then the next bracket."""
+    story = Story(HyperbandSearcher(10, 3))
+
+    last = story.run(1000)
+
+    expected = (
+        [(2, 0, 2)] * 12 + [(2, 1, 4)] * 4 + [(2, 2, 10)] * 2
+        + [(1, 0, 4)] * 6 + [(1, 1, 10)] * 2
+        + [(0, 0, 10)] * 4
+    )  # fmt: skip
+    assert last == Exhausted()
+    assert expected == places(story)
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "factor", "trials"), [(27, 3, 70), (10, 3, 30), (8, 2, 36), (81, 3, 211), (50, 3, 90)]
+)  # fmt: skip
+@pytest.mark.parametrize("at_once", [1, 5, 64])
+def test_number_of_trials_is_known_in_advance(
+    max_epochs: int, factor: int, trials: int, at_once: int
+) -> None:
+    """All brackets together have as many trials as KerasTuner's."""
+    story = Story(HyperbandSearcher(max_epochs, factor))
+
+    last = story.run(1000, at_once=at_once)
+
+    assert last == Exhausted()
+    assert len(story.state.tried) == trials
+
+
+@pytest.mark.parametrize("direction", ["min", "max"])
+def test_the_best_of_a_round_go_on(direction: str) -> None:
+    """Those that are promoted are exactly the best, in either direction."""
+    story = Story(HyperbandSearcher(9, 3), direction=direction)
+    story.ask_all(9)
+    for index in range(9):
+        story.end(index, score=float((index * 4) % 9))
+
+    promoted = story.ask_all(3)
+
+    best = (0, 1, 2) if direction == "min" else (8, 7, 6)
+    expected = {index for index in range(9) if (index * 4) % 9 in best}
+    assert expected == {p.budget["parent"] for p in promoted}
+
+
+def test_a_promotion_continues_its_parent() -> None:
+    """The parent's values, from the parent's last epoch, with the parent's index."""
+    story = Story(HyperbandSearcher(9, 3))
+    story.ask_all(9)
+    for index in range(9):
+        story.end(index, score=float(index != 4))
+
+    promoted = story.ask()
+
+    assert promoted == Proposal(
+        story.state.tried[4].values,
+        0,
+        {
+            "epochs": 3,
+            "initial_epoch": 1,
+            "bracket": 2,
+            "round": 1,
+            "iteration": 0,
+            "parent": 4,
+        },
+    )
+
+
+def test_a_promotion_has_also_what_its_parent_discovered() -> None:
+    """Values are the parent's final ones, so the child builds the same model."""
+    story = Story(HyperbandSearcher(2, 2))
+    (first, *_) = story.ask_all(4)
+    values = {**first.values, "found": 3}
+    story._record(
+        events.TrialEnded(
+            trial_id="0000", status=TrialStatus.COMPLETED, values=values, score=0.0, metrics={}
+        )
+    )
+    for index in range(1, len(story.state.tried)):
+        if index in story.state.unfinished:
+            story.end(index, score=1.0)
+
+    promoted = story.ask()
+
+    assert isinstance(promoted, Proposal)
+    assert promoted.values == values
+
+
+def test_a_trial_goes_on_as_soon_as_nobody_can_take_its_place() -> None:
+    """Of nine for three places the best goes on when seven have ended, the second when eight have."""
+    story = Story(HyperbandSearcher(9, 3))
+    story.ask_all(9)
+
+    promoted_at = []
+    for index in range(9):
+        story.end(index, score=float(index))
+        decision = story.ask()
+        if isinstance(decision, Proposal) and "parent" in decision.budget:
+            promoted_at.append((index + 1, decision.budget["parent"]))
+
+    assert promoted_at == [(7, 0), (8, 1), (9, 2)]
+
+
+@pytest.mark.parametrize("at_once", [2, 4, 16, 100])
+def test_same_trials_however_many_run_at_once(at_once: int) -> None:
+    """What is tried, for how long, and who goes on depend on scores alone."""
+
+    def tried(slots: int) -> Counter[str]:
+        story = Story(HyperbandSearcher(27, 3), seed=5)
+        story.run(1000, at_once=slots)
+        return Counter(
+            repr((dict(t.values), t.budget["bracket"], t.budget["epochs"]))
+            for t in story.state.tried
+        )
+
+    assert tried(at_once) == tried(1)
+
+
+def test_of_equally_good_trials_the_older_goes_on() -> None:
+    """A tie, as accuracies often are, is not decided by who ended first."""
+    story = Story(HyperbandSearcher(9, 3))
+    story.ask_all(9)
+    for index in reversed(range(9)):
+        story.end(index, score=0.5)
+
+    assert [p.budget["parent"] for p in story.ask_all(3)] == [0, 1, 2]
+
+
+def test_slots_are_never_idle_before_the_last_bracket() -> None:
+    """While a bracket waits for its results, the next ones are opened."""
+    searcher = HyperbandSearcher(27, 3)
+    story = Story(searcher)
+
+    asked = [story.ask() for _ in range(27 + 12 + 6 + 4 + 1)]
+
+    assert all(isinstance(decision, Proposal) for decision in asked[:-1])
+    assert [b for b, _, _ in places(story)] == [3] * 27 + [2] * 12 + [1] * 6 + [0] * 4
+    assert asked[-1] == Wait()
+
+
+def test_iterations_repeat_the_brackets_with_other_configurations() -> None:
+    """Two iterations are twice as many trials; the second begins while the first one ends."""
+    story = Story(HyperbandSearcher(8, 2, hyperband_iterations=2))
+
+    last = story.run(1000, at_once=3)
+
+    firsts = [repr(t.values) for t in story.state.tried if t.budget["round"] == 0]
+    assert last == Exhausted()
+    assert Counter(t.budget["iteration"] for t in story.state.tried) == {0: 36, 1: 36}
+    assert len(set(firsts)) == len(firsts)
+
+
+@pytest.mark.parametrize("iterations", [0, None, math.inf])
+def test_without_a_number_of_iterations_there_is_no_end(iterations: float | None) -> None:
+    """Falsy or infinite: it goes on for as long as it is asked."""
+    story = Story(HyperbandSearcher(4, 2, hyperband_iterations=iterations))
+
+    last = story.run(300, at_once=2)
+
+    assert isinstance(last, Proposal)
+    assert last.budget["iteration"] in {19, 20}  # of 15 trials each
+
+
+@pytest.mark.parametrize("status", [TrialStatus.FAILED, TrialStatus.REJECTED])
+def test_a_failure_in_the_first_round_is_replaced_by_a_new_configuration(
+    status: TrialStatus,
+) -> None:
+    """The round has as many completed trials as it has places."""
+    story = Story(HyperbandSearcher(9, 3))
+    story.ask_all(9)
+    story.end(3, status=status)
+
+    replaced = story.ask()
+
+    assert isinstance(replaced, Proposal)
+    assert (replaced.budget["bracket"], replaced.budget["round"]) == (2, 0)
+    assert replaced.values not in [t.values for t in story.state.tried[:-1]]
+
+
+def test_a_failure_after_a_promotion_is_replaced_by_the_next_best() -> None:
+    """The places of a later round go to those that would have been promoted next."""
+    story = Story(HyperbandSearcher(9, 3))
+    story.ask_all(9)
+    for index in range(9):
+        story.end(index, score=float(index))
+    story.ask_all(3)
+    story.end(10, status=TrialStatus.FAILED)
+
+    replaced = story.ask()
+
+    assert isinstance(replaced, Proposal)
+    assert (replaced.budget["round"], replaced.budget["parent"]) == (1, 3)
+
+
+def test_with_nobody_left_to_replace_a_failure_the_round_is_smaller() -> None:
+    """Each promoted trial fails: all candidates are tried, then the bracket ends without a result."""
+    story = Story(HyperbandSearcher(3, 3))
+    while True:
+        decision = story.ask()
+        if isinstance(decision, Exhausted):
+            break
+        for index in list(story.state.unfinished):
+            later = story.state.tried[index].budget["round"] != 0
+            story.end(index, 1.0, TrialStatus.FAILED if later else TrialStatus.COMPLETED)
+
+    entered, promoted = story.of(1, 0), story.of(1, 1)
+    assert len(entered) == completed(entered) == len(promoted) == 3
+    assert parents(promoted) == {t.index for t in entered}
+
+
+def test_a_program_that_always_fails_comes_to_an_end() -> None:
+    """A bracket replaces as many failures as it has places, no more."""
+    story = Story(HyperbandSearcher(9, 3))
+    decision = story.ask()
+    while not isinstance(decision, Exhausted):
+        for index in list(story.state.unfinished):
+            story.end(index, status=TrialStatus.FAILED)
+        decision = story.ask()
+
+    assert Counter(b for b, _, _ in places(story)) == {2: 9, 1: 5, 0: 3}
+
+
+@pytest.mark.parametrize("at_once", [1, 4, 50])
+def test_a_space_with_few_configurations_is_searched_to_the_last_epoch(at_once: int) -> None:
+    """18 configurations for 27 places: each is entered once; two thirds of each round follow."""
+    space = conditional_space()
+    story = Story(HyperbandSearcher(27, 3), space)
+
+    last = story.run(1000, at_once=at_once)
+
+    entered = [repr(sorted(t.values.items())) for t in story.of(3, 0)]
+    every = [repr(sorted(v.items())) for v in Space.of(space.space).configurations()]
+    assert last == Exhausted()
+    assert sorted(entered) == sorted(every)
+    assert [len(story.of(3, r)) for r in range(4)] == [18, 6, 2, 1]
+    assert len(story.state.tried) == 18 + 6 + 2 + 1
+
+
+def test_a_space_that_grows_fills_the_first_round_after_all() -> None:
+    """A hyperparameter that a trial discovers makes new configurations for the places that are left."""
+    story = Story(HyperbandSearcher(27, 3), conditional_space())
+    story.ask_all(18)
+    assert story.ask() == Wait()
+
+    story._record(events.SpaceGrew(entries=[serialize(Boolean("more"))]))
+    found = story.ask()
+
+    assert isinstance(found, Proposal)
+    assert (found.budget["bracket"], found.budget["round"]) == (3, 0)
+
+
+def test_a_program_without_hyperparameters_is_trained_to_the_last_epoch() -> None:
+    """There is one configuration: it is tried in the first round, and goes on through all others."""
+    story = Story(HyperbandSearcher(9, 3), HyperParameters())
+
+    last = story.run(100)
+
+    assert last == Exhausted()
+    assert [e for _, _, e in places(story)] == [1, 3, 9]
+
+
+def test_the_first_bracket_tries_what_random_search_would() -> None:
+    """The draws are those of random search with the same seed."""
+    band, random = (
+        Story(HyperbandSearcher(9, 3), seed=4),
+        Rehearsal(RandomSearcher(), continuous_space(), seed=4),
+    )
+    band.ask_all(9)
+    random.run(9)
+
+    assert random.configurations == band.configurations
+
+
+def test_trials_of_another_geometry_belong_to_no_bracket() -> None:
+    """A project that goes on with another max_epochs begins anew, and repeats no configuration."""
+    before = Story(HyperbandSearcher(9, 3))
+    before.run(15)
+    after = Story(HyperbandSearcher(27, 3))
+    after.facts = before.facts
+    after.state = before.state
+
+    last = after.run(1000, at_once=2)
+
+    new = [t for t in after.state.tried[15:] if t.budget["round"] == 0]
+    old = [t.values for t in after.state.tried[:15]]
+    assert last == Exhausted()
+    assert len(after.state.tried) == 15 + 70
+    assert not any(t.values in old for t in new)
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        {},
+        {"bracket": 7, "round": 0, "iteration": 0, "epochs": 1, "initial_epoch": 0},
+        {"bracket": 2, "round": 3, "iteration": 0, "epochs": 9, "initial_epoch": 3},
+        {"bracket": 2, "round": 0, "iteration": -1, "epochs": 1, "initial_epoch": 0},
+        {"bracket": 2, "round": 1, "iteration": 0, "epochs": 3, "initial_epoch": 1},
+        {"bracket": 2, "round": 1, "iteration": 0, "epochs": 3, "initial_epoch": 1, "parent": 99},
+        {"bracket": 2, "round": True, "iteration": 0, "epochs": 1, "initial_epoch": 0},
+        {"bracket": "2", "round": 0, "iteration": 0, "epochs": 1, "initial_epoch": 0},
+    ],
+)
+def test_a_trial_with_a_strange_budget_takes_no_place(budget: dict[str, Any]) -> None:
+    """Budgets come from a file and from other searchers: what fits no bracket is left out."""
+    story = Story(HyperbandSearcher(9, 3))
+    story._record(events.TrialCreated(trial_id="0000", index=0, values={"a": 1}, budget=budget))
+
+    first = story.ask_all(9)
+
+    assert [p.budget["bracket"] for p in first] == [2] * 9
+
+
+def test_one_searcher_may_be_asked_about_another_history() -> None:
+    """What it keeps of one history does not leak into its answers about the next."""
+    searcher = HyperbandSearcher(9, 3)
+    one, other, fresh = (Story(s, seed=8) for s in (searcher, searcher, HyperbandSearcher(9, 3)))
+    one.run(12, at_once=3)
+
+    other.run(17, at_once=2)
+    fresh.run(17, at_once=2)
+
+    assert places(other) == places(fresh)
+    assert other.configurations == fresh.configurations
+    again = one.ask()
+    assert isinstance(again, Proposal)
+    assert again == HyperbandSearcher(9, 3).propose(_without_last(one), 12)
+
+
+def _without_last(story: Story) -> ProjectState:
+    return ProjectState.replay(story.facts[:-1], seed=8, objective=Objective("score", "min"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"factor": 1}, r"factor of Hyperband must be a whole number >= 2 .* but is 1\."),
+        ({"factor": 2.5}, r"factor .* but is 2\.5\."),
+        ({"max_epochs": 0}, r"max_epochs of Hyperband must be a whole number >= 1 .* but is 0\."),
+        ({"max_epochs": "9"}, r"max_epochs .* but is '9'\."),
+        ({"hyperband_iterations": -1}, r"hyperband_iterations .* >= 0 .* but is -1\."),
+        ({"hyperband_iterations": 1.5}, r"hyperband_iterations .* but is 1\.5\."),
+    ],
+)
+def test_impossible_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
+    """With the argument's name, what it must be, and what it is."""
+    with pytest.raises(ConfigurationError, match=message):
+        HyperbandSearcher(**arguments)
+
+
+def test_ten_thousand_trials_stay_cheap() -> None:
+    """A proposal costs the same in the hundredth iteration as in the first."""
+    story = Story(HyperbandSearcher(27, 3, hyperband_iterations=None))
+    began = time.process_time()
+
+    story.run(10_000, at_once=16)
+
+    assert len(story.state.tried) == 10_000
+    assert len(story.searcher._progress.open) < 10  # type: ignore[attr-defined]
+    assert time.process_time() - began < 10
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), slots=st.integers(1, 12), shape=st.sampled_from([(9, 3), (8, 2), (5, 4)]))
+def test_whatever_happens_the_rounds_keep_their_rules(
+    data: st.DataObject, slots: int, shape: tuple[int, int]
+) -> None:
+    """Any order of ends, any failures: it ends, none goes on twice, no round is too large."""
+    story = Story(HyperbandSearcher(*shape), conditional_space())
+    while True:
+        decision = story.ask() if len(story.state.unfinished) < slots else Wait()
+        if isinstance(decision, Exhausted):
+            break
+        if isinstance(decision, Wait):
+            index = data.draw(st.sampled_from(sorted(story.state.unfinished)))
+            failed = data.draw(st.integers(0, 9)) == 0
+            status = TrialStatus.FAILED if failed else TrialStatus.COMPLETED
+            story.end(index, float(data.draw(st.integers(0, 5))), status)
+
+    assert not story.state.unfinished
+    for bracket in HyperbandSearcher(*shape).brackets:
+        entered = completed(story.of(bracket.number, 0))
+        for number in range(1, bracket.number + 1):
+            promoted = story.of(bracket.number, number)
+            share = math.ceil(bracket.sizes[number] * entered / bracket.sizes[0])
+            assert len(parents(promoted)) == len(promoted)
+            assert completed(promoted) <= share
+            below = completed(story.of(bracket.number, number - 1))
+            lost = len(promoted) - completed(promoted)
+            assert completed(promoted) == min(share, below - lost)
