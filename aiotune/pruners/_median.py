@@ -64,16 +64,21 @@ class MedianPruner:
         # Of two values in the middle the worse one counts: their mean would be
         # NaN between infinities, and in doubt a trial goes on.
         median = statistics.median_high(there)
-        if own <= median:
+        if badness(own, minimize=minimize) <= median:
             return None
-        told = "NaN" if math.isinf(own) else f"{own if minimize else -own:.6g}"
+        told = (
+            f"Its objective is NaN at step {step}, which"
+            if math.isnan(own)
+            else f"Its best value of the objective up to step {step}, {own:.6g},"
+        )
         return (
-            f"Its best value of the objective up to step {step}, {told}, is worse than the median "
-            f"{median if minimize else -median:.6g} of the {len(there)} other trials that reported there."
+            f"{told} is worse than the median {median if minimize else -median:.6g} of the {len(there)} "
+            "other trials that reported there."
         )
 
 
 def _best_until(curve: Curve, step: int, *, minimize: bool) -> float:
     if math.isnan(curve.values[step]):
-        return math.inf  # training has diverged: what was good before is of no use
-    return min(badness(v, minimize=minimize) for s, v in curve.values.items() if s <= step)
+        return math.nan  # training has diverged: what was good before is of no use
+    values = (value for reported, value in curve.values.items() if reported <= step)
+    return min(values, key=lambda value: badness(value, minimize=minimize))
