@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from aiotune.hyperparameters import HyperParameters
+from aiotune.oracles._bayesian import BayesianOptimizationOracle
 from aiotune.oracles._hyperband import HyperbandOracle
 from aiotune.oracles._oracle import Oracle
 from aiotune.searchers import GridSearcher, RandomSearcher
 
-__all__ = ("GridSearchOracle", "HyperbandOracle", "Oracle", "RandomSearchOracle")
+__all__ = (
+    "BayesianOptimizationOracle",
+    "GridSearchOracle",
+    "HyperbandOracle",
+    "Oracle",
+    "RandomSearchOracle",
+)
 
 
 class RandomSearchOracle(Oracle):

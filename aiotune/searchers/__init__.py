@@ -9,12 +9,14 @@ from aiotune.searchers._base import (
     Tried,
     Wait,
 )
+from aiotune.searchers._bayesian import BayesianSearcher
 from aiotune.searchers._grid import GridSearcher
 from aiotune.searchers._history import FrozenHistory, values_key
 from aiotune.searchers._hyperband import HyperbandSearcher
 from aiotune.searchers._random import RandomSearcher
 
 __all__ = (
+    "BayesianSearcher",
     "Exhausted",
     "FrozenHistory",
     "GridSearcher",

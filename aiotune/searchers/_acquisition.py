@@ -1,0 +1,264 @@
+"""What is worth trying: the logarithm of the expected improvement, and where it is greatest.
+
+The expected improvement below the best value so far (Mockus 1978; Jones et al.
+1998), on a logarithmic scale that does not underflow where hardly any is
+expected (Ament et al., Unexpected Improvements to Expected Improvement for
+Bayesian Optimization, 2023). Trials that run are given results drawn from what
+is believed of them jointly, and the improvement is the mean over the draws
+(Snoek et al., Practical Bayesian Optimization of Machine Learning Algorithms,
+2012, section 3.2). Where configurations have been refused, it is multiplied by
+the probability of not being refused (Gardner et al., Bayesian Optimization with
+Inequality Constraints, 2014).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aiotune.searchers._encoding import Encoding, Floats, Indices, Points
+from aiotune.searchers._gp import Posterior
+from aiotune.searchers._kernel import matern_slope
+
+__all__ = ("Beliefs", "log_improvement", "maximise")
+
+_LOG_SQRT_2PI = 0.5 * float(np.log(2.0 * np.pi))
+_FAR = -200.0
+"""Standard deviations from which rounding leaves nothing of the near formula."""
+_RELAXED = 8
+"""Values from which a list of numbers is searched like a range, and rounded."""
+_STARTS = 4
+_ROUNDS = 3
+
+
+def _log_h(z: Floats) -> tuple[Floats, Floats]:
+    """Return the logarithm of ``pdf(z) + z cdf(z)``, and its derivative ``cdf(z) / (...)``."""
+    from scipy.special import erfcx, log_ndtr
+
+    value = np.empty_like(z)
+    near, far = z > -1.0, z < _FAR
+    between = ~near & ~far
+    pdf = np.exp(-0.5 * z[near] ** 2 - _LOG_SQRT_2PI)
+    value[near] = np.log(pdf + z[near] * np.exp(log_ndtr(z[near])))
+    t = z[between]
+    share = -t * np.sqrt(np.pi / 2.0) * erfcx(-t / np.sqrt(2.0))
+    value[between] = -0.5 * t * t - _LOG_SQRT_2PI + np.log1p(-share)
+    # Further out the two cancel to all digits; what is left is 1 / z ** 2.
+    t = z[far]
+    value[far] = -0.5 * t * t - _LOG_SQRT_2PI - 2.0 * np.log(-t)
+    return value, np.exp(log_ndtr(z) - value)
+
+
+def log_improvement(mean: Floats, spread: Floats, best: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the logarithm of the expected improvement, averaged over draws.
+
+    Args:
+        mean: Of each configuration, in each draw: (configurations, draws).
+        spread: Standard deviation of each configuration.
+        best: What is to be improved on, in each draw.
+
+    Returns:
+        The logarithms; their derivatives by ``mean``, (configurations, draws);
+        and by ``spread``.
+    """
+    z = (best[None, :] - mean) / spread[:, None]
+    log_h, ratio = _log_h(z)
+    top = log_h.max(1, keepdims=True)
+    parts = np.exp(log_h - top)
+    total = parts.sum(1, keepdims=True)
+    value = np.log(spread) + top[:, 0] + np.log(total[:, 0]) - np.log(log_h.shape[1])
+    shares = parts / total
+    by_mean = -shares * ratio / spread[:, None]
+    by_spread = (shares * (1.0 - ratio * z)).sum(1) / spread
+    return value, by_mean, by_spread
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beliefs:
+    """All that an acquisition is computed from.
+
+    Attributes:
+        encoding: The space.
+        loss: Of the targets; one column a draw of what runs.
+        best: The least target in each draw.
+        width: Factor of the standard deviation: how much uncertainty attracts.
+        burden: Of what makes configurations be refused; they are where it is
+            above 0. ``None``: none was.
+    """
+
+    encoding: Encoding
+    loss: Posterior
+    best: Floats
+    width: float
+    burden: Posterior | None
+
+    def values(self, points: Points) -> Floats:
+        """Return the acquisition of many configurations."""
+        placed = self.loss.metric.place(points)
+        mean, variance = self.loss.predict(placed)
+        value, _, _ = log_improvement(mean, self.width * np.sqrt(variance), self.best)
+        return value + self.log_feasible(points)
+
+    def log_feasible(self, points: Points) -> Floats:
+        """Return the logarithm of the probability of not being refused."""
+        from scipy.special import log_ndtr
+
+        if self.burden is None:
+            return np.zeros(len(points))
+        mean, variance = self.burden.predict(self.burden.metric.place(points))
+        result: Floats = log_ndtr(-mean[:, 0] / np.sqrt(variance))
+        return result
+
+    def value_and_gradient(self, point: Points) -> tuple[float, Floats]:
+        """Return the acquisition of one configuration, and its derivatives by the places.
+
+        A category's derivative is 0, and so is that of what is not active.
+        """
+        mean, variance, mean_slopes, variance_slopes = _with_slopes(self.loss, point)
+        spread = self.width * np.sqrt(variance)
+        value, by_mean, by_spread = log_improvement(mean, spread, self.best)
+        by_variance = by_spread * spread / (2.0 * variance)
+        gradient = mean_slopes @ by_mean[0] + by_variance * variance_slopes
+        if self.burden is None:
+            return float(value[0]), gradient
+        log_feasible, slopes = self._feasible_with_slopes(self.burden, point)
+        return float(value[0]) + log_feasible, gradient + slopes
+
+    @staticmethod
+    def _feasible_with_slopes(burden: Posterior, point: Points) -> tuple[float, Floats]:
+        from scipy.special import log_ndtr
+
+        mean, variance, mean_slopes, variance_slopes = _with_slopes(burden, point)
+        spread = float(np.sqrt(variance[0]))
+        t = -float(mean[0, 0]) / spread
+        log_feasible = float(log_ndtr(t))
+        by_t = np.exp(-0.5 * t * t - _LOG_SQRT_2PI - log_feasible)
+        slopes = by_t * (-mean_slopes[:, 0] / spread - t * variance_slopes / (2.0 * spread**2))
+        return log_feasible, slopes
+
+
+def _with_slopes(posterior: Posterior, point: Points) -> tuple[Floats, Floats, Floats, Floats]:
+    """Predict one configuration; the slopes are (axes, columns) and (axes,)."""
+    metric, hyper = posterior.metric, posterior.hyper
+    placed = metric.place(point)
+    squared = metric.between(placed, posterior.rows, hyper.weights)[0]
+    mean, variance = posterior.predict(placed)
+    cross = posterior.covariance(placed)[0]
+    by_squared = hyper.signal * matern_slope(squared)
+    slopes = metric.slopes(point, placed, posterior.rows, hyper.weights) * by_squared[:, None]
+    solved = posterior.root.T @ (posterior.root @ cross)
+    return mean, variance, slopes.T @ posterior.alpha, -2.0 * slopes.T @ solved
+
+
+def maximise(
+    beliefs: Beliefs, candidates: Points, random: np.random.Generator
+) -> tuple[Points, Floats]:
+    """Improve the best of some candidates.
+
+    Args:
+        beliefs: Gives the acquisition.
+        candidates: Where to look first.
+        random: Picks categories to try where there are many.
+
+    Returns:
+        The improved ones, and the candidates, best first; and their acquisition.
+    """
+    values = beliefs.values(candidates)
+    order = np.argsort(-values, kind="stable")
+    improved = [
+        _improved(beliefs, candidates.take([row]), float(values[row]), random)
+        for row in _apart(candidates, order)
+    ]
+    points = Points.join(*[point for point, _ in improved], candidates)
+    scores = np.concatenate([[value for _, value in improved], values])
+    best_first = np.argsort(-scores, kind="stable")
+    return points.take(best_first), scores[best_first]
+
+
+def _apart(candidates: Points, order: Indices) -> list[int]:
+    """Return the best candidates that do not crowd in one place."""
+    chosen: list[int] = []
+    for row in order[: 50 * _STARTS]:
+        distances = [np.abs(candidates.z[row] - candidates.z[other]).max() for other in chosen]
+        if all(distance > 0.05 for distance in distances):  # noqa: PLR2004 - of a range's width
+            chosen.append(int(row))
+        if len(chosen) == _STARTS:
+            break
+    return chosen
+
+
+def _improved(
+    beliefs: Beliefs, point: Points, value: float, random: np.random.Generator
+) -> tuple[Points, float]:
+    """Climb: smoothly along the ranges, then by single steps along the lists, in turn."""
+    for _ in range(_ROUNDS):
+        climbed = _climbed(beliefs, point)
+        around = Points.join(climbed, _neighbours(beliefs.encoding, climbed, random))
+        values = beliefs.values(around)
+        best = int(np.argmax(values))
+        if values[best] <= value + 1e-6:  # less than that is no reason to go on
+            break
+        point, value = around.take([best]), float(values[best])
+        if best == 0 and len(around) == 1:
+            break
+    return point, value
+
+
+def _climbed(beliefs: Beliefs, point: Points) -> Points:
+    from scipy.optimize import minimize
+
+    free = [
+        column
+        for column, axis in enumerate(beliefs.encoding.axes)
+        if not axis.is_category and (axis.is_free or len(axis.places) >= _RELAXED)
+    ]
+    columns = [column for column in free if point.active[0, column]]
+    if not columns:
+        return point
+
+    def downhill(places: Floats) -> tuple[float, Floats]:
+        z = point.z.copy()
+        z[0, columns] = places
+        value, gradient = beliefs.value_and_gradient(Points(z, point.active))
+        return -value, -gradient[columns]
+
+    found = minimize(
+        downhill,
+        point.z[0, columns],
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, 1.0)] * len(columns),
+        options={"maxiter": 40, "ftol": 1e-6, "gtol": 1e-4},
+    )
+    z = point.z.copy()
+    z[0, columns] = found.x
+    return beliefs.encoding.completed(z)
+
+
+_MOST_VALUES = 12
+"""Values of a category that are tried in one step."""
+
+
+def _neighbours(encoding: Encoding, point: Points, random: np.random.Generator) -> Points:
+    """Return the configurations that differ in one listed value, and by little if it is a number."""
+    rows: list[Floats] = []
+    for column, axis in enumerate(encoding.axes):
+        if axis.is_free or not point.active[0, column]:
+            continue
+        now = int(np.argmin(np.abs(axis.places - point.z[0, column])))
+        for number in _steps(axis.is_category, now, len(axis.places), random):
+            row = point.z[0].copy()
+            row[column] = axis.places[number]
+            rows.append(row)
+    return encoding.completed(np.array(rows).reshape(len(rows), encoding.width))
+
+
+def _steps(is_category: bool, now: int, count: int, random: np.random.Generator) -> Sequence[int]:
+    if not is_category:
+        return [n for n in (now - 2, now - 1, now + 1, now + 2) if 0 <= n < count]
+    others = [n for n in range(count) if n != now]
+    if len(others) <= _MOST_VALUES:
+        return others
+    return [int(n) for n in random.choice(others, _MOST_VALUES, replace=False)]

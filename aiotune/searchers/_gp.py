@@ -1,0 +1,240 @@
+"""Gaussian process regression: fitting its hyperparameters, and what it predicts.
+
+Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, chapters
+2 and 5. Targets are expected to have a mean of about 0 and a variance of about 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aiotune.searchers._encoding import Floats
+from aiotune.searchers._kernel import Metric, Placed, matern, matern_slope
+
+__all__ = ("Hyper", "Posterior", "Prior", "condition", "fit", "negative_log_posterior")
+
+_JITTER = 1e-10
+"""Least variance on the diagonal, without which nearly equal rows make it singular."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hyper:
+    """What a fit finds.
+
+    Attributes:
+        weights: One over the squared length scale, for each axis.
+        signal: Variance of the function.
+        noise: Variance of an observation around it.
+    """
+
+    weights: Floats
+    signal: float
+    noise: float
+
+    @property
+    def vector(self) -> Floats:
+        """The logarithms, in this order, as an optimiser wants them."""
+        vector: Floats = np.log(np.concatenate([self.weights, [self.signal, self.noise]]))
+        return vector
+
+    @staticmethod
+    def of(vector: Floats) -> Hyper:
+        """Return what :attr:`vector` was made of."""
+        values = np.exp(vector)
+        return Hyper(values[:-2], float(values[-2]), float(values[-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What is believed of the hyperparameters before any data: log-normal, independent.
+
+    Length scales grow with the square root of the number of axes, since the
+    distance of two random points does (Hvarfner et al., Vanilla Bayesian
+    Optimization Performs Great in High Dimensions, 2024).
+
+    Attributes:
+        length: Median length scale of a single axis, in widths of its range.
+        length_spread: Standard deviation of its logarithm.
+        signal_spread: Likewise of the function's variance, whose median is 1.
+        noise: Median variance of the noise.
+        noise_spread: Standard deviation of its logarithm.
+        least_noise: What the noise is never less than.
+    """
+
+    length: float = 1.0
+    length_spread: float = 1.0
+    signal_spread: float = 1.0
+    noise: float = 1e-4
+    noise_spread: float = 2.0
+    least_noise: float = 1e-4
+
+    def moments(self, axes: int) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation of each element of :attr:`Hyper.vector`."""
+        # A weight is a length to the power of -2, so its logarithm spreads twice as far.
+        length = np.log(self.length * np.sqrt(max(axes, 1)))
+        noise = max(self.noise, self.least_noise)
+        mean = np.concatenate([np.full(axes, -2.0 * length), [0.0, np.log(noise)]])
+        spread = np.concatenate(
+            [np.full(axes, 2.0 * self.length_spread), [self.signal_spread, self.noise_spread]]
+        )
+        return mean, spread
+
+    def bounds(self, axes: int) -> list[tuple[float, float]]:
+        """Return the least and greatest of each element of :attr:`Hyper.vector`."""
+        floor = float(np.log(max(self.least_noise, _JITTER)))
+        weight = (float(np.log(1e-6)), float(np.log(1e5)))
+        signal = (float(np.log(1e-3)), float(np.log(1e3)))
+        return [weight] * axes + [signal, (floor, max(floor, 1.0))]
+
+
+def negative_log_posterior(
+    vector: Floats, by_axis: Floats, targets: Floats, prior: Prior
+) -> tuple[float, Floats]:
+    """Return what a fit minimises, and its gradient.
+
+    Args:
+        vector: As of :attr:`Hyper.vector`.
+        by_axis: Squared distances, (axes, rows, rows).
+        targets: One for each row.
+        prior: Its log density is added to the log marginal likelihood.
+
+    Returns:
+        The negative sum, without what is constant, and its derivatives by
+        ``vector``. Infinity, and zeros, where the covariance is singular.
+    """
+    from scipy.linalg import lapack
+
+    hyper = Hyper.of(vector)
+    rows = len(targets)
+    squared = np.tensordot(hyper.weights, by_axis, 1) if len(hyper.weights) else 0 * by_axis.sum(0)
+    signal = hyper.signal * matern(squared)
+    covariance = signal.copy()
+    covariance[np.diag_indices(rows)] += hyper.noise
+    factor, failed = lapack.dpotrf(covariance, lower=1)
+    if failed:
+        return float("inf"), np.zeros_like(vector)
+    inverse, _ = lapack.dpotri(factor, lower=1)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    alpha = inverse @ targets
+    mean, spread = prior.moments(len(hyper.weights))
+    off = (vector - mean) / spread
+    value = 0.5 * targets @ alpha + np.log(np.diag(factor)).sum() + 0.5 * off @ off
+    # Half the trace of (inverse - alpha alpha') dK, element by element.
+    pull = 0.5 * (inverse - np.outer(alpha, alpha))
+    along = (pull * matern_slope(squared)).ravel() * hyper.signal
+    gradient = off / spread
+    if len(hyper.weights):
+        gradient[:-2] += hyper.weights * (by_axis.reshape(len(hyper.weights), -1) @ along)
+    gradient[-2] += (pull * signal).sum()
+    gradient[-1] += hyper.noise * np.trace(pull)
+    return float(value), gradient
+
+
+def fit(by_axis: Floats, targets: Floats, prior: Prior, *, steps: int = 60) -> Hyper:
+    """Find the most probable hyperparameters.
+
+    Starts from the prior's median and from length scales of a third of it, and
+    from nothing else, so that equal data give equal answers.
+
+    Args:
+        by_axis: Squared distances, (axes, rows, rows).
+        targets: One for each row.
+        prior: What is believed before.
+        steps: Iterations of L-BFGS-B from each start, at most.
+    """
+    from scipy.optimize import minimize
+
+    axes = len(by_axis)
+    mean, _ = prior.moments(axes)
+    bounds = prior.bounds(axes)
+    low, high = np.array(bounds).T
+    shift = np.concatenate([np.full(axes, 2 * np.log(3.0)), [0.0, 0.0]])
+    best: tuple[float, Floats] = (np.inf, np.clip(mean, low, high))
+    for start in (mean, mean + shift):
+        found = minimize(
+            negative_log_posterior,
+            np.clip(start, low, high),
+            args=(by_axis, targets, prior),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": steps, "ftol": 1e-7},
+        )
+        if found.fun < best[0]:
+            best = (float(found.fun), found.x)
+    return Hyper.of(best[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Posterior:
+    """What is believed of the function after observations: one mean for each column of targets.
+
+    Attributes:
+        metric: Distances.
+        rows: Where it was observed.
+        hyper: Hyperparameters.
+        root: Inverse of the Cholesky factor of the rows' covariance.
+        alpha: The inverse covariance times the targets: (rows, columns).
+        targets: What was observed: (rows, columns).
+    """
+
+    metric: Metric
+    rows: Placed
+    hyper: Hyper
+    root: Floats
+    alpha: Floats
+    targets: Floats
+
+    def covariance(self, placed: Placed) -> Floats:
+        """Return the prior covariance of configurations and rows."""
+        squared = self.metric.between(placed, self.rows, self.hyper.weights)
+        result: Floats = self.hyper.signal * matern(squared)
+        return result
+
+    def predict(self, placed: Placed) -> tuple[Floats, Floats]:
+        """Return means, (configurations, columns), and variances of the function, without noise."""
+        cross = self.covariance(placed)
+        explained = ((cross @ self.root.T) ** 2).sum(1)
+        return cross @ self.alpha, np.maximum(self.hyper.signal - explained, 1e-12)
+
+    def joint(self, placed: Placed) -> tuple[Floats, Floats]:
+        """Return means, (configurations, columns), and the covariance of the configurations."""
+        cross = self.covariance(placed)
+        part = cross @ self.root.T
+        own = self.hyper.signal * matern(self.metric.between(placed, placed, self.hyper.weights))
+        return cross @ self.alpha, own - part @ part.T
+
+    @property
+    def smoothed(self) -> Floats:
+        """The means at the rows themselves: (rows, columns)."""
+        result: Floats = self.targets - self.hyper.noise * self.alpha
+        return result
+
+
+def condition(metric: Metric, rows: Placed, targets: Floats, hyper: Hyper) -> Posterior:
+    """Return the posterior after observations.
+
+    Args:
+        metric: Distances.
+        rows: Where there are observations.
+        targets: What was observed: (rows, columns).
+        hyper: Hyperparameters. Noise is added where the covariance is singular
+            without: rows that are nearly equal.
+    """
+    from scipy.linalg import lapack
+
+    signal = hyper.signal * matern(metric.between(rows, rows, hyper.weights))
+    noise = hyper.noise
+    while True:
+        covariance = signal.copy()
+        covariance[np.diag_indices(len(rows))] += noise
+        factor, failed = lapack.dpotrf(covariance, lower=1, clean=1)
+        if not failed:
+            break
+        noise = max(10.0 * noise, _JITTER)
+    root, _ = lapack.dtrtri(factor, lower=1)
+    alpha = root.T @ (root @ targets)
+    used = Hyper(hyper.weights, hyper.signal, noise)
+    return Posterior(metric, rows, used, np.ascontiguousarray(root), alpha, targets)
