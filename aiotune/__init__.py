@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aiotune.status import TrialStatus as TrialStatus
     from aiotune.trial import Trial as Trial
     from aiotune.tuner import Tuner as Tuner
+    from aiotune.tuners import BayesianOptimization as BayesianOptimization
     from aiotune.tuners import GridSearch as GridSearch
     from aiotune.tuners import Hyperband as Hyperband
     from aiotune.tuners import RandomSearch as RandomSearch
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AiotuneError": "aiotune.errors",
     "BaseTuner": "aiotune.base_tuner",
+    "BayesianOptimization": "aiotune.tuners",
     "FailedTrialError": "aiotune.errors",
     "FatalError": "aiotune.errors",
     "GridSearch": "aiotune.tuners",

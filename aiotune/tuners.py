@@ -10,7 +10,14 @@ from aiotune.tuner import Tuner
 if TYPE_CHECKING:
     from aiotune.hyperparameters import HyperParameters
 
-__all__ = ("GridSearch", "Hyperband", "RandomSearch", "SklearnTuner", "Tuner")
+__all__ = (
+    "BayesianOptimization",
+    "GridSearch",
+    "Hyperband",
+    "RandomSearch",
+    "SklearnTuner",
+    "Tuner",
+)
 
 
 class RandomSearch(Tuner):
@@ -50,6 +57,69 @@ class RandomSearch(Tuner):
         oracle = RandomSearchOracle(
             objective=objective,
             max_trials=max_trials,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+        )
+        super().__init__(oracle, hypermodel, **kwargs)
+
+
+class BayesianOptimization(Tuner):
+    """Models the objective by a Gaussian process and tries what promises most.
+
+    Unlike KerasTuner's it never tries a configuration twice, learns from
+    trials that failed or were refused for lack of memory, and takes milliseconds
+    for a proposal; see :class:`~aiotune.searchers.BayesianSearcher`.
+
+    Args:
+        hypermodel: As for :class:`Tuner`.
+        objective: As for :class:`RandomSearch`.
+        max_trials: How many configurations to try.
+        num_initial_points: How many trials fill the space before the model
+            decides; default, also for 0, one more than there are
+            hyperparameters that vary, but at least 4 and at most 10.
+        alpha: The least variance of noise that the model assumes, where the
+            scores' variance is 1.
+        beta: How much uncertainty attracts: more explores, less stays near what is good.
+        seed: Makes proposals reproducible, given the results and their order.
+        hyperparameters: As for :class:`RandomSearch`.
+        tune_new_entries: As for :class:`RandomSearch`.
+        allow_new_entries: As for :class:`RandomSearch`.
+        max_retries_per_trial: As for :class:`RandomSearch`.
+        max_consecutive_failed_trials: As for :class:`RandomSearch`.
+        **kwargs: Arguments of :class:`Tuner`.
+
+    Raises:
+        ConfigurationError: An argument is impossible.
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        num_initial_points: int | None = None,
+        alpha: float = 0.0001,
+        beta: float = 2.6,
+        seed: int | None = None,
+        hyperparameters: HyperParameters | None = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int | None = 3,
+        **kwargs: Any,
+    ) -> None:
+        from aiotune.oracles import BayesianOptimizationOracle
+
+        oracle = BayesianOptimizationOracle(
+            objective=objective,
+            max_trials=max_trials,
+            num_initial_points=num_initial_points,
+            alpha=alpha,
+            beta=beta,
             seed=seed,
             hyperparameters=hyperparameters,
             tune_new_entries=tune_new_entries,
