@@ -11,6 +11,7 @@ from aiotune.searchers import (
     Exhausted,
     GridSearcher,
     History,
+    HyperbandSearcher,
     Proposal,
     RandomSearcher,
     Searcher,
@@ -19,6 +20,7 @@ from aiotune.searchers import (
 )
 from aiotune.testing import SEARCHER_CHECKS
 from aiotune.testing._searchers import (
+    check_agrees_in_another_process,
     check_agrees_on_a_replayed_history,
     check_ends_when_a_finite_space_is_exhausted,
     check_proposes_only_what_is_in_the_space,
@@ -32,6 +34,26 @@ Make = Callable[[], Searcher]
 @pytest.mark.parametrize("make", [RandomSearcher, GridSearcher])
 def test_searcher_keeps_the_contract(make: Make, check: Callable[[Make], None]) -> None:
     """The check raises nothing."""
+    check(make)
+
+
+def _small_hyperband() -> Searcher:
+    """Promotes within the few trials of a check."""
+    return HyperbandSearcher(4, 2)
+
+
+@pytest.mark.parametrize(
+    ("check", "make"),
+    [
+        (check_proposes_only_what_is_in_the_space, _small_hyperband),
+        (check_agrees_on_a_replayed_history, _small_hyperband),
+        (check_agrees_in_another_process, HyperbandSearcher),
+    ],
+)
+def test_hyperband_keeps_the_contract_of_what_learns_from_scores(
+    make: Make, check: Callable[[Make], None]
+) -> None:
+    """The check raises nothing; that a promotion repeats its parent's values is no fault."""
     check(make)
 
 
