@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
@@ -156,16 +157,12 @@ def _plan(
     new = translate(old, space, objective, name)
     # What contradicts itself is refused here, before anything is written.
     state = ProjectState.replay(new.facts, seed=0, objective=objective)
-    counts: dict[str, int] = {}
-    for trial in state.trials.values():
-        status = str(trial.status) if trial.status.is_final else "QUEUED"
-        counts[status] = counts.get(status, 0) + 1
     result = Imported(
         source=source,
         project_dir=layout.project_dir,
         oracle=name,
         objective=objective,
-        counts=counts,
+        counts=dict(Counter(str(trial.status) for trial in state.trials.values())),
         settings=_settings(old),
         notes=(*old.notes, *new.notes, *boolean_notes(space.space)),
     )

@@ -34,6 +34,8 @@ def find_objective(project: OldProject) -> Objective:
     match list(directions.items()):
         case [(name, str(direction))]:
             return Objective(name, direction)
+        case [("multi_objective", None)]:
+            why = "of which objectives its scores are the sum"
         case [(name, None)]:
             why = f"whether {name!r}, by which its trials were scored, is to be small or large"
         case []:

@@ -184,12 +184,12 @@ def _by_end(project: OldProject, taken: _Taken) -> Iterator[tuple[str, OldTrial]
 def _end(
     old_id: str, trial: OldTrial, project: OldProject, space: HyperParameters
 ) -> list[events.Event]:
-    """Return what tells how a trial ended; nothing for one that was still running."""
+    """Return what tells how a trial ended, or that it is to run again."""
     if trial.status == "INVALID":
         return [_retry(trial, project.run_times.get(old_id, 1))]
     status = _ENDED.get(trial.status)
     if status is None:
-        return []
+        return [events.TrialRequeued(trial_id=trial.trial_id, reason="interrupted")]
     if status is TrialStatus.COMPLETED and (trial.score is None or not math.isfinite(trial.score)):
         status = TrialStatus.FAILED
     done = status is TrialStatus.COMPLETED
