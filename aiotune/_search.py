@@ -26,6 +26,7 @@ from aiotune._devices import Resources, Wanted, find_resources
 from aiotune._offload import Offloader, ThreadOffloader
 from aiotune._probing import probe_space
 from aiotune._progress import Progress
+from aiotune._retention import Retention
 from aiotune._tuner_state import keeps_state, load_state, save_state
 from aiotune.errors import ConfigurationError, FatalError, StorageError
 from aiotune.executors import Executor, InlineExecutor, LocalExecutor
@@ -104,6 +105,7 @@ class _Search:
         self.offload = ThreadOffloader()
         self.clock = SystemClock()
         self.terminated = False
+        self.retention: Retention | None = None
         self.observed: list[events.MemoryObserved] = []
 
     async def run(self) -> SearchResult:
@@ -121,6 +123,7 @@ class _Search:
             await self._prepare(executor, resources, log)
             await self._calibrate(stack, log)
             await self._look_at_ourselves(resources, log)
+            await self._begin_retention()
             loop = self._loop(executor, resources, log, progress)
             stack.enter_context(self._sigterm(loop))
             stack.enter_context(progress.showing(loop.running))
@@ -155,6 +158,11 @@ class _Search:
         await _maybe_await(self.tuner.on_search_begin())
         if self.tuner.hypermodel is not None:
             await probe_space(self.oracle, executor, resources, self.layout, log)
+
+    async def _begin_retention(self) -> None:
+        if self.tuner.builds_keras_models:
+            self.retention = Retention(self.oracle, self.layout, self.tuner.keep_best, self.offload)
+            await self.retention.begin()
 
     async def _look_at_ourselves(self, resources: Resources, log: Any) -> None:
         """Say so if this program itself takes from its trials what they could have."""
@@ -200,7 +208,7 @@ class _Search:
             "layout": self.layout,
             "log": log,
             "admission": admission,
-            "hooks": _TunerHooks(tuner, progress, self.offload),
+            "hooks": _TunerHooks(tuner, progress, self.offload, self.retention),
         }
         runner = AttemptRunner(clock=self.clock, offload=self.offload, **shared)
         self.observed = runner.observed
@@ -278,8 +286,10 @@ class _on_sigterm:  # noqa: N801 - reads as what it is, a context
 class _TunerHooks:
     """Shows what ended, and calls the hooks that a tuner overrides."""
 
-    def __init__(self, tuner: BaseTuner, progress: Progress, offload: Offloader) -> None:
-        self._progress, self._offload = progress, offload
+    def __init__(
+        self, tuner: BaseTuner, progress: Progress, offload: Offloader, retention: Retention | None
+    ) -> None:
+        self._progress, self._offload, self._retention = progress, offload, retention
         self._save = partial(save_state, tuner) if keeps_state(tuner) else None
         self._began = tuner.on_trial_begin if tuner.overrides("on_trial_begin") else None
         self._ended = tuner.on_trial_end if tuner.overrides("on_trial_end") else None
@@ -292,6 +302,8 @@ class _TunerHooks:
         self._progress.ended(trial, seconds)
         if self._ended is not None:
             await _maybe_await(self._ended(trial))
+        if self._retention is not None:
+            await self._retention.ended(trial)
         if self._save is not None:
             await self._offload.run("disk", self._save)
 

@@ -81,7 +81,8 @@ class Tuner(BaseTuner):
         self.optimizer, self.loss, self.metrics = optimizer, loss, metrics
         self.distribution_strategy = distribution_strategy
         self.executions_per_trial = executions_per_trial
-        self.weigh = weigh
+        # A strategy spreads the model over devices in its own way, which no weighing knows.
+        self.weigh = weigh and distribution_strategy is None
         self.halve_batch = halve_batch
         self.keep_best = keep_best
         super().__init__(

@@ -13,6 +13,7 @@ from aiotune.oracles import _core
 from aiotune.oracles._book import Book
 from aiotune.oracles._pruning import Curves
 from aiotune.pruners import Pruner
+from aiotune.searchers import History
 from aiotune.status import TrialStatus
 from aiotune.store import MemoryStore
 from aiotune.store._replay import ProjectState
@@ -101,6 +102,11 @@ class SearchedSpace:
     def trials(self) -> dict[str, Trial]:
         """All trials by id, in order of creation."""
         return self._book.state.trials
+
+    @property
+    def history(self) -> History:
+        """The trials as a searcher sees them; live."""
+        return self._book.state
 
     @property
     def seed(self) -> int:

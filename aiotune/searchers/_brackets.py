@@ -102,6 +102,11 @@ class _Round:
             self.promoted.remove(heapq.heappop(self.candidates)[-1])
         return self.candidates[0][-1] if self.candidates else None
 
+    def best_of_left(self, count: int) -> list[int]:
+        """Return the best completed trials that were not promoted yet."""
+        left = (one for one in self.candidates if one[-1] not in self.promoted)
+        return [index for _, _, index in heapq.nsmallest(count, left)]
+
 
 class BracketRun:
     """How far one bracket of one iteration has come.
@@ -166,6 +171,15 @@ class BracketRun:
         """Whether nothing runs in it and nothing can follow, whatever happens elsewhere."""
         quiet = not any(its.running for its in self._rounds)
         return quiet and not self.wants_new and self.promotion() is None
+
+    def continuable(self) -> list[int]:
+        """Return the trials that would be promoted if the search went on without a failure."""
+        found: list[int] = []
+        for below, its, size in zip(
+            self._rounds, self._rounds[1:], self.bracket.sizes[1:], strict=False
+        ):
+            found += below.best_of_left(max(0, size - its.alive))
+        return found
 
     def promotion(self, *, nothing_new: bool = False) -> Promotion | None:
         """Return what can go on now, the earliest round first.

@@ -89,6 +89,13 @@ class HyperbandSearcher:
                 return opened
         return Wait() if history.unfinished else Exhausted()
 
+    def continuable(self, history: History) -> set[int]:
+        """Return the ended trials that a later one may go on with: whose states are worth keeping."""
+        if not self._progress.is_of(history):
+            self._progress = _Progress(self.brackets)
+        self._progress.update(history)
+        return {index for run in self._progress.open.values() for index in run.continuable()}
+
     def _opened(self, history: History) -> Proposal | None:
         number = self._progress.first_unopened
         beyond = number >= self.iterations * len(self.brackets)

@@ -88,7 +88,7 @@ def build_as_before(model: Any, trial_dir: Path) -> None:
         model.build_from_config(json.loads(recipe.read_text()))
 
 
-def continue_from(model: Any, parent_dir: Path, execution: int) -> None:
+def continue_from(model: Any, parent_dir: Path, execution: int) -> bool:
     """Put a model, its optimizer included, into the state that another trial has left.
 
     Args:
@@ -96,15 +96,15 @@ def continue_from(model: Any, parent_dir: Path, execution: int) -> None:
         parent_dir: The other trial's directory.
         execution: Which training of the trial.
 
+    Returns:
+        Whether there was one; if not, the model is as it was.
+
     Raises:
-        FailedTrialError: There is no such state, or it is of another model.
+        FailedTrialError: It is of another model.
     """
     state = parent_dir / _state_name(execution)
     if not state.exists():
-        raise FailedTrialError(
-            f"This trial goes on with the training of another, which has left no state at {state}. Its "
-            "fit() must pass on the callbacks that it is given; see HyperModel.fit."
-        )
+        return False
     build_as_before(model, parent_dir)
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and not optimizer.built:
@@ -116,6 +116,7 @@ def continue_from(model: Any, parent_dir: Path, execution: int) -> None:
             f"The state at {state} is of another model than the one that was built now: {error}. The "
             "same hyperparameters must build the same model."
         ) from error
+    return True
 
 
 def _state_name(execution: int) -> str:

@@ -87,8 +87,10 @@ def _execute(
     hp, order = trial.hyperparameters, context.order
     model = build_model(tuner, hp)
     context.announce()
-    if order.parent_dir:
-        continue_from(model, Path(order.parent_dir), execution)
+    if order.parent_dir and not continue_from(model, Path(order.parent_dir), execution):
+        # Only what would probably be continued was kept. What comes up
+        # in place of one that failed has its first epochs again.
+        kwargs = {**kwargs, "initial_epoch": 0}
     hypermodel = _hypermodel(tuner)
     own_fit = type(hypermodel).fit is not HyperModel.fit
     reporter = ReportEpochs(

@@ -83,7 +83,9 @@ def _one(result: Any, objective: AnyObjective) -> tuple[dict[str, float], int]:
     if isinstance(result, Mapping):
         return _from_mapping(result, objective), 0
     if _is_history(result):
-        return _from_history(result.history, objective)
+        metrics, position = _from_history(result.history, objective)
+        # A training that was continued counts its epochs from where it went on.
+        return metrics, int(result.epoch[position]) if position < len(result.epoch) else position
     raise FatalTypeError(
         f"The trial returned a {type(result).__name__}, which cannot be a result. Return a number, "
         "a dict of metrics, the History that model.fit() returns, or a list of these."

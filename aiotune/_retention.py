@@ -1,0 +1,117 @@
+"""Which trials' weights stay on disk: what can still be asked for, and no more.
+
+* The weights of the best epoch (``checkpoint.weights.h5``) of the ``keep_best`` best
+  completed trials. Others lose theirs when they end or are overtaken.
+* The state with the optimizer (``state-*.weights.h5``) of a trial that the searcher may
+  yet continue, or that one which has not ended does continue.
+
+Nothing else is ever removed: not logs, not results, not files of the user's own.
+"""
+
+from __future__ import annotations
+
+import bisect
+import copy
+from collections.abc import Collection, Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from aiotune.status import TrialStatus
+
+if TYPE_CHECKING:
+    from aiotune._layout import Layout
+    from aiotune._offload import Offloader
+    from aiotune.oracles import Oracle
+    from aiotune.searchers import History
+    from aiotune.trial import Trial
+
+__all__ = ("Retention",)
+
+
+@runtime_checkable
+class _Continues(Protocol):
+    """A searcher some of whose trials go on with the training of others."""
+
+    def continuable(self, history: History) -> Collection[int]: ...
+
+
+class Retention:
+    """Removes weights that nobody can ask for any more.
+
+    Args:
+        oracle: Whose trials they are.
+        layout: Where they are.
+        keep_best: How many trials keep their best weights; ``None``: all.
+        offload: Removes files, in the lane ``disk``.
+    """
+
+    def __init__(
+        self, oracle: Oracle, layout: Layout, keep_best: int | None, offload: Offloader
+    ) -> None:
+        self._oracle, self._layout, self._offload = oracle, layout, offload
+        self._keep = keep_best
+        self._best: list[tuple[float, int, str]] = []  # (badness, index, id), the best first
+        self._states: dict[int, str] = {}
+        # A copy: the oracle's own may be deciding in another thread at this moment.
+        searcher: Any = oracle.searcher
+        self._searcher = copy.deepcopy(searcher) if isinstance(searcher, _Continues) else None
+
+    async def begin(self) -> None:
+        """Take up a project: what an earlier search had no time to remove goes now."""
+        doomed: list[Path] = []
+        for trial in self._oracle.trials.values():
+            if trial.status.is_final:
+                doomed += self._ended(trial)
+        await self._remove(doomed)
+
+    async def ended(self, trial: Trial) -> None:
+        """Remove what the end of a trial makes superfluous: its own weights, or another's."""
+        if trial.status.is_final:
+            await self._remove(self._ended(trial))
+
+    def _ended(self, trial: Trial) -> list[Path]:
+        if "epochs" in trial.budget:
+            self._states[trial.index] = trial.trial_id
+        weights = [self._layout.checkpoint(i) for i in self._losers(trial)]
+        return [*weights, *self._useless_states()]
+
+    def _losers(self, trial: Trial) -> Iterable[str]:
+        """Return the trials that are not among the best now, if they were or might have been."""
+        if trial.status is not TrialStatus.COMPLETED or trial.score is None:
+            return [trial.trial_id]
+        if self._keep is None:
+            return []
+        sign = 1 if self._oracle.objective.direction == "min" else -1
+        bisect.insort(self._best, (sign * trial.score, trial.index, trial.trial_id))
+        return [self._best.pop()[-1]] if len(self._best) > self._keep else []
+
+    def _useless_states(self) -> Iterable[Path]:
+        if not self._states:
+            return []
+        trials = self._oracle.trials
+        unended = (t for t in trials.values() if not t.status.is_final)
+        parents = {t.parent_id for t in unended if t.parent_id is not None}
+        history = self._oracle.history
+        wanted = set() if self._searcher is None else set(self._searcher.continuable(history))
+        useless = {
+            index: trial_id
+            for index, trial_id in self._states.items()
+            if index not in wanted and trial_id not in parents
+        }
+        for index in useless:
+            del self._states[index]
+        return [
+            path
+            for trial_id in useless.values()
+            for path in self._layout.trial_dir(trial_id).glob("state-*.weights.h5")
+        ]
+
+    async def _remove(self, paths: list[Path]) -> None:
+        if paths:
+            await self._offload.run("disk", partial(_unlink, paths))
+
+
+def _unlink(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
