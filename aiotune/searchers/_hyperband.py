@@ -69,10 +69,7 @@ class HyperbandSearcher:
 
     def propose(self, history: History, index: int) -> SearcherDecision:
         """Decide what the trial with this index should try."""
-        if not self._progress.is_of(history):
-            self._progress = _Progress(self.brackets)
-            self._random = RandomSearcher()
-        self._progress.update(history)
+        self._follow(history)
         nothing_new = False
         for number, run in self._progress.open.items():
             if run.wants_new and not nothing_new:
@@ -91,10 +88,14 @@ class HyperbandSearcher:
 
     def continuable(self, history: History) -> set[int]:
         """Return the ended trials that a later one may go on with: whose states are worth keeping."""
+        self._follow(history)
+        return {index for run in self._progress.open.values() for index in run.continuable()}
+
+    def _follow(self, history: History) -> None:
         if not self._progress.is_of(history):
             self._progress = _Progress(self.brackets)
+            self._random = RandomSearcher()  # it remembers that a space is used up
         self._progress.update(history)
-        return {index for run in self._progress.open.values() for index in run.continuable()}
 
     def _opened(self, history: History) -> Proposal | None:
         number = self._progress.first_unopened

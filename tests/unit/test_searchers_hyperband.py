@@ -407,6 +407,39 @@ def _without_last(story: Story) -> ProjectState:
     return ProjectState.replay(story.facts[:-1], seed=8, objective=Objective("score", "min"))
 
 
+@pytest.mark.parametrize("at_once", [1, 5, 30])
+def test_what_may_be_continued_is_known_until_it_is(at_once: int) -> None:
+    """Who deletes the state of every other trial never deletes that of a future parent."""
+    searcher = HyperbandSearcher(27, 3)
+    story = Story(searcher)
+    kept: set[int] = set()
+    while True:
+        decision = story.ask() if len(story.state.unfinished) < at_once else Wait()
+        if isinstance(decision, Exhausted):
+            break
+        if isinstance(decision, Proposal):
+            assert "parent" not in decision.budget or decision.budget["parent"] in kept
+        else:
+            ended = max(story.state.unfinished)
+            story.tell(ended)
+            kept = (kept | {ended}) & searcher.continuable(story.state)
+
+    assert kept == set()
+    assert len(story.state.tried) == 70
+
+
+def test_few_trials_may_be_continued() -> None:
+    """Of a full first round only as many as the second has places, and those the best."""
+    searcher = HyperbandSearcher(9, 3)
+    story = Story(searcher)
+    story.ask_all(9)
+    for index in range(9):
+        story.end(index, score=float(index))
+
+    assert searcher.continuable(story.state) == {0, 1, 2}
+    assert HyperbandSearcher(9, 3).continuable(story.state.frozen()) == {0, 1, 2}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
