@@ -120,7 +120,6 @@ async def test_tensorboard_gets_a_directory_an_execution_and_the_hyperparameters
     """Two executions write two runs, each with an HParams session."""
     import keras
 
-    pytest.importorskip("tensorboard", reason="a part of the group dev")
     board = keras.callbacks.TensorBoard(str(tmp_path / "board"))
     tuner = search(tmp_path, max_trials=1, executions_per_trial=2)
 
