@@ -98,7 +98,7 @@ async def import_keras_tuner(
         ProjectError: The source cannot be read, or the target is there already.
         ConfigurationError: The files do not tell the objective, or it is another one.
     """
-    old = _absolute(source)
+    old = await asyncio.to_thread(_absolute, source)
     layout = Layout(directory, old.name if project_name is None else project_name)
     _refuse_existing(layout)
     plan = await asyncio.to_thread(
