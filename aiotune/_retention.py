@@ -13,7 +13,6 @@ from __future__ import annotations
 import bisect
 import copy
 from collections.abc import Collection, Iterable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -59,7 +58,7 @@ class Retention:
 
     async def begin(self) -> None:
         """Take up a project: what an earlier search had no time to remove goes now."""
-        doomed: list[Path] = []
+        doomed: list[tuple[Path, str]] = []
         for trial in self._oracle.trials.values():
             if trial.status.is_final:
                 doomed += self._ended(trial)
@@ -70,11 +69,13 @@ class Retention:
         if trial.status.is_final:
             await self._remove(self._ended(trial))
 
-    def _ended(self, trial: Trial) -> list[Path]:
+    def _ended(self, trial: Trial) -> list[tuple[Path, str]]:
+        """Return directories, and patterns of what is superfluous in them."""
         if "epochs" in trial.budget:
             self._states[trial.index] = trial.trial_id
-        weights = [self._layout.checkpoint(i) for i in self._losers(trial)]
-        return [*weights, *self._useless_states()]
+        weights = [(i, "checkpoint.weights.h5") for i in self._losers(trial)]
+        states = [(i, "state-*.weights.h5") for i in self._useless_states()]
+        return [(self._layout.trial_dir(i), pattern) for i, pattern in [*weights, *states]]
 
     def _losers(self, trial: Trial) -> Iterable[str]:
         """Return the trials that are not among the best now, if they were or might have been."""
@@ -86,7 +87,7 @@ class Retention:
         bisect.insort(self._best, (sign * trial.score, trial.index, trial.trial_id))
         return [self._best.pop()[-1]] if len(self._best) > self._keep else []
 
-    def _useless_states(self) -> Iterable[Path]:
+    def _useless_states(self) -> Iterable[str]:
         if not self._states:
             return []
         trials = self._oracle.trials
@@ -101,17 +102,14 @@ class Retention:
         }
         for index in useless:
             del self._states[index]
-        return [
-            path
-            for trial_id in useless.values()
-            for path in self._layout.trial_dir(trial_id).glob("state-*.weights.h5")
-        ]
+        return useless.values()
 
-    async def _remove(self, paths: list[Path]) -> None:
-        if paths:
-            await self._offload.run("disk", partial(_unlink, paths))
+    async def _remove(self, doomed: list[tuple[Path, str]]) -> None:
+        if doomed:
+            await self._offload.run("disk", _unlink, doomed)
 
 
-def _unlink(paths: list[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
+def _unlink(doomed: list[tuple[Path, str]]) -> None:
+    for directory, pattern in doomed:
+        for path in directory.glob(pattern):
+            path.unlink(missing_ok=True)

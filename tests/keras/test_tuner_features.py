@@ -67,8 +67,9 @@ async def test_a_training_loop_of_ones_own_hears_that_it_is_pruned(tmp_path: Pat
 
     class Loop(aiotune.BaseTuner):
         def run_trial(self, trial: aiotune.Trial, *args: Any, **kwargs: Any) -> Any:
+            oracle: Any = self.oracle  # in a worker its update_trial() is a plain function
             for step in range(100_000):
-                told = self.oracle.update_trial(trial.trial_id, {"loss": 5.0}, step=step)  # type: ignore[attr-defined]
+                told = oracle.update_trial(trial.trial_id, {"loss": 5.0}, step=step)
                 if told.stop_reason:
                     return {"loss": 5.0, "steps": float(step)}
             raise AssertionError("never told")

@@ -13,6 +13,7 @@ from aiotune.wire import (
     Adopt,
     Discovered,
     Done,
+    FinishEarly,
     FrameReader,
     FromWorker,
     Hello,
@@ -145,3 +146,37 @@ def test_forked_child_is_not_heard(
     channel.say(_DONE)
 
     assert _read(ours) == []
+
+
+def test_a_request_to_finish_is_heard_without_waiting(line: tuple[socket.socket, Channel]) -> None:
+    """Nothing was said: no; a part of it was said: not yet; it was said: why, from then on."""
+    ours, channel = line
+    ours.send(encode(_ORDER))
+    channel.receive()
+    frame = encode(FinishEarly(reason="hopeless"))
+
+    assert channel.asked_to_finish() is None
+    ours.send(frame[:5])
+    assert channel.asked_to_finish() is None
+    ours.send(frame[5:])
+    assert channel.asked_to_finish() == "hopeless"
+    assert channel.asked_to_finish() == "hopeless"
+
+
+def test_a_request_that_comes_with_the_order_is_not_lost(
+    line: tuple[socket.socket, Channel],
+) -> None:
+    """Both may be read in one piece."""
+    ours, channel = line
+    ours.send(encode(_ORDER) + encode(FinishEarly(reason="at once")))
+
+    assert channel.receive() == (_ORDER, None)
+    assert channel.asked_to_finish() == "at once"
+
+
+def test_a_tuner_that_is_gone_asks_for_nothing(line: tuple[socket.socket, Channel]) -> None:
+    """Training goes on; the keeper is who ends it."""
+    ours, channel = line
+    ours.close()
+
+    assert channel.asked_to_finish() is None

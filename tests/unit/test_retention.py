@@ -1,0 +1,129 @@
+"""Which weights stay on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aiotune._offload import ThreadOffloader
+from aiotune._retention import Retention
+from aiotune.hyperparameters import HyperParameters
+from aiotune.oracles import Oracle
+from aiotune.searchers import Exhausted, History, Proposal, SearcherDecision
+from aiotune.status import TrialStatus
+from aiotune.store import Layout
+from aiotune.trial import Trial
+
+
+class Scripted:
+    """Proposes one value after another, with the budgets it is given."""
+
+    is_heavy = False
+
+    def __init__(self, budgets: list[dict[str, Any]], wanted: set[int] | None = None) -> None:
+        self.budgets, self.wanted = budgets, wanted or set()
+
+    def propose(self, history: History, index: int) -> SearcherDecision:
+        if index >= len(self.budgets):
+            return Exhausted()
+        return Proposal({"a": index}, 0, self.budgets[index])
+
+    def continuable(self, history: History) -> set[int]:
+        return self.wanted
+
+
+class Kept:
+    """An oracle with a directory, whose trials leave weights when they end."""
+
+    def __init__(self, path: Path, searcher: Any, *, keep: int | None, objective: str) -> None:
+        hp = HyperParameters()
+        hp.Int("a", 0, 100)
+        self.oracle = Oracle(objective, None, hp, searcher=searcher, seed=0)
+        self.layout = Layout(path, "p")
+        self.retention = Retention(self.oracle, self.layout, keep, ThreadOffloader())
+
+    async def trial(self, score: float | None) -> Trial:
+        trial = await self.oracle.create_trial("w")
+        self.leave(trial)
+        if score is None:
+            trial.status = TrialStatus.FAILED
+        else:
+            name = self.oracle.objective.name
+            await self.oracle.update_trial(trial.trial_id, {name: score})
+        await self.oracle.end_trial(trial)
+        await self.retention.ended(trial)
+        return trial
+
+    def leave(self, trial: Trial) -> None:
+        directory = self.layout.trial_dir(trial.trial_id)
+        directory.mkdir(parents=True)
+        for name in ("checkpoint.weights.h5", "state-0.weights.h5", "mine.txt"):
+            (directory / name).write_text("x")
+
+    def left(self, pattern: str) -> list[str]:
+        return sorted(p.parent.name[-1] for p in self.layout.project_dir.glob(f"*/{pattern}"))
+
+
+async def test_the_best_keep_their_weights(tmp_path: Path) -> None:
+    """Of five trials two are kept, whichever order they end in; files of the user's own all are."""
+    kept = Kept(tmp_path, Scripted([{}] * 5), keep=2, objective="val_loss")
+
+    for score in (0.5, 0.1, 0.9, 0.2, 0.3):
+        await kept.trial(score)
+
+    assert kept.left("checkpoint*") == ["1", "3"]
+    assert kept.left("mine.txt") == ["0", "1", "2", "3", "4"]
+
+
+async def test_a_larger_objective_is_better_where_it_is(tmp_path: Path) -> None:
+    """An accuracy keeps the largest."""
+    kept = Kept(tmp_path, Scripted([{}] * 3), keep=1, objective="val_accuracy")
+
+    for score in (0.5, 0.9, 0.1):
+        await kept.trial(score)
+
+    assert kept.left("checkpoint*") == ["1"]
+
+
+async def test_failed_trials_keep_none_and_without_a_limit_all_others_do(tmp_path: Path) -> None:
+    """None keeps every completed trial's weights."""
+    kept = Kept(tmp_path, Scripted([{}] * 3), keep=None, objective="val_loss")
+
+    for score in (0.5, None, 0.1):
+        await kept.trial(score)
+
+    assert kept.left("checkpoint*") == ["0", "2"]
+
+
+async def test_states_stay_while_somebody_may_continue_them(tmp_path: Path) -> None:
+    """What the searcher names stays; once a continuing trial has ended its parent's goes."""
+    rounds: list[dict[str, Any]] = [{"epochs": 1}, {"epochs": 1}, {"epochs": 3, "parent": 0}]
+    searcher = Scripted(rounds, wanted={0})
+    kept = Kept(tmp_path, searcher, keep=None, objective="val_loss")
+
+    await kept.trial(0.1)
+    await kept.trial(0.2)
+    assert kept.left("state*") == ["0"]
+
+    promoted = await kept.oracle.create_trial("w")
+    kept.leave(promoted)
+    kept.retention._searcher.wanted = set()  # type: ignore[union-attr]
+    other = kept.oracle.trials["0001"]
+    await kept.retention.ended(other)
+    assert kept.left("state*") == ["0", "2"], "its child runs"
+
+    await kept.oracle.update_trial(promoted.trial_id, {"val_loss": 0.0})
+    await kept.oracle.end_trial(promoted)
+    await kept.retention.ended(promoted)
+    assert kept.left("state*") == []
+
+
+async def test_a_continued_project_removes_what_was_left_over(tmp_path: Path) -> None:
+    """A search that was killed before it removed anything is caught up with."""
+    kept = Kept(tmp_path, Scripted([{}] * 3), keep=None, objective="val_loss")
+    for score in (0.5, 0.1, 0.9):
+        await kept.trial(score)
+
+    await Retention(kept.oracle, kept.layout, 1, ThreadOffloader()).begin()
+
+    assert kept.left("checkpoint*") == ["1"]
