@@ -79,6 +79,11 @@ class Layout:
         """Output of the processes that workers are forked from."""
         return self.project_dir / "nursery.log"
 
+    @property
+    def oracle_state(self) -> Path:
+        """Where an oracle's subclass keeps a state of its own."""
+        return self.project_dir / "oracle.json"
+
     def tuner_state(self, tuner_id: str) -> Path:
         """Return where a tuner's subclass keeps a state of its own."""
         _check_name("tuner_id", tuner_id)

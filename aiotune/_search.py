@@ -100,7 +100,7 @@ class _Search:
         self.tuner = tuner
         self.oracle: Oracle = tuner.oracle
         self.layout: Layout = tuner._layout  # noqa: SLF001
-        self.verbose = kwargs.get("verbose", "auto")
+        self.verbose = kwargs.get("verbose", self.oracle.verbose)
         self.payload = Payload(tuner, args, _for_trials(tuner, kwargs))
         self.offload = ThreadOffloader()
         self.clock = SystemClock()

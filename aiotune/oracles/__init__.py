@@ -8,6 +8,7 @@ from aiotune.hyperparameters import HyperParameters
 from aiotune.oracles._bayesian import BayesianOptimizationOracle
 from aiotune.oracles._hyperband import HyperbandOracle
 from aiotune.oracles._oracle import Oracle
+from aiotune.oracles._synchronized import synchronized
 from aiotune.searchers import GridSearcher, RandomSearcher
 
 __all__ = (
@@ -16,6 +17,7 @@ __all__ = (
     "HyperbandOracle",
     "Oracle",
     "RandomSearchOracle",
+    "synchronized",
 )
 
 

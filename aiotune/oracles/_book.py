@@ -48,6 +48,11 @@ class Book:
             self.state.apply(fact)
         return self._store.append(*facts)
 
+    @property
+    def holds_project(self) -> bool:
+        """Whether facts go to a project directory, which this process then holds."""
+        return isinstance(self._store, FileStore) and not self._store.closed
+
     def announce(self, log: Any) -> None:
         """Tell what was found when the project was opened, if it was there before."""
         cut = self._store.repaired if isinstance(self._store, FileStore) else 0

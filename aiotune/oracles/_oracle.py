@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,19 +22,19 @@ from aiotune.objective import create_objective
 from aiotune.oracles import _core
 from aiotune.oracles._adoption import adopt_results
 from aiotune.oracles._book import Book
+from aiotune.oracles._compat import FamiliarOracle
 from aiotune.oracles._limits import check_consecutive
-from aiotune.oracles._space import SearchedSpace
+from aiotune.oracles._synchronized import outside_the_lock
 from aiotune.pruners import Pruner
 from aiotune.searchers import Exhausted, Proposal, RandomSearcher, Searcher, SearcherDecision
 from aiotune.status import TrialStatus
-from aiotune.store import Layout, MemoryStore, open_project, read_events
-from aiotune.store._replay import ProjectState
+from aiotune.store import Layout, MemoryStore, open_project
 from aiotune.trial import Trial
 
 __all__ = ("Oracle",)
 
 
-class Oracle(SearchedSpace):
+class Oracle(FamiliarOracle):
     """Proposes configurations and keeps the trials of a search.
 
     Usable alone, as ask and tell, in memory or in a project directory::
@@ -151,14 +151,6 @@ class Oracle(SearchedSpace):
             with anyio.CancelScope(shield=True):
                 await store.aclose()
 
-    def load(self, layout: Layout) -> None:
-        """Read an existing project without holding it, to look at its trials."""
-        if history := read_events(layout):
-            self._book = Book(self._replayed(history), MemoryStore())
-
-    def _replayed(self, history: Sequence[events.Event]) -> ProjectState:
-        return ProjectState.replay(history, seed=self._seed, objective=self.objective)
-
     async def _continue(self, book: Book, layout: Layout | None) -> None:
         """Go on with a project, after a look at whether this program fits it."""
         state = book.state
@@ -180,16 +172,7 @@ class Oracle(SearchedSpace):
         if layout is not None:
             await adopt_results(self, state, layout)
         await self.record(*_core.take_up(state, self._policy, time.time()))
-
-    @property
-    def max_retries_per_trial(self) -> int:
-        """How often a failed trial is run again."""
-        return self._policy.max_retries
-
-    @property
-    def max_consecutive_failed_trials(self) -> int | None:
-        """How many FAILED trials in a row end the search; ``None``: no limit."""
-        return self._policy.max_consecutive
+        await self._take_state_back()
 
     # ── asking ─────────────────────────────────────────────────────────────
 
@@ -223,6 +206,7 @@ class Oracle(SearchedSpace):
                 return trial
             await self._wait_for(changed)
 
+    @outside_the_lock
     async def _create(self, tuner_id: str | None) -> Trial:
         book = self._book
         async with book.turn:
@@ -231,6 +215,7 @@ class Oracle(SearchedSpace):
             trial = await self._next()
             if tuner_id is not None and trial.status is TrialStatus.RUNNING:
                 book.hold(tuner_id, trial)
+            await self._keep_state()
             return trial
 
     async def _next(self) -> Trial:
@@ -375,6 +360,7 @@ class Oracle(SearchedSpace):
             self.log.warning(logs.TRIAL_RETRY, **_core.told_of_retry(stored, event))
         self._book.wake()
         await commit
+        await self._keep_state()
         if isinstance(event, events.TrialEnded):
             check_consecutive(self._book.state, self._policy, stored)
 

@@ -32,6 +32,7 @@ class FileStore:
     Attributes:
         layout: The project's paths.
         repaired: How many bytes of a torn tail were cut off when it was opened.
+        closed: Whether the project was let go of, or is being so.
     """
 
     def __init__(self, layout: Layout, lock: ProjectLock, recovered: Recovered) -> None:
@@ -40,6 +41,7 @@ class FileStore:
         self._lock = lock
         self._history = recovered.events
         self._journal = Journal(layout.journal_dir, recovered)
+        self.closed = False
 
     def history(self) -> Sequence[Event]:
         """Return the events that were there when the project was opened."""
@@ -55,6 +57,7 @@ class FileStore:
         Raises:
             StorageError: What nobody waited for could not be written.
         """
+        self.closed = True
         try:
             # In a batch of its own: a finished project is then covered by a
             # later batch, so damage to any part of it is seen.

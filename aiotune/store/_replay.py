@@ -46,6 +46,7 @@ class ProjectState:
         version: Grows with every event that changes what a searcher may decide from.
         calibration: What peaks of earlier trials teach about predictions.
         rejected: How many trials could not run here.
+        end_order: Ids of ended trials, in the order of their ends.
         consecutive_rejections: How many since one ended in another way, or the search began.
     """
 
@@ -64,6 +65,7 @@ class ProjectState:
         self.calibration = Calibration()
         self.rejected = 0
         self.consecutive_rejections = 0
+        self.end_order: list[str] = []
         self._directions = {d["name"]: d["direction"] for d in objective.to_dicts()}
         self._tried: list[Tried] = []
         self._unfinished: dict[int, None] = {}
@@ -273,6 +275,7 @@ class ProjectState:
         self._final_values(trial, event)
         self._count(trial)
         del self._unfinished[trial.index]
+        self.end_order.append(trial.trial_id)
         self.version += 1
 
     def _final_values(self, trial: Trial, event: events.TrialEnded) -> None:
