@@ -75,15 +75,18 @@ class Rehearsal:
         searcher: The searcher.
         space: Known from the start.
         seed: The search's seed.
+        direction: ``"min"`` or ``"max"``: which scores are better.
 
     Attributes:
         state: The history that the searcher sees.
         facts: The events that it is the fold of.
     """
 
-    def __init__(self, searcher: Searcher, space: HyperParameters, *, seed: int = 0) -> None:
+    def __init__(
+        self, searcher: Searcher, space: HyperParameters, *, seed: int = 0, direction: str = "min"
+    ) -> None:
         self.searcher = searcher
-        self.state = ProjectState(seed=seed, objective=Objective("score", "min"))
+        self.state = ProjectState(seed=seed, objective=Objective("score", direction))
         self.facts: list[events.Event] = []
         self._record(events.SpaceGrew(entries=[serialize(entry) for entry in space.space]))
 
@@ -112,16 +115,30 @@ class Rehearsal:
             )
         return decision
 
-    def tell(self, index: int) -> None:
-        """End a trial with a score that its values alone decide."""
+    def tell(
+        self,
+        index: int,
+        score: float | None = None,
+        status: TrialStatus = TrialStatus.COMPLETED,
+    ) -> None:
+        """End a trial.
+
+        Args:
+            index: Which one.
+            score: Of a completed one; default a score that its values alone decide.
+            status: COMPLETED, FAILED or REJECTED; only the first has a score.
+        """
         values = dict(self.state.tried[index].values)
+        done = status is TrialStatus.COMPLETED
+        if done and score is None:
+            score = _score(values)
         self._record(
             events.TrialEnded(
                 trial_id=f"{index:04d}",
-                status=TrialStatus.COMPLETED,
+                status=status,
                 values=values,
-                score=_score(values),
-                metrics={"score": _score(values)},
+                score=score if done else None,
+                metrics={"score": score} if done and score is not None else {},
             )
         )
 

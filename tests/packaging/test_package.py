@@ -97,7 +97,7 @@ def test_every_public_name_resolves_and_no_other() -> None:
     "name",
     [
         "HyperModel", "HyperParameters", "Objective", "Oracle", "Tuner", "RandomSearch", "GridSearch",
-        "errors", "oracles", "tuners", "Trial", "TrialStatus", "SearchResult",
+        "Hyperband", "errors", "oracles", "pruners", "tuners", "Trial", "TrialStatus", "SearchResult",
     ],
 )  # fmt: skip
 def test_the_familiar_names_are_there(name: str) -> None:
