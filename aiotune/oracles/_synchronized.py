@@ -6,7 +6,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 import anyio
 
@@ -74,9 +74,17 @@ class _Turns:
             self._owner, self._depth = None, 0
 
 
+@overload
 def synchronized(
-    func: Callable[Concatenate[S, P], Awaitable[R]] | Callable[Concatenate[S, P], R],
-) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
+    func: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]: ...
+@overload
+def synchronized(
+    func: Callable[Concatenate[S, P], R],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]: ...
+def synchronized(
+    func: Callable[Concatenate[S, P], Any],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, Any]]:
     """Let one task at a time run the decorated methods of an oracle.
 
     A decorated method may call another one of the same oracle, or the one that it
@@ -95,13 +103,13 @@ def synchronized(
     """
 
     @functools.wraps(func)
-    async def method(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def method(self: S, /, *args: P.args, **kwargs: P.kwargs) -> Any:
         # The lock lives and dies with its oracle.
         turns: _Turns = vars(self).setdefault(_NAME, _Turns())
         await turns.take()
         try:
             result = func(self, *args, **kwargs)
-            return cast("R", await result if inspect.isawaitable(result) else result)
+            return await result if inspect.isawaitable(result) else result
         finally:
             turns.release()
 
