@@ -157,7 +157,7 @@ def objective_from_dicts(members: Sequence[Mapping[str, str]]) -> Objective:
 
 
 _MIN = frozenset(
-    """loss crossentropy ce mse mae mape msle rmse mean_squared_error mean_absolute_error
+    """loss crossentropy ce bce mse mae mape msle rmse mean_squared_error mean_absolute_error
     mean_absolute_percentage_error mean_squared_logarithmic_error root_mean_squared_error kld
     kl_divergence kullback_leibler_divergence poisson logcosh log_cosh huber hinge squared_hinge
     categorical_hinge binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy

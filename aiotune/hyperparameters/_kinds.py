@@ -102,7 +102,9 @@ class HyperParameter(ABC):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON data, in KerasTuner's form."""
         conditions = [condition.get_config() for condition in self.conditions]
-        return {"name": self.name, **self._own_config(), "conditions": conditions}
+        own = self._own_config()
+        first = {"default": own.pop("default")} if "default" in own else {}
+        return {"name": self.name, **first, "conditions": conditions, **own}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

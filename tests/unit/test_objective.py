@@ -20,7 +20,7 @@ from aiotune.objective import (
 
 @pytest.mark.parametrize(
     "name",
-    """loss val_loss mse val_weighted_mse root_mean_squared_error log_cosh kl_divergence
+    """loss val_loss mse bce val_weighted_mse root_mean_squared_error log_cosh kl_divergence
     false_positives digit_loss MeanSquaredError SparseCategoricalCrossentropy LogCoshError""".split(),
 )
 def test_losses_and_errors_are_minimised(name: str) -> None:
