@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aiotune import engine as engine
     from aiotune import errors as errors
     from aiotune import oracles as oracles
     from aiotune import pruners as pruners
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from aiotune.hyperparameters import HyperParameters as HyperParameters
     from aiotune.objective import Objective as Objective
     from aiotune.oracles import Oracle as Oracle
+    from aiotune.oracles import synchronized as synchronized
     from aiotune.result import SearchResult as SearchResult
     from aiotune.sklearn_tuner import SklearnTuner as SklearnTuner
     from aiotune.status import TrialStatus as TrialStatus
@@ -52,8 +54,9 @@ _HOMES = {
     "Trial": "aiotune.trial",
     "TrialStatus": "aiotune.status",
     "Tuner": "aiotune.tuner",
+    "synchronized": "aiotune.oracles",
 }
-_MODULES = frozenset({"errors", "oracles", "pruners", "tuners"})
+_MODULES = frozenset({"engine", "errors", "oracles", "pruners", "tuners"})
 
 __all__ = (  # noqa: PLE0604 - names from the two tables, checked by a test
     "__version__",
