@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Mapping
-from typing import Any
 
+from aiotune._trial_state import StatefulTrial
 from aiotune._values import Value
 from aiotune.errors import InternalError
 from aiotune.events import TrialWeighed
 from aiotune.failures import TrialFailure
 from aiotune.hyperparameters import HyperParameters
 from aiotune.memory import MemoryPeak, Rung
-from aiotune.metrics import MetricsTracker
 from aiotune.status import TRANSITIONS, TrialStatus
 
 __all__ = ("Trial", "shown_control", "without_control")
@@ -21,7 +18,7 @@ __all__ = ("Trial", "shown_control", "without_control")
 _SHOWN_CONTROL = ("epochs", "initial_epoch", "bracket", "round")
 
 
-class Trial:
+class Trial(StatefulTrial):
     """One configuration and what became of it.
 
     Args:
@@ -55,10 +52,8 @@ class Trial:
     """
 
     __slots__ = (
-        "_status",
         "attempts",
         "batch_divisor",
-        "best_step",
         "budget",
         "devices",
         "executions",
@@ -66,19 +61,14 @@ class Trial:
         "failures",
         "foreign",
         "history",
-        "hyperparameters",
         "index",
         "lost",
         "memory_tries",
-        "message",
-        "metrics",
         "parent_id",
         "peak",
         "rung",
-        "score",
         "stop_reason",
         "stream",
-        "trial_id",
         "weighed",
     )
 
@@ -89,14 +79,8 @@ class Trial:
         status: TrialStatus | str = TrialStatus.RUNNING,
         message: str | None = None,
     ) -> None:
-        self.hyperparameters = hyperparameters
-        self.trial_id = trial_id if trial_id is not None else _new_id()
-        self._status = TrialStatus(status)
-        self.message = message
+        super().__init__(hyperparameters, trial_id, status, message)
         self.index = 0
-        self.metrics = MetricsTracker()
-        self.score: float | None = None
-        self.best_step = 0
         self.failure: TrialFailure | None = None
         self.attempts = 0
         self.failures = 0
@@ -169,32 +153,6 @@ class Trial:
             return "default configuration"
         return "\n".join(f"{name}: {value}" for name, value in self.values.items())
 
-    def get_state(self) -> dict[str, Any]:
-        """Return the trial as data."""
-        return {
-            "trial_id": self.trial_id,
-            "hyperparameters": self.hyperparameters.get_config(),
-            "metrics": self.metrics.get_config(),
-            "score": self.score,
-            "best_step": self.best_step,
-            "status": str(self.status),
-            "message": self.message,
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Trial:
-        """Rebuild from :meth:`get_state`."""
-        made = cls(
-            HyperParameters.from_config(state["hyperparameters"]),
-            state["trial_id"],
-            state["status"],
-            state.get("message"),
-        )
-        made.metrics = MetricsTracker.from_config(state["metrics"])
-        made.score = state["score"]
-        made.best_step = state["best_step"]
-        return made
-
     def __repr__(self) -> str:
         score = "" if self.score is None else f", score={self.score:.6g}"
         return f"Trial({self.trial_id}, {self._status}{score})"
@@ -211,7 +169,3 @@ def shown_control(budget: Mapping[str, Value], parent_id: str | None) -> dict[st
 def without_control(values: Mapping[str, Value]) -> dict[str, Value]:
     """Return values without what :func:`shown_control` adds."""
     return {name: value for name, value in values.items() if not name.startswith("tuner/")}
-
-
-def _new_id() -> str:
-    return f"{time.time_ns():016x}{secrets.token_hex(8)}"

@@ -1,0 +1,5 @@
+"""Models with holes."""
+
+from aiotune.hypermodel import HyperModel
+
+__all__ = ("HyperModel",)
