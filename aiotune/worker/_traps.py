@@ -147,13 +147,16 @@ class Traps(contextlib.ExitStack):
         return compiled
 
 
+_OURS = "aiotune."
+
+
 def leads_to(thing: Any, method: str, name: str) -> bool:
     """Whether all overrides of a method speak of ``name``: ``super().fit``, ``model.fit``.
 
     One that does not has a way of its own, and only running it would tell which.
     """
-    *derived, _ = owners(type(thing), method)
-    overrides = [vars(cls)[method] for cls in derived]
+    theirs = (cls for cls in owners(type(thing), method) if not cls.__module__.startswith(_OURS))
+    overrides = [vars(cls)[method] for cls in theirs]
     if method in vars(thing):
         overrides.append(vars(thing)[method])
     return all(_speaks_of(override, name) for override in overrides)

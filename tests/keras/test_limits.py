@@ -85,7 +85,12 @@ class Tuner:
 def reporter_to(sent: list[Any], execution: int = 0) -> Any:
     from aiotune.worker._callbacks import ReportEpochs
 
-    context: Any = SimpleNamespace(say=sent.append, objective=None)
+    context: Any = SimpleNamespace(
+        say=sent.append,
+        objective=None,
+        order=SimpleNamespace(prunable=False),
+        asked_to_finish=lambda: None,
+    )
     tuner: Any = Tuner()
     trial: Any = None
     return ReportEpochs(
