@@ -224,7 +224,11 @@ class _Search:
             clock=self.clock,
             timing=Timing(grace=tuner.stop_grace, trial_timeout=tuner.trial_timeout),
             on_tick=progress.tick,
+            before_proposal=self._pre_create_trial if tuner.overrides("pre_create_trial") else None,
         )
+
+    async def _pre_create_trial(self) -> None:
+        await _maybe_await(self.tuner.pre_create_trial())
 
     def _record_end(self, loop: SearchLoop) -> None:
         # Closing the project makes it durable. If the journal has failed, that

@@ -172,6 +172,9 @@ class BaseTuner:
     def on_search_end(self) -> Any:
         """Do something after the last trial; in the calling process; may be a coroutine."""
 
+    def pre_create_trial(self) -> Any:
+        """Do something before a trial is proposed; in the calling process; may be a coroutine."""
+
     def on_trial_begin(self, trial: Trial) -> Any:
         """Do something before an attempt; in the calling process; may be a coroutine."""
 

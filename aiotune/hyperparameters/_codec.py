@@ -16,9 +16,9 @@ _KINDS: dict[str, type[HyperParameter]] = {
 }
 
 
-def serialize(hp: HyperParameter) -> dict[str, Any]:
+def serialize(obj: HyperParameter) -> dict[str, Any]:
     """Return ``{"class_name": ..., "config": ...}``, which JSON can carry."""
-    return {"class_name": hp.kind, "config": hp.get_config()}
+    return {"class_name": obj.kind, "config": obj.get_config()}
 
 
 def deserialize(config: Mapping[str, Any]) -> HyperParameter:

@@ -283,17 +283,17 @@ class HyperParameters:
         return self.with_values(self.values)
 
     def merge(
-        self, other: HyperParameters | Iterable[HyperParameter], overwrite: bool = True
+        self, hps: HyperParameters | Iterable[HyperParameter], overwrite: bool = True
     ) -> None:
         """Register another container's entries; its values are not taken, only defaults.
 
         Args:
-            other: A container, or entries.
+            hps: A container, or entries.
             overwrite: Whether an entry replaces the known one with its name and
                 conditions, and an active one resets the value to its default.
                 If not, known entries and existing values stay.
         """
-        entries = other.space if isinstance(other, HyperParameters) else other
+        entries = hps.space if isinstance(hps, HyperParameters) else hps
         for hp in list(entries):
             is_new = bool(self.add((hp,)))
             if overwrite and not is_new:

@@ -19,7 +19,7 @@ starts a task or sets a flag, so the core is never entered twice at once.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -100,6 +100,7 @@ class SearchLoop:
         clock: Tells the time.
         timing: Times.
         on_tick: Called by the ticker, for the display.
+        before_proposal: Awaited before the oracle is asked for a trial.
     """
 
     def __init__(
@@ -114,11 +115,13 @@ class SearchLoop:
         clock: Clock,
         timing: Timing,
         on_tick: Callable[[], None] = lambda: None,
+        before_proposal: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._core, self._oracle, self._runner = core, oracle, runner
         self._weigher, self._watch = weigher, watch
         runner.on_steps = lambda *timed: self._post(StepsTimed(*timed))
         self._log, self._clock, self._timing, self._on_tick = log, clock, timing, on_tick
+        self._before_proposal = before_proposal
         self.running: dict[str, Running] = {}
         self._inbox: deque[Stimulus] = deque()
         self._draining = False
@@ -227,6 +230,8 @@ class SearchLoop:
         with anyio.CancelScope() as scope:
             self._proposals.add(scope)
             try:
+                if self._before_proposal is not None:
+                    await self._before_proposal()
                 trial = await self._oracle.next_trial()
             except Exception as error:  # noqa: BLE001 - the user's oracle may raise anything
                 self._fail(error)
