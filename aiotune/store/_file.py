@@ -175,8 +175,9 @@ def _refuse_foreign(layout: Layout) -> None:
         return
     if "oracle.json" in foreign:
         raise ProjectError(
-            f"{layout.project_dir} holds a project of KerasTuner, which aiotune does not continue. Choose "
-            "another project_name."
+            f"{layout.project_dir} holds a project of KerasTuner.",
+            hint="Choose another project_name, and to go on with its trials take it over there: aiotune "
+            f"import-kerastuner {layout.project_dir} --project-name ANOTHER.",
         )
     raise ProjectError(
         f"{layout.project_dir} is not empty and not a project of aiotune; it holds "
