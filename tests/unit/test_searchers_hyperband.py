@@ -12,10 +12,8 @@ import pytest
 from aiotune import events
 from aiotune.errors import ConfigurationError
 from aiotune.hyperparameters import HyperParameters
-from aiotune.objective import Objective
 from aiotune.searchers import Exhausted, HyperbandSearcher, Proposal, RandomSearcher, Wait
 from aiotune.status import TrialStatus
-from aiotune.store._replay import ProjectState
 from aiotune.testing import Rehearsal
 from aiotune.testing._searchers import continuous_space
 
@@ -263,23 +261,33 @@ def test_a_trial_with_a_strange_budget_takes_no_place(budget: dict[str, Any]) ->
 
 
 def test_one_searcher_may_be_asked_about_another_history() -> None:
-    """What it keeps of one history does not leak into its answers about the next."""
+    """Other scores, in a longer project: what it knew of the first is not mixed into the second."""
     searcher = HyperbandSearcher(9, 3)
-    one, other, fresh = (Story(s, seed=8) for s in (searcher, searcher, HyperbandSearcher(9, 3)))
-    one.run(12, at_once=3)
+    one, other = Story(searcher), Story(HyperbandSearcher(9, 3))
+    for story, count, sign in ((one, 9, 1), (other, 14, -1)):
+        story.ask_all(count)
+        for index in range(9):
+            story.tell(index, score=float(sign * index))
+    promoted = one.ask_all(3)
 
-    other.run(17, at_once=2)
-    fresh.run(17, at_once=2)
+    other.searcher = searcher
 
-    assert places(other) == places(fresh)
-    assert other.configurations == fresh.configurations
-    again = one.ask()
-    assert isinstance(again, Proposal)
-    assert again == HyperbandSearcher(9, 3).propose(_without_last(one), 12)
+    assert [p.budget["parent"] for p in promoted] == [0, 1, 2]
+    assert [p.budget["parent"] for p in other.ask_all(3)] == [8, 7, 6]
 
 
-def _without_last(story: Story) -> ProjectState:
-    return ProjectState.replay(story.facts[:-1], seed=8, objective=Objective("score", "min"))
+def test_a_history_before_anything_ended_is_told_by_its_budgets() -> None:
+    """A trial of another searcher's was in the first place; in the next project it is one of ours."""
+    searcher = HyperbandSearcher(9, 3)
+    foreign, own = Story(searcher), Story(HyperbandSearcher(9, 3))
+    foreign._record(events.TrialCreated(trial_id="0000", index=0, values={"a": 1}))
+    foreign.ask()
+    own.ask_all(9)
+    own.searcher = searcher
+
+    (next_one,) = own.ask_all(1)
+
+    assert next_one.budget["bracket"] == 1
 
 
 @pytest.mark.parametrize("at_once", [1, 5, 30])

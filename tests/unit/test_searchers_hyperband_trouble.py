@@ -99,6 +99,38 @@ def test_with_nobody_left_to_replace_a_failure_the_round_is_smaller() -> None:
     assert parents(promoted) == {t.index for t in entered}
 
 
+def test_a_round_that_lost_its_candidates_still_passes_on_its_best() -> None:
+    """Nine trials for three places, seven of which fail: one of the two that are left goes on."""
+    story = Story(HyperbandSearcher(9, 3))
+    story.ask_all(9)
+    for index in range(9):
+        story.tell(index, score=float(index))
+    promoted: list[int] = []
+    while len(promoted) < 9:
+        decision = story.ask()
+        index = len(story.state.tried) - 1
+        if isinstance(decision, Proposal) and decision.budget["round"] == 1:
+            promoted.append(int(decision.budget["parent"]))
+            fails = len(promoted) <= 7
+            story.tell(index, float(index), TrialStatus.FAILED if fails else TrialStatus.COMPLETED)
+
+    last = story.ask()
+
+    assert promoted == list(range(9))
+    assert isinstance(last, Proposal)
+    assert (last.budget["bracket"], last.budget["round"]) == (2, 2)
+    assert story.state.tried[int(last.budget["parent"])].budget["parent"] == 7
+
+
+def test_a_used_up_space_is_full_again_in_another_history() -> None:
+    """What one searcher found used up in a project is untried in the next."""
+    searcher = HyperbandSearcher(27, 3)
+    for seed in range(5):
+        story = Rehearsal(searcher, conditional_space(), seed=seed)
+        story.run(1000)
+        assert len(story.configurations) == 18 + 6 + 2 + 1
+
+
 def test_a_program_that_always_fails_comes_to_an_end() -> None:
     """A bracket replaces as many failures as it has places, no more."""
     story = Story(HyperbandSearcher(9, 3))
