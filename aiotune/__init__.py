@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aiotune import applications as applications
     from aiotune import engine as engine
     from aiotune import errors as errors
     from aiotune import oracles as oracles
@@ -56,7 +57,7 @@ _HOMES = {
     "Tuner": "aiotune.tuner",
     "synchronized": "aiotune.oracles",
 }
-_MODULES = frozenset({"engine", "errors", "oracles", "pruners", "tuners"})
+_MODULES = frozenset({"applications", "engine", "errors", "oracles", "pruners", "tuners"})
 
 __all__ = (  # noqa: PLE0604 - names from the two tables, checked by a test
     "__version__",
