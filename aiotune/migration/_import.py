@@ -214,6 +214,8 @@ def _copy_files(plan: _Plan, staged: Layout) -> None:
                 symlinks=True,
                 ignore=shutil.ignore_patterns("trial.json"),
             )
+            if "brackets" in plan.old.state:
+                _leave_state(staged.trial_dir(new_id))
     for path in sorted(plan.old.directory.glob("*.json")):
         if path.name != "oracle.json" or plan.old.state:
             shutil.copyfile(path, staged.project_dir / path.name)
@@ -223,6 +225,14 @@ def _copy_files(plan: _Plan, staged: Layout) -> None:
         "notes": list(plan.result.notes),
     }
     (staged.project_dir / _MARK).write_text(json.dumps(mark, indent=1), encoding="utf-8")
+
+
+def _leave_state(trial_dir: Path) -> None:
+    """Let a promotion go on with a trial's weights and optimizer: KerasTuner keeps both in one file."""
+    weights = trial_dir / "checkpoint.weights.h5"
+    if weights.exists():
+        # A second name costs no disk. Files of weights are replaced, never written over.
+        os.link(weights, trial_dir / "state-0.weights.h5")
 
 
 def _move(staged: Layout, layout: Layout) -> None:

@@ -133,3 +133,15 @@ async def test_a_lost_parent_takes_its_children_with_it(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert ids == ["0", "2", "3", "5", "7-imported", "8-imported"]
     assert json.loads((directory / "oracle.json").read_text())["start_order"] == list("012345678")
+
+
+async def test_promotions_find_the_weights_of_the_trials_that_they_go_on_with(
+    tmp_path: Path,
+) -> None:
+    """Under the name that a trainer looks for, without a second copy on the disk."""
+    made = await import_keras_tuner(DATA / "kerastuner_hyperband", tmp_path, "new")
+
+    weights = made.project_dir / "trial_0002" / "checkpoint.weights.h5"
+    state = made.project_dir / "trial_0002" / "state-0.weights.h5"
+    assert state.samefile(weights)
+    assert not (made.project_dir / "trial_0004" / "state-0.weights.h5").exists()

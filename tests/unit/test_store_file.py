@@ -269,7 +269,7 @@ async def test_killed_discard_is_finished(
         (["LOCK", "CURRENT"], "is not empty and not a project of aiotune; it holds CURRENT."),
         (
             ["oracle.json", "trial_0", "tuner0.json"],
-            "holds a project of KerasTuner, which aiotune does not continue. Choose another",
+            "holds a project of KerasTuner. Choose another project_name, and to go on with",
         ),
     ],
     ids=["foreign", "many", "with a LOCK", "KerasTuner"],
