@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aiotune.testing._providers import PROVIDER_CHECKS as PROVIDER_CHECKS
     from aiotune.testing._providers import DeviceScript as DeviceScript
     from aiotune.testing._providers import ProviderRig as ProviderRig
+    from aiotune.testing._pruners import PRUNER_CHECKS as PRUNER_CHECKS
     from aiotune.testing._searchers import SEARCHER_CHECKS as SEARCHER_CHECKS
     from aiotune.testing._searchers import Rehearsal as Rehearsal
     from aiotune.testing._simulation import RecordingLog as RecordingLog
@@ -35,6 +36,7 @@ _HOMES = {
     "EXECUTOR_CHECKS": "_executors",
     "Livelock": "_loop",
     "PROVIDER_CHECKS": "_providers",
+    "PRUNER_CHECKS": "_pruners",
     "ProviderRig": "_providers",
     "RecordingLog": "_simulation",
     "Rehearsal": "_searchers",
