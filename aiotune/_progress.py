@@ -105,7 +105,8 @@ class Progress:
 
     def _completed(self, trial: Trial, seconds: float) -> str:
         name = self._oracle.objective.name
-        text = f"Trial {trial.trial_id} complete [{clock(seconds)}] {name}: {trial.score:.5g}"
+        how = "complete" if trial.stop_reason is None else "stopped early"
+        text = f"Trial {trial.trial_id} {how} [{clock(seconds)}] {name}: {trial.score:.5g}"
         best = self._oracle.best_trial
         if best is not None and best.score is not None:
             text += f", best {best.score:.5g} (trial {best.trial_id})"

@@ -73,6 +73,8 @@ def trial_summary(trial: Trial) -> str:
         lines.append("default configuration")
     if trial.score is not None:
         lines.append(f"Score: {trial.score}")
+    if trial.stop_reason is not None:
+        lines.append(f"Stopped early: {printable(trial.stop_reason)}")
     if trial.message and trial.status is not TrialStatus.COMPLETED:
         lines += [printable(line) for line in _end(trial.message).rstrip().split("\n")]
     return "\n".join(lines)

@@ -70,7 +70,7 @@ class SearchResult:
         """Return one flat row a trial, as for ``pandas.DataFrame``.
 
         Columns: ``trial``, ``status``, ``score``, ``best_step``, ``attempts``,
-        ``error``, ``hp/<name>`` and ``metric/<name>``.
+        ``stopped_early`` (why), ``error``, ``hp/<name>`` and ``metric/<name>``.
         """
         return [_row(trial) for trial in self.trials]
 
@@ -126,6 +126,7 @@ def _row(trial: Trial) -> dict[str, Any]:
         "score": trial.score,
         "best_step": trial.best_step,
         "attempts": trial.attempts,
+        "stopped_early": trial.stop_reason or "",
         "error": "" if trial.failure is None else printable(trial.failure.summary()),
     }
     row.update({f"hp/{name}": value for name, value in trial.values.items()})

@@ -275,3 +275,13 @@ def test_a_name_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
     (line,) = capsys.readouterr().out.splitlines()
     assert "a\\x1b[2J\\nTrial 0009 complete: 0.5" in line
+
+
+def test_a_pruned_trial_is_said_to_have_stopped_early(capsys: pytest.CaptureFixture[str]) -> None:
+    """It has a score like any other, and did not train to its end."""
+    trial = made("0003", TrialStatus.COMPLETED, 0.5)
+    trial.stop_reason = "worse than the others"
+
+    progress_of(Trials(best_trial=None)).ended(trial, 65.0)
+
+    assert capsys.readouterr().out == "Trial 0003 stopped early [00h 01m 05s] val_loss: 0.5\n"

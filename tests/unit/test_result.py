@@ -78,6 +78,7 @@ def test_a_row_is_flat_and_holds_the_metrics_of_the_best_step() -> None:
         "score": 0.5,
         "best_step": 1,
         "attempts": 1,
+        "stopped_early": "",
         "error": "",
         "hp/activation": "relu",
         "hp/rate": 0.25,

@@ -136,3 +136,14 @@ def test_ten_thousand_failures_are_ranked_at_once() -> None:
 
     assert ranked(trials, maximize=True) == trials
     assert Counted.compared <= 100
+
+
+def test_the_summary_of_a_pruned_trial_says_why() -> None:
+    """Below its score, in one line whatever the reason holds."""
+    trial = made("3", 0.5)
+    trial.stop_reason = "worse than\nthe others"
+
+    assert trial_summary(trial).splitlines()[-2:] == [
+        "Score: 0.5",
+        "Stopped early: worse than\\nthe others",
+    ]
