@@ -81,8 +81,8 @@ class BayesianOptimization(Tuner):
         num_initial_points: How many trials fill the space before the model
             decides; default, also for 0, one more than there are
             hyperparameters that vary, but at least 4 and at most 10.
-        alpha: The least variance of noise that the model assumes, where the
-            scores' variance is 1.
+        alpha: The variance of noise that is expected of the scores, where their own is 1;
+            what there is, is learned, down to a hundredth of it.
         beta: How much uncertainty attracts: more explores, less stays near what is good.
         seed: Makes proposals reproducible, given the results and their order.
         hyperparameters: As for :class:`RandomSearch`.

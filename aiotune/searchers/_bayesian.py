@@ -39,8 +39,9 @@ class BayesianSearcher:
         num_initial_points: How many trials fill the space before the model is
             asked; default, also for 0, one more than there are hyperparameters that vary, but
             at least 4 and at most 10. Trials that run count.
-        alpha: The least variance of noise that the model assumes, where the
-            scores' variance is 1. More makes it smoother.
+        alpha: The variance of noise that is expected of the scores, where their
+            own is 1. The model learns how much there is, but never assumes less than a
+            hundredth of ``alpha``: more makes it smoother.
         beta: How much uncertainty attracts. At 2.6 what is maximised is the
             expected improvement; otherwise the model's standard deviation counts
             ``beta / 2.6`` times. Less looks closer around what is good already.

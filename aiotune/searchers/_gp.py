@@ -63,12 +63,12 @@ class Prior:
         least_noise: What the noise is never less than.
     """
 
-    length: float = 1.0
+    length: float = 0.5
     length_spread: float = 1.0
-    signal_spread: float = 1.0
+    signal_spread: float = 0.5
     noise: float = 1e-4
     noise_spread: float = 2.0
-    least_noise: float = 1e-4
+    least_noise: float = 1e-6
 
     def moments(self, axes: int) -> tuple[Floats, Floats]:
         """Return mean and standard deviation of each element of :attr:`Hyper.vector`."""

@@ -62,7 +62,8 @@ class Surrogate:
 
     Args:
         entries: The hyperparameters.
-        alpha: Least variance of the noise, in units of the targets' variance.
+        alpha: The variance of noise that is expected, where the targets' variance is 1;
+            the fit may find another, but none below a hundredth of it.
         width: Factor of the standard deviation in the acquisition.
     """
 
@@ -71,7 +72,7 @@ class Surrogate:
         self.encoding = Encoding(entries)
         self.metric = Metric(self.encoding)
         self._width = width
-        self._prior = Prior(least_noise=alpha)
+        self._prior = Prior(noise=alpha, least_noise=alpha / 100)
         self._fitted: dict[bytes, Hyper] = {}
         space = Space.of(entries)
         count = space.combinations
