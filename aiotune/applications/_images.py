@@ -36,6 +36,19 @@ class ImageHyperModel(HyperModel):
         self.input_shape = input_shape
         self.input_tensor = input_tensor
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state to travel with: a model in place of a tensor, which alone has no past."""
+        state = dict(vars(self))
+        if self.input_tensor is not None:
+            state["input_tensor"] = self.model_of(self.input_tensor, self.input_tensor, "input")
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state back."""
+        vars(self).update(state)
+        if self.input_tensor is not None:
+            self.input_tensor = self.input_tensor.outputs[0]
+
     def image_input(self) -> Any:
         """Return the tensor to build on."""
         import keras
