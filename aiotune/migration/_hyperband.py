@@ -38,9 +38,9 @@ class Budgets:
     def of(cls, project: OldProject) -> Budgets | None:
         """Return those of a project; ``None`` if it was not searched by Hyperband."""
         state = project.state
-        if "brackets" not in state:
+        if state.get("brackets") is None:
             return None
-        return cls(int(state["max_epochs"]), int(state["factor"]))
+        return cls(state.get("max_epochs") or 100, state.get("factor") or 3)
 
     def give(self, trial: OldTrial, index: int) -> dict[str, Value] | None:
         """Return the budget of the next trial, in order of their start.
@@ -53,9 +53,9 @@ class Budgets:
             ``None`` if it goes on with a trial that is not there.
         """
         budget: dict[str, Value] = {
-            "epochs": trial.values.get(f"{CONTROL}epochs", self.max_epochs),
-            "initial_epoch": trial.values.get(f"{CONTROL}initial_epoch", 0),
-            "round": trial.values.get(f"{CONTROL}round", 0),
+            "epochs": _whole(trial, "epochs", self.max_epochs),
+            "initial_epoch": _whole(trial, "initial_epoch", 0),
+            "round": _whole(trial, "round", 0),
         }
         parent = trial.values.get(f"{CONTROL}trial_id")
         if parent is None:
@@ -77,3 +77,8 @@ class Budgets:
         number = self._entered[bracket.number]
         self._entered[bracket.number] += 1
         return {"bracket": bracket.number, "iteration": number // bracket.sizes[0]}
+
+
+def _whole(trial: OldTrial, name: str, default: int) -> int:
+    value = trial.values.get(f"{CONTROL}{name}", default)
+    return value if isinstance(value, int) and not isinstance(value, bool) else default

@@ -214,7 +214,7 @@ def _copy_files(plan: _Plan, staged: Layout) -> None:
                 symlinks=True,
                 ignore=shutil.ignore_patterns("trial.json"),
             )
-            if "brackets" in plan.old.state:
+            if plan.old.state.get("brackets") is not None:
                 _leave_state(staged.trial_dir(new_id))
     for path in sorted(plan.old.directory.glob("*.json")):
         if path.name != "oracle.json" or plan.old.state:

@@ -13,8 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from aiotune._values import Value
 from aiotune.errors import ProjectError
+from aiotune.migration._files import OracleFile, TrialFile
 
 __all__ = ("Observed", "OldProject", "OldTrial", "read_project")
 
@@ -119,14 +122,14 @@ def read_project(directory: Path, *, skip_damaged: bool = False) -> OldProject:
 
 
 def _check_is_project(directory: Path) -> None:
-    if (directory / "oracle.json").is_file() or any(directory.glob("trial_*/trial.json")):
-        return
     if not directory.is_dir():
         raise ProjectError(f"There is no directory {directory}, so there is no project to read.")
-    if (directory / "journal").is_dir():
+    if (directory / "journal").is_dir():  # beside it an oracle of aiotune may keep a state, too
         raise ProjectError(
             f"{directory} is a project of aiotune already: search in it, or see `aiotune results`."
         )
+    if (directory / "oracle.json").is_file() or any(directory.glob("trial_*/trial.json")):
+        return
     inside = sorted(path.parent.name for path in directory.glob("*/oracle.json"))
     hint = (
         f"There are projects within it: {', '.join(inside[:5])}. Name one of them."
@@ -181,10 +184,15 @@ def _json_object(path: Path) -> dict[str, Any]:
 
 
 def _oracle_state(_: Path, data: dict[str, Any]) -> dict[str, Any]:
-    missing = {"hyperparameters", "start_order", "seed"} - data.keys()
-    if missing:
-        raise _Damaged(f"is damaged: it lacks {', '.join(sorted(missing))}")
+    _convert(data, OracleFile)
     return data
+
+
+def _convert(data: dict[str, Any], schema: type[_T]) -> _T:
+    try:
+        return msgspec.convert(data, schema)
+    except msgspec.ValidationError as error:
+        raise _Damaged(f"is damaged: it is not what KerasTuner writes ({error})") from None
 
 
 def _file_of(directory: Path, trial_id: str) -> Path:
@@ -196,7 +204,7 @@ def _ids(directory: Path, state: Mapping[str, Any]) -> list[str]:
     found = {
         path.parent.name.removeprefix("trial_") for path in directory.glob("trial_*/trial.json")
     }
-    started = list(dict.fromkeys(map(str, state.get("start_order", ()))))
+    started = list(dict.fromkeys(state.get("start_order", ())))
     return [*started, *sorted(found.difference(started), key=_natural)]
 
 
@@ -208,36 +216,25 @@ def _trial_reader(
     trial_id: str, starts: Mapping[str, Any]
 ) -> Callable[[Path, dict[str, Any]], OldTrial]:
     def parse(path: Path, data: dict[str, Any]) -> OldTrial:
-        try:
-            return OldTrial(
-                trial_id=trial_id,
-                status=str(data["status"]),
-                values=dict(data["hyperparameters"]["values"]),
-                entries=tuple(data["hyperparameters"]["space"]),
-                observed=_observed(data["metrics"]["metrics"]),
-                score=None if data["score"] is None else float(data["score"]),
-                best_step=int(data["best_step"] or 0),
-                message=data.get("message"),
-                directory=path.parent,
-                started=_unix_time(starts.get(trial_id)),
-                ended=path.stat().st_mtime,
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise _Damaged(
-                f"is damaged: it is not what KerasTuner writes ({type(error).__name__}: {error})"
-            ) from None
+        file = _convert(data, TrialFile)
+        return OldTrial(
+            trial_id=trial_id,
+            status=file.status,
+            values=file.hyperparameters.values,
+            entries=tuple(file.hyperparameters.space),
+            observed={
+                name: {one.step: tuple(one.value) for one in history.observations}
+                for name, history in file.metrics.metrics.items()
+            },
+            score=file.score,
+            best_step=file.best_step or 0,
+            message=file.message,
+            directory=path.parent,
+            started=_unix_time(starts.get(trial_id)),
+            ended=path.stat().st_mtime,
+        )
 
     return parse
-
-
-def _observed(metrics: Mapping[str, Any]) -> Observed:
-    return {
-        str(name): {
-            int(one["step"]): tuple(float(value) for value in one["value"])
-            for one in history["observations"]
-        }
-        for name, history in metrics.items()
-    }
 
 
 def _unix_time(text: Any) -> float:

@@ -34,9 +34,9 @@ def find_oracle(
         entries: Its search space.
         values: The values of its trials, in order of their start.
     """
-    if "brackets" in project.state:
+    if project.state.get("brackets") is not None:
         return ORACLES["hyperband"]
-    if "num_initial_points" in project.state:
+    if project.state.keys() >= {"alpha", "beta"}:
         return ORACLES["bayesian"]
     return ORACLES["grid" if _is_grid(entries, values) else "random"]
 
@@ -60,8 +60,14 @@ def _order(hp: HyperParameter, values: Sequence[Mapping[str, Value]]) -> tuple[V
     # KerasTuner samples what it does not list in the order of a set: the
     # default comes first, and the others as they came.
     came = dict.fromkeys(one[hp.name] for one in values if hp.name in one)
-    samples = [v for v in came if any(isclose(float(v), float(other)) for other in listed)]
+    samples = [value for value in came if any(_same(value, other) for other in listed)]
     return tuple(dict.fromkeys([hp.default, *samples]))
+
+
+def _same(a: Value, b: Value) -> bool:
+    if isinstance(a, str) or isinstance(b, str):
+        return a == b
+    return isclose(a, b)
 
 
 def _ranks(

@@ -61,7 +61,7 @@ def space_of(project: OldProject, booleans: Collection[str] = ()) -> HyperParame
     for entry in project.entries:
         try:
             known = deserialize(entry)
-        except (ConfigurationError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ConfigurationError(
                 f"The space of {project.directory} cannot be taken over: {error} It is {entry!r}."
             ) from error
@@ -109,7 +109,8 @@ def _typed(hp: HyperParameter | None, value: Value) -> Value:
         return bool(value)
     if isinstance(hp, Int) and isinstance(value, float) and value.is_integer():
         return int(value)
-    return float(value) if isinstance(hp, Float) else value
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if isinstance(hp, Float) and is_number else value
 
 
 def translate(

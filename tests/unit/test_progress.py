@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -96,8 +97,8 @@ def test_a_completed_trial_is_a_line_with_the_best_so_far(
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        (TrialStatus.FAILED, "Trial 0003 failed: ValueError: too small\n"),
-        (TrialStatus.REJECTED, "Trial 0003 was rejected: ValueError: too small\n"),
+        (TrialStatus.FAILED, "Trial 0003 failed with units=48: ValueError: too small\n"),
+        (TrialStatus.REJECTED, "Trial 0003 was rejected with units=48: ValueError: too small\n"),
         (TrialStatus.CANCELLED, ""),
         (TrialStatus.INVALID, ""),
     ],
@@ -109,6 +110,22 @@ def test_a_trial_without_a_result_is_told_once(
     progress_of(Trials()).ended(made("0003", status), 1.0)
 
     assert expected == capsys.readouterr().out
+
+
+def test_a_completed_trial_that_diverged_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """An accuracy stays a number when the loss is none: which metrics, since when, with which values."""
+    trial = made("0003", TrialStatus.COMPLETED, 0.5)
+    trial.history = [
+        (0, 0, {"loss": 1e30, "val_loss": math.nan, "val_accuracy": 0.5}),
+        (0, 1, {"loss": math.inf, "val_loss": math.nan, "val_accuracy": 0.5}),
+    ]
+
+    progress_of(Trials()).ended(trial, 5.0)
+
+    assert capsys.readouterr().out == (
+        "Trial 0003 complete [00h 00m 05s] val_loss: 0.5; "
+        "not finite from epoch 1: val_loss, loss with units=48\n"
+    )
 
 
 def test_a_silent_search_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
