@@ -9,13 +9,17 @@ PY := $(VENV)/bin/python
 # package may ship a file for another Python; it stays uncompiled, that is all.
 COMPILE := env -u PYTHONDONTWRITEBYTECODE $(PY) -m compileall -q -j 0 $$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))') >/dev/null || true
 
-.PHONY: quickstart test check format bench device clean
+.PHONY: quickstart test torture check format bench device clean
 
 quickstart: $(VENV)/.quickstart
 	TF_CPP_MIN_LOG_LEVEL=2 $(PY) examples/quickstart.py
 
 test: $(VENV)/.dev
 	$(PY) -m pytest
+
+# The journal, cut, flipped and killed as often as docs/journal.md says; prints one JSON object.
+torture: $(VENV)/.dev
+	$(PY) -m pytest -m torture --timeout 3600 tests/torture
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .

@@ -42,7 +42,7 @@ class Journal:
     Args:
         journal_dir: Where the segments are.
         recovered: What is in them.
-        segment_bytes: Size after which a new segment is begun.
+        segment_bytes: Size after which a new segment is begun; default ``SEGMENT_BYTES``.
 
     The writer takes all that has gathered while it was syncing, writes it at
     once and syncs it: under load many commits share one sync. Batch N is
@@ -52,10 +52,10 @@ class Journal:
     """
 
     def __init__(
-        self, journal_dir: Path, recovered: Recovered, *, segment_bytes: int = SEGMENT_BYTES
+        self, journal_dir: Path, recovered: Recovered, *, segment_bytes: int | None = None
     ) -> None:
         self._dir = journal_dir
-        self._segment_bytes = segment_bytes
+        self._segment_bytes = SEGMENT_BYTES if segment_bytes is None else segment_bytes
         self._number, self._seq = recovered.segment, recovered.next_seq
         self._offset = recovered.end
         self._opened = time.monotonic_ns()
