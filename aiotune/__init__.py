@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from aiotune import applications as applications
     from aiotune import engine as engine
     from aiotune import errors as errors
+    from aiotune import migration as migration
     from aiotune import oracles as oracles
     from aiotune import pruners as pruners
     from aiotune import tuners as tuners
@@ -57,7 +58,7 @@ _HOMES = {
     "Tuner": "aiotune.tuner",
     "synchronized": "aiotune.oracles",
 }
-_MODULES = frozenset({"applications", "engine", "errors", "oracles", "pruners", "tuners"})
+_MODULES = frozenset({"applications", "engine", "errors", "migration", "oracles", "pruners", "tuners"})
 
 __all__ = (  # noqa: PLE0604 - names from the two tables, checked by a test
     "__version__",
