@@ -5,6 +5,8 @@
 * The state with the optimizer (``state-*.weights.h5``) of a trial that the searcher may
   yet continue, or that one which has not ended does continue.
 
+* The state of an interrupted training (``resume*``), until its trial ends.
+
 Nothing else is ever removed: not logs, not results, not files of the user's own.
 """
 
@@ -75,7 +77,11 @@ class Retention:
             self._states[trial.index] = trial.trial_id
         weights = [(i, "checkpoint.weights.h5") for i in self._losers(trial)]
         states = [(i, "state-*.weights.h5") for i in self._useless_states()]
-        return [(self._layout.trial_dir(i), pattern) for i, pattern in [*weights, *states]]
+        # What an interrupted training would have gone on from.
+        resumes = [(trial.trial_id, "resume*")]
+        return [
+            (self._layout.trial_dir(i), pattern) for i, pattern in [*weights, *states, *resumes]
+        ]
 
     def _losers(self, trial: Trial) -> Iterable[str]:
         """Return the trials that are not among the best now, if they were or might have been."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aiotune.trial import Trial
     from aiotune.tuner import Tuner
     from aiotune.worker._context import AttemptContext
+    from aiotune.worker._resume import Resumption
 
 __all__ = ("BestEpoch", "ReportEpochs")
 
@@ -45,8 +46,10 @@ class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         *,
         check_objective: bool,
         max_model_size: int | None,
+        resumption: Resumption | None = None,
     ) -> None:
         super().__init__()
+        self._resumption = resumption
         self._tuner, self._trial, self._context = tuner, trial, context
         self._execution = execution
         self._check_objective = check_objective
@@ -103,6 +106,8 @@ class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
                 peak=device_peak(),
             )
         )
+        if self._resumption is not None:
+            self._resumption.add(epoch, metrics)
         self._heed()
 
     def _refuse_missing_objective(self, metrics: dict[str, float]) -> None:
@@ -136,11 +141,13 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
     afterwards), the last epoch's weights are kept.
     """
 
-    def __init__(self, objective: Objective | MultiObjective, trial_dir: Path) -> None:
+    def __init__(
+        self, objective: Objective | MultiObjective, trial_dir: Path, best: float = math.nan
+    ) -> None:
         super().__init__()
         self._objective = objective
         self._trial_dir = trial_dir
-        self._best = math.nan
+        self.best = best
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Save the weights if this epoch is the best so far."""
@@ -149,6 +156,6 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
             save_weights(self.model, self._trial_dir)
             return
         value = self._objective.get_value(metrics)
-        if math.isnan(self._best) or self._objective.better_than(value, self._best):
-            self._best = value
+        if math.isnan(self.best) or self._objective.better_than(value, self.best):
+            self.best = value
             save_weights(self.model, self._trial_dir)

@@ -23,6 +23,7 @@ __all__ = (
     "build_as_before",
     "continue_from",
     "load_weights",
+    "replace_file",
     "save_recipe",
     "save_state",
     "save_weights",
@@ -43,7 +44,7 @@ def save_weights(model: Any, trial_dir: Path) -> None:
         finally:
             model.optimizer = optimizer
 
-    _replace(trial_dir / CHECKPOINT, write)
+    replace_file(trial_dir / CHECKPOINT, write)
     save_recipe(model, trial_dir)
 
 
@@ -51,12 +52,12 @@ def save_recipe(model: Any, trial_dir: Path) -> None:
     """Write what an unbuilt model needs to be built again before its weights are loaded."""
     if model.built and not (trial_dir / _RECIPE).exists():
         text = json.dumps(model.get_build_config())
-        _replace(trial_dir / _RECIPE, lambda path: path.write_text(text))
+        replace_file(trial_dir / _RECIPE, lambda path: path.write_text(text))
 
 
 def save_state(model: Any, trial_dir: Path, execution: int) -> None:
     """Write a model's weights and its optimizer's variables, as they are now."""
-    _replace(trial_dir / _state_name(execution), model.save_weights)
+    replace_file(trial_dir / _state_name(execution), model.save_weights)
     save_recipe(model, trial_dir)
 
 
@@ -123,8 +124,8 @@ def _state_name(execution: int) -> str:
     return f"state-{execution}.weights.h5"
 
 
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    # Beside, then moved: a kill in the middle leaves the older file whole.
+def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write a file beside its place, then move it there: a kill in the middle leaves the older one whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{os.getpid()}.{path.name}")
     try:

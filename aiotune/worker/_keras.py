@@ -18,6 +18,7 @@ from aiotune.worker._callbacks import BestEpoch, ReportEpochs
 from aiotune.worker._checkpoints import continue_from, load_weights, save_recipe, save_state
 from aiotune.worker._context import AttemptContext, current_attempt
 from aiotune.worker._halving import with_smaller_batches
+from aiotune.worker._resume import Resumption
 from aiotune.worker._user_callbacks import execution_callbacks
 
 if TYPE_CHECKING:
@@ -48,15 +49,20 @@ def run_keras_trial(
             "Tuner.run_trial() was called outside a search. Call search(), or build the model "
             "with tuner.hypermodel.build(hp)."
         )
-    best = BestEpoch(context.objective, context.trial_dir)
+    # Only Keras's own fit is known to go on from the epoch that it is given.
+    resumption = Resumption(context, None if _fits_itself(tuner) else tuner.resume_every)
+    best = BestEpoch(context.objective, context.trial_dir, resumption.best)
     kwargs = {**kwargs, **_epochs(context.order.budget)}
-    results = []
-    for execution in range(tuner.executions_per_trial):
+    results = resumption.results
+    for execution in range(len(results), tuner.executions_per_trial):
         keras.utils.set_random_seed(context.seed_for(execution))
         if execution:
             keras.utils.clear_session()
         with _strategy_scope(tuner):
-            results.append(_execute(tuner, trial, context, best, execution, args, kwargs))
+            results.append(
+                _execute(tuner, trial, context, best, resumption, execution, args, kwargs)
+            )
+        resumption.finished(best.best)
         context.announce()
         if context.asked_to_finish() is not None:
             break  # what is left would only train the same configuration again
@@ -80,6 +86,7 @@ def _execute(
     trial: Trial,
     context: AttemptContext,
     best: BestEpoch,
+    resumption: Resumption,
     execution: int,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -87,12 +94,14 @@ def _execute(
     hp, order = trial.hyperparameters, context.order
     model = build_model(tuner, hp)
     context.announce()
-    if order.parent_dir and not continue_from(model, Path(order.parent_dir), execution):
+    begins = resumption.restore(model)
+    if begins is not None:
+        kwargs = {**kwargs, "initial_epoch": begins}
+    elif order.parent_dir and not continue_from(model, Path(order.parent_dir), execution):
         # Only what would probably be continued was kept. What comes up
         # in place of one that failed has its first epochs again.
         kwargs = {**kwargs, "initial_epoch": 0}
-    hypermodel = _hypermodel(tuner)
-    own_fit = type(hypermodel).fit is not HyperModel.fit
+    own_fit = _fits_itself(tuner)
     reporter = ReportEpochs(
         tuner,
         trial,
@@ -100,12 +109,14 @@ def _execute(
         execution,
         check_objective=not own_fit,
         max_model_size=tuner.max_model_size,
+        resumption=resumption,
     )
     fit_kwargs = dict(kwargs)
     fit_kwargs["callbacks"] = [
         *execution_callbacks(kwargs.get("callbacks"), trial, execution),
         reporter,
         best,
+        *resumption.callbacks(lambda: best.best),
     ]
     if not own_fit:
         # The progress bar of a worker goes to a log file: a line an epoch says as much.
@@ -113,11 +124,15 @@ def _execute(
             kwargs.get("verbose", 2), kwargs.get("verbose", 2)
         )
     fit_kwargs = with_smaller_batches(model, args, fit_kwargs, order.batch_divisor)
-    result = context.fit(hypermodel, hp, model, *args, **fit_kwargs)
+    result = context.fit(_hypermodel(tuner), hp, model, *args, **fit_kwargs)
     save_recipe(model, context.trial_dir)
     if "epochs" in order.budget:
         save_state(model, context.trial_dir, execution)
-    return result
+    return resumption.whole(result)
+
+
+def _fits_itself(tuner: Tuner) -> bool:
+    return type(_hypermodel(tuner)).fit is not HyperModel.fit
 
 
 _DATA = frozenset({"x", "y", "sample_weight", "validation_data"})

@@ -1,0 +1,210 @@
+"""An interrupted training goes on where it was saved last, instead of at its first epoch.
+
+Beside the trial's weights, ``resume.json`` says how far its training has come and
+names the file of the state, with its checksum. The state is written first; then
+the JSON is moved into place, which makes it count; then the state before is removed.
+So a kill at any moment leaves one whole pair, and after a power cut a state that
+does not match its checksum is not used.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import keras  # noqa: TID253 - only imported where a model is trained
+import msgspec
+
+from aiotune.wire import Report
+from aiotune.worker._checkpoints import build_as_before, replace_file
+from aiotune.worker._context import AttemptContext
+
+__all__ = ("Resumption", "SaveProgress")
+
+_SHARE = 20
+"""Training may take that many times as long as saving: saving costs 5 % at most."""
+
+
+class _Execution(msgspec.Struct):
+    """The epochs of one execution, and what was logged at the end of each."""
+
+    epochs: list[int] = []
+    logs: dict[str, list[float | str]] = {}
+
+    def add(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        for name, value in metrics.items():
+            # JSON has no NaN; a metric that appears late has none for the epochs before.
+            series = self.logs.setdefault(name, [str(math.nan)] * len(self.epochs))
+            series.append(value if math.isfinite(value) else str(value))
+        self.epochs.append(epoch)
+
+    def history(self) -> SimpleNamespace:
+        """Return what ``fit`` would have returned: a thing like ``History``."""
+        series = {name: [float(v) for v in values] for name, values in self.logs.items()}
+        return SimpleNamespace(history=series, epoch=list(self.epochs))
+
+
+class _Progress(msgspec.Struct):
+    """How far a trial's training has come.
+
+    ``retry`` as in ``RunAttempt``; ``done`` are finished executions, ``current``
+    is the one that ``state`` belongs to; ``best`` is the best objective so far.
+    """
+
+    retry: int = 0
+    done: list[_Execution] = []
+    current: _Execution = msgspec.field(default_factory=_Execution)
+    state: str = ""
+    crc: int = 0
+    best: float | None = None
+
+
+class Resumption:
+    """What an earlier attempt of the same training has left, and what this one leaves.
+
+    A trial that failed is trained afresh, with other random numbers; only what was
+    interrupted goes on. Random numbers begin at the execution's seed again, so a training
+    that was interrupted may differ from one that was not in what it draws.
+
+    Args:
+        context: The attempt.
+        every: Least seconds between two saves; 0: after every epoch, whatever it costs;
+            ``None``: nothing is saved or resumed.
+    """
+
+    def __init__(self, context: AttemptContext, every: float | None) -> None:
+        self._context, self.every = context, every
+        self._dir = context.trial_dir
+        self._restored = False
+        self._file = self._dir / "resume.json"
+        self._progress = self._read() or _Progress(retry=context.order.retry)
+
+    @property
+    def results(self) -> list[Any]:
+        """What the executions that were finished before had returned."""
+        return [execution.history() for execution in self._progress.done]
+
+    @property
+    def best(self) -> float:
+        """The best objective so far; NaN before any."""
+        return math.nan if self._progress.best is None else self._progress.best
+
+    def _read(self) -> _Progress | None:
+        if self.every is None:
+            return None
+        try:
+            found = msgspec.json.decode(self._file.read_bytes(), type=_Progress)
+            same = found.retry == self._context.order.retry
+            whole = not found.state or _crc(self._dir / found.state) == found.crc
+        except (OSError, msgspec.DecodeError):
+            return None
+        return found if same and whole else None
+
+    def restore(self, model: Any) -> int | None:
+        """Put a model into the saved state of this execution.
+
+        Returns:
+            The epoch to go on with; ``None`` if it begins at its first.
+        """
+        current = self._progress.current
+        if not current.epochs:
+            return None
+        build_as_before(model, self._dir)
+        optimizer = getattr(model, "optimizer", None)
+        if optimizer is not None and not optimizer.built:
+            optimizer.build(model.trainable_variables)
+        try:
+            model.load_weights(self._dir / self._progress.state)
+        except (OSError, ValueError):
+            # The program builds another model now than when it was interrupted.
+            self._progress.current = _Execution()
+            return None
+        self._restored = True
+        self._tell_again(current)
+        return current.epochs[-1] + 1
+
+    def _tell_again(self, execution: _Execution) -> None:
+        """Report the epochs that were trained before: the parent has forgotten an open attempt's."""
+        history = execution.history()
+        for position, epoch in enumerate(history.epoch):
+            metrics = {name: values[position] for name, values in history.history.items()}
+            number = len(self._progress.done)
+            self._context.say(Report(step=epoch, metrics=metrics, execution=number))
+
+    def whole(self, result: Any) -> Any:
+        """Return the history of a training with the epochs before its interruption."""
+        return self._progress.current.history() if self._restored else result
+
+    def callbacks(self, best: Callable[[], float]) -> list[Any]:
+        """Return the callback that saves, the last one of a training; none if nothing is saved.
+
+        Args:
+            best: Returns the best objective so far.
+        """
+        return [] if self.every is None else [SaveProgress(self, self.every, best)]
+
+    def add(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Take in an epoch's metrics; they are written with the next state."""
+        if self.every is not None:
+            self._progress.current.add(epoch, metrics)
+
+    def save(self, model: Any, best: float) -> None:
+        """Write the model's state and all that is known, and make it count."""
+        progress, old = self._progress, self._progress.state
+        number, epoch = len(progress.done), progress.current.epochs[-1]
+        name = f"resume-{number}-{epoch}.weights.h5"
+        replace_file(self._dir / name, model.save_weights)
+        progress.state, progress.crc = name, _crc(self._dir / name)
+        progress.best = best if math.isfinite(best) else None
+        self._write()
+        if old and old != name:
+            (self._dir / old).unlink(missing_ok=True)
+
+    def finished(self, best: float) -> None:
+        """Note the end of an execution: the next one begins afresh."""
+        progress, old = self._progress, self._progress.state
+        self._restored = False
+        progress.done = [*progress.done, progress.current]
+        progress.current, progress.state, progress.crc = _Execution(), "", 0
+        progress.best = best if math.isfinite(best) else None
+        if self.every is not None and self._file.exists():
+            self._write()
+        if old:
+            (self._dir / old).unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        text = msgspec.json.encode(self._progress)
+        replace_file(self._file, lambda path: path.write_bytes(text))
+
+
+class SaveProgress(keras.callbacks.Callback):  # type: ignore[misc]
+    """Saves a training after an epoch, now and then; the last of a training's callbacks."""
+
+    def __init__(self, resumption: Resumption, every: float, best: Callable[[], float]) -> None:
+        super().__init__()
+        self._resumption, self._every, self._best = resumption, every, best
+        self._saved = time.monotonic()
+        self._cost = 0.0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save, if the last time was long enough ago for what it costs."""
+        began = time.monotonic()
+        least = max(self._every, _SHARE * self._cost) if self._every else 0.0
+        if began - self._saved < least:
+            return
+        self._resumption.save(self.model, self._best())
+        self._saved = time.monotonic()
+        self._cost = self._saved - began
+
+
+def _crc(path: Path) -> int:
+    crc = 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            crc = zlib.crc32(chunk, crc)
+    return crc
