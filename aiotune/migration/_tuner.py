@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from aiotune import logs
 from aiotune.errors import ConfigurationError
 from aiotune.migration._import import import_keras_tuner, is_import_of
 from aiotune.store import Layout
@@ -24,7 +25,8 @@ async def from_keras_tuner(
 ) -> T:
     """Let a tuner go on with a project of KerasTuner, which is copied to where the tuner's belongs.
 
-    Run again, it finds the copy, and the tuner goes on with that::
+    Run again, it finds the copy, and the tuner goes on with that. What was left out, or
+    needs a look, is told by the event ``project_imported`` of ``tuner.oracle.log``::
 
         tuner = RandomSearch(build, objective="val_loss", max_trials=50, project_name="mine")
         await from_keras_tuner(tuner, "old/untitled_project")
@@ -50,7 +52,7 @@ async def from_keras_tuner(
     layout = Layout(tuner.directory, tuner.project_name)
     if await asyncio.to_thread(is_import_of, layout, source):
         return tuner
-    await import_keras_tuner(
+    made = await import_keras_tuner(
         source,
         tuner.directory,
         tuner.project_name,
@@ -58,5 +60,11 @@ async def from_keras_tuner(
         oracle=type(tuner.oracle).__name__,
         booleans=booleans,
         skip_damaged=skip_damaged,
+    )
+    tuner.oracle.log.info(
+        logs.PROJECT_IMPORTED,
+        source=str(made.source),
+        trials=sum(made.counts.values()),
+        notes=list(made.notes),
     )
     return tuner

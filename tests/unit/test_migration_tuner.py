@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from aiotune.errors import ConfigurationError, ProjectError
 from aiotune.migration import from_keras_tuner
@@ -50,6 +51,22 @@ async def test_the_search_goes_on_with_what_is_left_of_its_budget(tmp_path: Path
     assert [trial.trial_id for trial in result.trials] == list("012345678")
     assert [trial.attempts for trial in result.trials] == [0] * 6 + [1] * 3
     assert result.trials[6].values["x"] == 0.2590084917154736
+
+
+async def test_the_import_is_told(tmp_path: Path) -> None:
+    """Once, with what was taken over from where, and what needs a look."""
+    tuner = RandomSearch(
+        lambda hp: hp, "val_loss", directory=tmp_path, project_name="new", executor="inline"
+    )
+
+    with capture_logs() as told:
+        await from_keras_tuner(tuner, DATA / "kerastuner_random")
+        await from_keras_tuner(tuner, DATA / "kerastuner_random")
+
+    (event,) = told
+    assert (event["event"], event["trials"]) == ("project_imported", 4)
+    assert event["source"] == str(DATA / "kerastuner_random")
+    assert ["--boolean bias" in note for note in event["notes"]] == [True]
 
 
 async def test_run_again_it_goes_on_with_the_copy(tmp_path: Path) -> None:
