@@ -45,9 +45,9 @@ def _log_h(z: Floats) -> tuple[Floats, Floats]:
     t = z[between]
     share = -t * np.sqrt(np.pi / 2.0) * erfcx(-t / np.sqrt(2.0))
     value[between] = -0.5 * t * t - _LOG_SQRT_2PI + np.log1p(-share)
-    # Further out the two cancel to all digits; what is left is 1 / z ** 2.
+    # Further out the two cancel to all digits; what is left is the asymptotic series.
     t = z[far]
-    value[far] = -0.5 * t * t - _LOG_SQRT_2PI - 2.0 * np.log(-t)
+    value[far] = -0.5 * t * t - _LOG_SQRT_2PI - 2.0 * np.log(-t) + np.log1p(-3.0 / (t * t))
     return value, np.exp(log_ndtr(z) - value)
 
 

@@ -1,0 +1,162 @@
+"""The Gaussian process: its fit, its gradients, what it predicts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aiotune.hyperparameters import HyperParameters
+from aiotune.searchers._encoding import Encoding, Floats, Points
+from aiotune.searchers._gp import Hyper, Prior, condition, fit, negative_log_posterior
+from aiotune.searchers._kernel import Metric
+
+
+def mixed_encoding() -> Encoding:
+    """Return a space with every kind of axis, some of them conditional."""
+    hp = HyperParameters()
+    hp.Float("rate", 1e-5, 1e-1, sampling="log")
+    hp.Int("units", 8, 64, step=8)
+    hp.Choice("model", ["a", "b", "c"])
+    with hp.conditional_scope("model", ["b"]):
+        hp.Float("only_b", 0.0, 1.0)
+        hp.Boolean("flag_b")
+    return Encoding(hp.space)
+
+
+def some_points(encoding: Encoding, count: int, seed: int = 0) -> Points:
+    return encoding.drawn(np.random.default_rng(seed).random((count, encoding.width)))
+
+
+def some_targets(count: int, seed: int = 1) -> Floats:
+    return np.random.default_rng(seed).standard_normal(count)
+
+
+def dense_matern(squared: Floats) -> Floats:
+    distance = np.sqrt(5.0 * squared)
+    result: Floats = (1 + distance + distance**2 / 3) * np.exp(-distance)
+    return result
+
+
+def test_the_gradient_of_the_fit_is_that_of_finite_differences() -> None:
+    """Each derivative agrees with a central difference to five digits."""
+    encoding = mixed_encoding()
+    metric = Metric(encoding)
+    by_axis = metric.by_axis(metric.place(some_points(encoding, 25)))
+    targets, prior = some_targets(25), Prior()
+    vector = np.random.default_rng(2).normal(0.0, 0.7, encoding.width + 2)
+    vector[-1] = np.log(0.05)
+
+    def value(at: Floats) -> float:
+        return negative_log_posterior(at, by_axis, targets, prior)[0]
+
+    steps = 1e-5 * np.eye(len(vector))
+    expected = [(value(vector + step) - value(vector - step)) / 2e-5 for step in steps]
+    _, gradient = negative_log_posterior(vector, by_axis, targets, prior)
+
+    assert gradient == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_the_fit_minimises_the_marginal_likelihood_of_the_textbook() -> None:
+    """Without the prior's part, the value is Rasmussen and Williams' equation 2.30."""
+    encoding = mixed_encoding()
+    metric = Metric(encoding)
+    by_axis = metric.by_axis(metric.place(some_points(encoding, 12)))
+    targets, flat = some_targets(12), Prior(length_spread=1e9, signal_spread=1e9, noise_spread=1e9)
+    hyper = Hyper(np.linspace(0.5, 2.0, encoding.width), 1.3, 0.02)
+
+    value, _ = negative_log_posterior(hyper.vector, by_axis, targets, flat)
+    squared = np.tensordot(hyper.weights, by_axis, 1)
+    covariance = 1.3 * dense_matern(squared) + 0.02 * np.eye(12)
+    expected = 0.5 * targets @ np.linalg.solve(covariance, targets)
+    expected += 0.5 * np.linalg.slogdet(covariance)[1]
+
+    assert float(expected) == pytest.approx(value, rel=1e-9)
+
+
+def test_the_posterior_is_that_of_the_direct_formula() -> None:
+    """Means, variances and joint covariance agree with solves of the dense matrices."""
+    encoding = mixed_encoding()
+    metric = Metric(encoding)
+    rows, asked = some_points(encoding, 20), some_points(encoding, 6, seed=9)
+    targets = np.stack([some_targets(20), some_targets(20, seed=5)], axis=1)
+    hyper = Hyper(np.linspace(0.5, 2.0, encoding.width), 1.3, 0.02)
+    posterior = condition(metric, metric.place(rows), targets, hyper)
+
+    everything = metric.place(Points.join(rows, asked))
+    squared = np.tensordot(hyper.weights, metric.by_axis(everything), 1)
+    prior = 1.3 * dense_matern(squared)
+    noisy, cross = prior[:20, :20] + 0.02 * np.eye(20), prior[20:, :20]
+    expected_mean = cross @ np.linalg.solve(noisy, targets)
+    expected_covariance = prior[20:, 20:] - cross @ np.linalg.solve(noisy, cross.T)
+    mean, variance = posterior.predict(metric.place(asked))
+    joint_mean, covariance = posterior.joint(metric.place(asked))
+
+    assert mean == pytest.approx(expected_mean, abs=1e-9)
+    assert variance == pytest.approx(np.diag(expected_covariance), abs=1e-9)
+    assert joint_mean == pytest.approx(expected_mean, abs=1e-9)
+    assert covariance == pytest.approx(expected_covariance, abs=1e-9)
+
+
+def test_the_smoothed_targets_are_the_means_at_the_rows() -> None:
+    """They cost no prediction, and are the same."""
+    encoding = mixed_encoding()
+    metric = Metric(encoding)
+    rows = metric.place(some_points(encoding, 15))
+    hyper = Hyper(np.ones(encoding.width), 1.0, 0.1)
+    posterior = condition(metric, rows, some_targets(15)[:, None], hyper)
+
+    mean, _ = posterior.predict(rows)
+
+    assert posterior.smoothed == pytest.approx(mean, abs=1e-9)
+
+
+def test_a_fit_recovers_which_axis_matters() -> None:
+    """A function of one of two axes gets a length scale several times as long on the other."""
+    hp = HyperParameters()
+    hp.Float("matters", 0.0, 1.0)
+    hp.Float("does_not", 0.0, 1.0)
+    encoding = Encoding(hp.space)
+    metric = Metric(encoding)
+    points = some_points(encoding, 40)
+    targets = np.sin(6.0 * points.z[:, 0])
+    targets = (targets - targets.mean()) / targets.std()
+
+    found = fit(metric.by_axis(metric.place(points)), targets, Prior())
+
+    assert found.weights[0] > 16.0 * found.weights[1]
+
+
+def test_a_fit_never_takes_less_noise_than_the_least() -> None:
+    """Targets without noise still get the floor."""
+    encoding = mixed_encoding()
+    metric = Metric(encoding)
+    points = some_points(encoding, 30)
+
+    found = fit(metric.by_axis(metric.place(points)), points.z[:, 0], Prior(least_noise=1e-3))
+
+    assert found.noise >= 1e-3 * (1 - 1e-9)
+
+
+def test_equal_rows_without_noise_are_made_regular() -> None:
+    """The covariance of two equal rows is singular; noise is added until it is not."""
+    encoding = mixed_encoding()
+    metric = Metric(encoding)
+    one = some_points(encoding, 3)
+    rows = metric.place(Points.join(one, one))
+    hyper = Hyper(np.ones(encoding.width), 1.0, 0.0)
+
+    posterior = condition(metric, rows, np.zeros((6, 1)), hyper)
+
+    assert posterior.hyper.noise > 0.0
+    assert np.isfinite(posterior.alpha).all()
+
+
+def test_a_singular_covariance_is_infinitely_bad() -> None:
+    """An optimiser that steps there steps back."""
+    by_axis = np.zeros((1, 3, 3))
+    vector = Hyper(np.ones(1), 1.0, 1e-300).vector
+
+    value, gradient = negative_log_posterior(vector, by_axis, np.ones(3), Prior())
+
+    assert value == float("inf")
+    assert gradient.tolist() == [0.0, 0.0, 0.0]
