@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -29,6 +29,7 @@ class _Observation(msgspec.Struct, frozen=True):
 
 class _History(msgspec.Struct, frozen=True):
     observations: list[_Observation]
+    direction: Literal["min", "max"] | None = None
 
 
 class _Metrics(msgspec.Struct, frozen=True):

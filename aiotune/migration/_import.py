@@ -18,7 +18,7 @@ import anyio
 
 from aiotune.errors import ProjectError
 from aiotune.migration._hyperband import Budgets
-from aiotune.migration._objective import check_objective, find_objective
+from aiotune.migration._objective import check_objective, find_objective, objective_notes
 from aiotune.migration._read import OldProject, read_project
 from aiotune.migration._search_name import ORACLES, find_oracle
 from aiotune.migration._translate import (
@@ -148,23 +148,24 @@ def _plan(
 ) -> _Plan:
     old = read_project(source, skip_damaged=skip_damaged)
     space = space_of(old, booleans)
-    if objective is None:
-        objective = find_objective(old)
-    check_objective(old, objective)
+    found = find_objective(old) if objective is None else objective
+    check_objective(old, found)
+    # Who names the objective knows its direction.
+    doubts = objective_notes(old, found) if objective is None else []
     name = ORACLES.get(oracle or "", oracle) or find_oracle(
         old, space.space, [values_of(trial, space) for trial in old.trials]
     )
-    new = translate(old, space, objective, name)
+    new = translate(old, space, found, name)
     # What contradicts itself is refused here, before anything is written.
-    state = ProjectState.replay(new.facts, seed=0, objective=objective)
+    state = ProjectState.replay(new.facts, seed=0, objective=found)
     result = Imported(
         source=source,
         project_dir=layout.project_dir,
         oracle=name,
-        objective=objective,
+        objective=found,
         counts=dict(Counter(str(trial.status) for trial in state.trials.values())),
         settings=_settings(old),
-        notes=(*old.notes, *new.notes, *boolean_notes(space.space)),
+        notes=(*old.notes, *new.notes, *doubts, *boolean_notes(space.space)),
     )
     return _Plan(old, new, result)
 

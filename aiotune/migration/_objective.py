@@ -14,8 +14,9 @@ from aiotune.objective import (
     infer_metric_direction,
 )
 
-__all__ = ("check_objective", "find_objective")
+__all__ = ("check_objective", "find_objective", "objective_notes")
 
+_LONG = {"min": "small", "max": "large"}
 _CLOSE = 1e-6
 """Relative difference below which two numbers are the same: scores are stored as doubles."""
 
@@ -30,12 +31,12 @@ def find_objective(project: OldProject) -> Objective:
     names = [name for name in _common(scored) if all(_is_score(t, name) for t in scored)]
     if DEFAULT_OBJECTIVE_NAME in names:
         return DefaultObjective()
-    directions = {name: infer_metric_direction(name) for name in names}
+    directions = {name: _direction(name, scored) for name in names}
     match list(directions.items()):
+        case [("multi_objective", _)]:
+            why = "of which objectives its scores are the sum"
         case [(name, str(direction))]:
             return Objective(name, direction)
-        case [("multi_objective", None)]:
-            why = "of which objectives its scores are the sum"
         case [(name, None)]:
             why = f"whether {name!r}, by which its trials were scored, is to be small or large"
         case []:
@@ -46,6 +47,26 @@ def find_objective(project: OldProject) -> Objective:
         f"The files of {project.directory} do not tell {why}.",
         hint="Pass --objective NAME:min or --objective NAME:max (objective=...), once for each objective.",
     )
+
+
+def objective_notes(project: OldProject, objective: Objective) -> list[str]:
+    """Return a note for each member of an objective whose direction KerasTuner had wrong."""
+    return [
+        f"KerasTuner was told, or took it, that {member['name']!r} is to be "
+        f"{_LONG[taken]}; from now on it is to be {_LONG[member['direction']]}. Pass --objective "
+        f"{member['name']}:{taken} if that is wrong."
+        for member in objective.to_dicts()
+        if (taken := _stored(member["name"], _scored(project))) not in {None, member["direction"]}
+    ]
+
+
+def _direction(name: str, trials: Sequence[OldTrial]) -> str | None:
+    """Return which way a metric is better; what KerasTuner wrote counts where its name says nothing."""
+    return infer_metric_direction(name) or _stored(name, trials)
+
+
+def _stored(name: str, trials: Sequence[OldTrial]) -> str | None:
+    return next((t.directions[name] for t in trials if name in t.directions), None)
 
 
 def check_objective(project: OldProject, objective: Objective) -> None:

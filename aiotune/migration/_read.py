@@ -38,6 +38,7 @@ class OldTrial:
         values: Values by name, with Hyperband's ``tuner/...`` among them.
         entries: The hyperparameters that it knew, in the form of ``get_config()["space"]``.
         observed: Its metrics.
+        directions: ``"min"`` or ``"max"`` for each metric, as KerasTuner took it.
         score: The objective; ``None`` or NaN if it has none.
         best_step: Where the score was reached; 0 if it is not known.
         message: The traceback of what went wrong, if something did.
@@ -57,6 +58,7 @@ class OldTrial:
     directory: Path
     started: float = 0.0
     ended: float = 0.0
+    directions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,7 @@ def _trial_reader(
             directory=path.parent,
             started=_unix_time(starts.get(trial_id)),
             ended=path.stat().st_mtime,
+            directions={n: h.direction for n, h in file.metrics.metrics.items() if h.direction},
         )
 
     return parse

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aiotune.errors import ConfigurationError
-from aiotune.migration._objective import check_objective, find_objective
+from aiotune.migration._objective import check_objective, find_objective, objective_notes
 from aiotune.migration._read import OldProject, OldTrial, read_project
 from aiotune.objective import DefaultObjective, MultiObjective, Objective
 
@@ -44,6 +45,24 @@ def test_the_direction_is_the_right_one_where_kerastuner_had_the_wrong_one() -> 
     found = find_objective(project(completed(0.5, val_f1_score={0: (0.5,)}, loss={0: (2.0,)})))
 
     assert found == Objective("val_f1_score", "max")
+
+
+def test_a_name_that_says_nothing_has_the_direction_that_was_written_down() -> None:
+    """KerasTuner keeps it with the metric."""
+    trial = replace(completed(1.0, charm={0: (1.0,)}), directions={"charm": "max"})
+
+    assert find_objective(project(trial)) == Objective("charm", "max")
+
+
+def test_a_direction_that_changes_is_told() -> None:
+    """F1 was minimised unless the program said otherwise; what stays is not spoken of."""
+    trial = replace(completed(0.5, val_f1_score={0: (0.5,)}), directions={"val_f1_score": "min"})
+    old = project(trial)
+
+    (note,) = objective_notes(old, find_objective(old))
+    assert "'val_f1_score' is to be small; from now on it is to be large" in note
+    assert "--objective val_f1_score:min" in note
+    assert objective_notes(old, Objective("val_f1_score", "min")) == []
 
 
 def test_several_executions_are_compared_by_their_mean_at_the_best_step() -> None:
