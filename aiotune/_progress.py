@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -110,7 +111,7 @@ class Progress:
         best = self._oracle.best_trial
         if best is not None and best.score is not None:
             text += f", best {best.score:.5g} (trial {best.trial_id})"
-        return printable(text, 300)
+        return printable(text + _diverged(trial), 300)
 
     def _snapshot(self) -> Snapshot:
         now = self._clock.monotonic()
@@ -136,3 +137,19 @@ class Progress:
             best_trial=None if best is None else best.trial_id,
             elapsed=now - self._started,
         )
+
+
+def _diverged(trial: Trial) -> str:
+    """Say which metrics of a trial were not finite, and from which epoch on; "" if all were.
+
+    The objective may not notice: a model whose weights are NaN still has an accuracy.
+    """
+    first: dict[str, int] = {}
+    for _, step, metrics in trial.history:
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                first.setdefault(name, step)
+    if not first:
+        return ""
+    epoch = min(first.values()) + 1
+    return f"; not finite from epoch {epoch}: {', '.join(first)}{logs.given(trial.values)}"

@@ -67,8 +67,8 @@ def ranked(trials: Iterable[Trial], *, maximize: bool) -> list[Trial]:
 def trial_summary(trial: Trial) -> str:
     """Describe one trial: values, score, or what went wrong."""
     lines = [f"Trial {trial.trial_id} summary", "Hyperparameters:"]
-    if trial.values:
-        lines += [f"{printable(k)}: {printable(v)}" for k, v in trial.values.items()]
+    if trial.shown_values:
+        lines += [f"{printable(k)}: {printable(v)}" for k, v in trial.shown_values.items()]
     else:
         lines.append("default configuration")
     if trial.score is not None:

@@ -21,7 +21,7 @@ import structlog
 from aiotune._printable import printable
 from aiotune.errors import ProjectError
 
-__all__ = ("SearchLog", "open_log")
+__all__ = ("SearchLog", "given", "open_log")
 
 SEARCH_STARTED = "search_started"
 """A search began; ``slots`` and ``why`` that many."""
@@ -310,7 +310,14 @@ def sentence(event: str, fields: Mapping[str, Any]) -> str:
     template = _SENTENCES.get(event)
     if template is None:
         return "  ".join([event, *(f"{key}={value}" for key, value in shown.items() if value)])
-    return template.format_map(_Blank(shown))
+    return template.format_map(_Blank(shown, given=given(fields.get("hp"))))
+
+
+def given(values: Mapping[str, Any] | None) -> str:
+    """Return the values of a trial as the end of what is said of it: `` with units=32, lr=0.1``."""
+    if not values:
+        return ""
+    return printable(f" with {', '.join(f'{name}={value}' for name, value in values.items())}", 200)
 
 
 class _Blank(dict[str, str]):
@@ -339,8 +346,8 @@ _SENTENCES = {
     PARENT_HOLDS_MEMORY: "This program itself holds {bytes} bytes of {device}. {hint}",
     WAITING_FOR_MEMORY: "Nothing runs until others free memory: {reason}",
     CALIBRATION_UNREADABLE: "What earlier searches taught is not used: {path}: {error_message}",
-    TRIAL_FAILED: "Trial {trial} failed: {error}",
-    TRIAL_REJECTED: "Trial {trial} was rejected: {error}",
+    TRIAL_FAILED: "Trial {trial} failed{given}: {error}",
+    TRIAL_REJECTED: "Trial {trial} was rejected{given}: {error}",
     TRIAL_TIMEOUT: "Trial {trial} has run for more than {limit} s and is stopped.",
     RESULT_ADOPTED: "Trial {trial} had finished when the tuner died; its result was kept.",
     SPAWN_FAILED: "No process could be started ({error_message}); trying again in {delay} s.",

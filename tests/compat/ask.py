@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 if __name__ == "__main__":
     # KerasTuner asks again at once when there is nothing to run: a question that
     # never ends should say which one it is.
-    faulthandler.dump_traceback_later(100, exit=True)
+    faulthandler.dump_traceback_later(150, exit=True)
     name, path = sys.argv[1:]
     for module in sorted(HERE.glob("questions_of_*.py")):
         importlib.import_module(module.stem)  # importing it registers its questions

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -78,3 +80,13 @@ def _(p: Product) -> Any:
 @question("hyperband: no epochs")
 def _(p: Product) -> Any:
     return type(_oracle(p, max_epochs=0, factor=3)).__name__
+
+
+@question("hyperband: summary of a trial")
+def _(p: Product) -> Any:
+    oracle = _oracle(p, max_epochs=2, factor=2)
+    _run(p, oracle, workers=1)
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        next(trial for trial in oracle.trials.values() if trial.score is not None).summary()
+    lines = out.getvalue().splitlines()
+    return sorted(line for line in lines if not line.startswith("x: "))
