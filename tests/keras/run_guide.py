@@ -2,12 +2,15 @@
 
 The guides load MNIST through keras.datasets, which downloads it. This stands
 real digits of another package in for them; the script itself is untouched.
+
+``run_guide.py SCRIPT [BYTES]``: with BYTES the host has only that much memory to give.
 """
 
 from __future__ import annotations
 
 import runpy
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,8 +28,12 @@ def digits() -> tuple[tuple[Any, Any], tuple[Any, Any]]:
 
 
 if __name__ == "__main__":
-    script = sys.argv[1]
-    if "keras.datasets" in open(script).read():  # noqa: PTH123, SIM115 - a script
+    script, *rest = sys.argv[1:]
+    if rest:
+        from aiotune import _host
+
+        _host.available_ram = lambda: int(rest[0])
+    if "keras.datasets" in Path(script).read_text():
         import keras
 
         keras.datasets.mnist.load_data = digits

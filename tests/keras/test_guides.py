@@ -16,15 +16,15 @@ pytestmark = pytest.mark.keras
 HERE = Path(__file__).parent
 
 
-def run_guide(name: str, cwd: Path, timeout: float = 150) -> str:
+def run_guide(name: str, cwd: Path, *arguments: str, backend: str = "tensorflow") -> str:
     done = subprocess.run(
-        [sys.executable, str(HERE / "run_guide.py"), str(HERE / "guides" / name)],
+        [sys.executable, str(HERE / "run_guide.py"), str(HERE / "guides" / name), *arguments],
         cwd=cwd,
-        env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"},
+        env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=170,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
@@ -105,3 +105,90 @@ def test_keras_code_is_kept_separate(tmp_path: Path) -> None:
     run_guide("keep_code_separate.py", tmp_path)
 
     assert len(list((tmp_path / "my_dir/keep_code_separate").glob("trial_*"))) == 3
+
+
+def outputs(project: Path) -> str:
+    """Return what the workers of a project printed."""
+    return "".join(
+        path.read_text() for path in sorted(project.glob("trial_*/attempt-*/output.log"))
+    )
+
+
+def test_keras_from_tensorflow(tmp_path: Path) -> None:
+    """tf.keras travels to workers, and a metric of TensorFlow's operations can be the objective."""
+    out = run_guide("getting_started_tf.py", tmp_path)
+
+    assert "Total params" in out
+    assert 'Objective(name="val_custom_metric", direction="min")' in out
+    assert out.count("Score: ") == 2
+
+
+def test_a_tuner_of_ones_own(tmp_path: Path) -> None:
+    """run_trial, save_model, load_model, hooks and state of a subclass, over two programs' runs."""
+    out = run_guide("base_tuner.py", tmp_path)
+
+    x = float(re.findall(r"x is (\S+)", out)[0])
+    assert (x + 1) ** 2 < 0.1
+    assert (out.count("search begins"), out.count("search ends")) == (2, 2)
+    assert re.search(r"slope is 2\.99\d+ after 3 trials", out)
+    assert len(list((tmp_path / "linear").glob("trial_*/line.json"))) == 3
+
+
+def test_a_training_loop_of_ones_own(tmp_path: Path) -> None:
+    """tf.data as a function, GradientTape, hooks, kept weights; and a strategy in each worker."""
+    out = run_guide("custom_loop.py", tmp_path)
+
+    said = outputs(tmp_path / "custom_loop")
+    assert "the kept model's error: True" in out
+    assert len(re.findall(r"trial \d epoch [01] \d", said)) == 3 * 2
+    assert "in a strategy: True" in outputs(tmp_path / "distribute")
+
+
+def test_callbacks_and_overrides(tmp_path: Path) -> None:
+    """Copies of callbacks, a log for TensorBoard by trial and execution, the tuner's own compile()."""
+    out = run_guide("callbacks.py", tmp_path)
+
+    said = outputs(tmp_path / "callbacks")
+    assert said.count("this copy has seen 1 epochs") == 2 * 2
+    assert "this copy has seen 3 epochs" not in said
+    folders = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("logs/*/*")}
+    assert folders == {f"logs/000{t}/execution{e}" for t in (0, 1) for e in (0, 1)}
+    assert "Trial 0002 was rejected with units=4096: OversizedModelError" in out
+    assert "SGD mse" in out
+
+
+def test_a_ready_made_application(tmp_path: Path) -> None:
+    """A ResNet of the tunable applications is built, trained and scored."""
+    out = run_guide("applications.py", tmp_path)
+
+    assert "conv4_depth: 6" in out
+    assert out.count("Score: ") == 1
+
+
+def test_a_layer_size_below_zero(tmp_path: Path) -> None:
+    """Two of five trials have one: each is told once, with its values, and the others are scored."""
+    out = run_guide("runtime_layer_size.py", tmp_path)
+
+    told = re.findall(r"Trial (\d) failed with units=\d+, units_2=(-?\d+): ValueError", out)
+    assert sorted(told) == [("0", "-5"), ("3", "0")]
+    assert out.count("Score: ") == 3
+
+
+def test_learning_rates_that_diverge(tmp_path: Path) -> None:
+    """Every rate is tried once; those whose loss is no number are told, with the rate."""
+    out = run_guide("runtime_learning_rate.py", tmp_path)
+
+    diverged = re.findall(r"not finite from epoch \d: .*loss with learning_rate=(\S+)", out)
+    assert "10.0" in diverged
+    assert len(diverged) == len(set(diverged))
+    assert out.count("Score: ") == 4
+
+
+def test_models_too_large_for_the_host(tmp_path: Path) -> None:
+    """Where 200 MB are free the deepest models are rejected, with numbers, and the search goes on."""
+    out = run_guide("runtime_resources.py", tmp_path, "200000000")
+
+    rejected = re.findall(r"rejected with num_layers=(\d+), .*needs at least [\d.]+ GiB", out)
+    assert rejected
+    assert min(map(int, rejected)) > 5
+    assert out.count("Score: ") >= 4
