@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Collection
@@ -30,6 +31,7 @@ from aiotune.migration._translate import (
 )
 from aiotune.objective import Objective, create_objective
 from aiotune.store import Layout, open_project
+from aiotune.store._outlast import outlast
 from aiotune.store._replay import ProjectState
 
 __all__ = ("Imported", "import_keras_tuner", "is_import_of")
@@ -188,11 +190,15 @@ async def _make(plan: _Plan, layout: Layout) -> None:
         store = await open_project(staged)
         try:
             await store.append(*plan.new.facts)
-            await asyncio.to_thread(_copy_files, plan, staged)
+            await _copied(plan, staged)
         finally:
             with anyio.CancelScope(shield=True):
                 await store.aclose()
-        await asyncio.to_thread(_move, staged, layout)
+        moving = asyncio.ensure_future(asyncio.to_thread(_move, staged, layout))
+        cancelled = await outlast(moving)  # or half of it might be removed, and the rest moved
+        moving.result()
+        if cancelled is not None:
+            raise cancelled
     except OSError as error:
         raise ProjectError(
             f"The project could not be written to {layout.project_dir}: {error.strerror or error}. "
@@ -204,9 +210,27 @@ async def _make(plan: _Plan, layout: Layout) -> None:
             await asyncio.to_thread(shutil.rmtree, staging, ignore_errors=True)
 
 
-def _copy_files(plan: _Plan, staged: Layout) -> None:
+async def _copied(plan: _Plan, staged: Layout) -> None:
+    """Copy files in a thread; who is cancelled waits for the thread, which ends soon.
+
+    It would go on otherwise, and write into what is being removed.
+    """
+    enough = threading.Event()
+    copying = asyncio.ensure_future(asyncio.to_thread(_copy_files, plan, staged, enough))
+    try:
+        await asyncio.shield(copying)
+    except asyncio.CancelledError:
+        enough.set()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([copying])
+        raise
+
+
+def _copy_files(plan: _Plan, staged: Layout, enough: threading.Event) -> None:
     """Copy what trials have left, checkpoints above all, and the state of subclasses."""
     for trial in plan.old.trials:
+        if enough.is_set():
+            return
         new_id = plan.new.renamed.get(trial.trial_id)
         if new_id is not None:
             shutil.copytree(

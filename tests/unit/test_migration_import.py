@@ -7,9 +7,12 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
+from anyio.lowlevel import checkpoint
 
 from aiotune.errors import ConfigurationError, ProjectError, SpaceChanged
 from aiotune.hyperparameters import HyperParameters
@@ -187,4 +190,33 @@ async def test_a_write_that_fails_leaves_nothing(
 
     with pytest.raises(ProjectError, match=r"No space left on device. Nothing was left there"):
         await import_keras_tuner(DATA / "kerastuner_random", tmp_path, "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_who_is_cancelled_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that copies has ended before what it wrote is removed, and copies no more."""
+    begun, go_on = threading.Event(), threading.Event()
+    copytree, copied = shutil.copytree, []
+
+    def slow(source: Path, target: Path, **kwargs: Any) -> None:
+        begun.set()
+        assert go_on.wait(60)
+        copytree(source, target, **kwargs)
+        copied.append(target.name)
+
+    monkeypatch.setattr(shutil, "copytree", slow)
+    importing = asyncio.ensure_future(
+        import_keras_tuner(DATA / "kerastuner_random", tmp_path, "new")
+    )
+    assert await asyncio.to_thread(begun.wait, 60)
+
+    importing.cancel()
+    await checkpoint()
+    go_on.set()
+    await asyncio.wait([importing])
+
+    assert importing.cancelled()
+    assert copied == ["trial_0"]
     assert list(tmp_path.iterdir()) == []
