@@ -30,7 +30,8 @@ class SklearnTuner(BaseTuner):
     """Searches the hyperparameters of scikit-learn estimators by cross-validation.
 
     Each trial builds a new estimator for each fold, fits it on the rest and scores it on the
-    fold. Its result is the mean over folds; ``trial.executions`` has every fold's::
+    fold. Its result is the mean over folds; ``trial.executions`` has every fold's. A pruner
+    judges the mean of the folds so far, a step a fold, and spares bad trials the rest::
 
         def build(hp):
             return Ridge(alpha=hp.Float("alpha", 1e-3, 1e3, sampling="log"))
@@ -232,7 +233,8 @@ class SklearnTuner(BaseTuner):
     def _refit(self, trial: Trial, rows: Rows) -> Any:
         from aiotune.worker._sklearn import refitted
 
-        return refitted(self.recipe(trial), rows, seed=self._loaded_oracle().seed + trial.index)
+        seed = (self._loaded_oracle().seed + trial.index) % 2**32  # what numpy takes
+        return refitted(self.recipe(trial), rows, seed=seed)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a worker needs; the data travels as the arguments of ``search()``."""

@@ -95,7 +95,13 @@ def _take(part: Any, positions: Any) -> Any:
 
 
 def run_sklearn_trial(recipe: Recipe, rows: Rows) -> list[dict[str, float]]:
-    """Cross-validate the estimator of the running attempt, and report each fold.
+    """Cross-validate the estimator of the running attempt.
+
+    After each fold the means so far are reported, as a step of a learning curve, so that
+    a pruner can spare a hopeless configuration the rest.
+
+    Returns:
+        The metrics of each fold that was needed.
 
     Raises:
         FatalTypeError: There is no attempt, or what was built is no estimator.
@@ -107,11 +113,14 @@ def run_sklearn_trial(recipe: Recipe, rows: Rows) -> list[dict[str, float]]:
             "SklearnTuner.run_trial() was called outside a search. Call search(), or refit(X, y) "
             "for an estimator."
         )
-    folds = []
-    for fold, metrics in enumerate(cross_validate(recipe, rows, context)):
+    folds: list[dict[str, float]] = []
+    for metrics in cross_validate(recipe, rows, context):
         context.announce()
-        context.report(0, metrics, execution=fold)
         folds.append(metrics)
+        means = {name: sum(f[name] for f in folds) / len(folds) for name in metrics}
+        context.report(len(folds) - 1, means)
+        if context.asked_to_finish() is not None:
+            break
     return folds
 
 

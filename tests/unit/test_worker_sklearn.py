@@ -27,9 +27,9 @@ from aiotune.errors import FatalTypeError, FatalValueError
 from aiotune.hyperparameters import HyperParameters
 from aiotune.objective import Objective
 from aiotune.testing._processes import attempt_order
-from aiotune.wire import RunAttempt
-from aiotune.worker._context import AttemptContext
-from aiotune.worker._sklearn import Recipe, Rows, cross_validate, refitted
+from aiotune.wire import FromWorker, Report, RunAttempt
+from aiotune.worker._context import AttemptContext, current_attempt
+from aiotune.worker._sklearn import Recipe, Rows, cross_validate, refitted, run_sklearn_trial
 
 X = np.random.default_rng(0).normal(size=(30, 3))
 Y = X @ [1.0, -2.0, 0.5] + 0.1 * np.random.default_rng(1).normal(size=30)
@@ -254,3 +254,29 @@ def test_a_refit_is_repeatable_and_leaves_the_generators_alone() -> None:
     one, same, other = (model.predict(X[:5] + 0.3) for model in models)
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
+
+
+def test_a_pruner_sees_the_means_so_far_and_may_end_the_trial() -> None:
+    """A step a fold; after the fold in which it was asked to, the trial ends with what it has."""
+    told: list[FromWorker] = []
+    attempt = context()
+    attempt.say = told.append
+    attempt.asked_to_finish = lambda: "hopeless" if len(told) == 3 else None
+    token = current_attempt.set(attempt)
+    try:
+        found = run_sklearn_trial(recipe(), Rows(X, Y))
+    finally:
+        current_attempt.reset(token)
+
+    expected = [fold["score"] for fold in folds(Rows(X, Y))][:3]
+    assert expected == pytest.approx([fold["score"] for fold in found])
+    reports = [message for message in told if isinstance(message, Report)]
+    assert [(r.step, r.execution) for r in reports] == [(0, 0), (1, 0), (2, 0)]
+    means = np.cumsum(expected) / [1, 2, 3]
+    assert list(means) == pytest.approx([r.metrics["score"] for r in reports])
+
+
+def test_a_trial_outside_a_search_is_refused() -> None:
+    """There is no seed and nobody to report to."""
+    with pytest.raises(FatalTypeError, match=r"outside a search.*refit\(X, y\)"):
+        run_sklearn_trial(recipe(), Rows(X, Y))
