@@ -118,6 +118,17 @@ def test_model_needs_keras_first() -> None:
     assert imports_for(target, packed) == expected
 
 
+def test_what_a_tuner_preloads_is_imported_with_the_modules_in_it() -> None:
+    """A package that imports none of its own modules would leave that to each worker."""
+    target = SimpleNamespace(
+        hypermodel=object(), builds_keras_models=False, preloads=("sklearn.pipeline",)
+    )
+    packed = _packed("sklearn", references=frozenset({"sklearn.svm", "numpy.linalg"}))
+
+    expected = ("sklearn", "sklearn.pipeline", "sklearn.svm")
+    assert expected == imports_for(target, packed)
+
+
 def test_target_without_a_model_needs_no_keras() -> None:
     """A black-box function's workers never see keras."""
     assert imports_for(SimpleNamespace(hypermodel=None), _packed()) == ()
