@@ -177,7 +177,7 @@ def _refuse_foreign(layout: Layout) -> None:
         raise ProjectError(
             f"{layout.project_dir} holds a project of KerasTuner.",
             hint="Choose another project_name, and to go on with its trials take it over there: aiotune "
-            f"import-kerastuner {layout.project_dir} --project-name ANOTHER.",
+            f"import-kerastuner {layout.project_dir} --into {layout.project_dir.parent} --project-name ANOTHER.",
         )
     raise ProjectError(
         f"{layout.project_dir} is not empty and not a project of aiotune; it holds "
