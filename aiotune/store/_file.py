@@ -19,7 +19,8 @@ from aiotune.events import Event, ProjectClosed, ProjectCreated, ProjectOpened
 from aiotune.store._journal import Commit, Journal
 from aiotune.store._lock import ProjectLock
 from aiotune.store._outlast import outlast
-from aiotune.store._recovery import Recovered, recover, sync_directory
+from aiotune.store._recovery import Recovered, recover
+from aiotune.store._segment import sync_directory
 
 __all__ = ("FORMAT", "FileStore", "open_project", "read_events")
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
+import contextlib
 import queue
 import threading
 import time
-from collections.abc import Generator, Sequence
+import zlib
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
 
 from aiotune.errors import StorageError
 from aiotune.events import Event
 from aiotune.store._codec import encode_line
 from aiotune.store._outlast import outlast
-from aiotune.store._recovery import Recovered, sync_directory
+from aiotune.store._recovery import Recovered
+from aiotune.store._segment import Appendable, SegmentBegan, SegmentFile, begin, segment_name
+from aiotune.store._space import DiskPause, SpaceWaiter, free_bytes, is_full
 
 __all__ = ("Commit", "Journal")
 
-SEGMENT_BYTES = 64 << 20
+SEGMENT_BYTES = 8 << 20
+"""What is sealed is never parsed again while its snapshot matches, so segments are not larger."""
 _MOST_RECORDS = 4096
 """Largest batch; bounds the memory of one write and the wait for its sync."""
 
@@ -43,24 +47,38 @@ class Journal:
         journal_dir: Where the segments are.
         recovered: What is in them.
         segment_bytes: Size after which a new segment is begun; default ``SEGMENT_BYTES``.
+        files: Opens a segment, and makes it if it is not there.
+
+    Attributes:
+        on_pause: Told, on the loop of who waits last, that the disk is full or no longer is.
 
     The writer takes all that has gathered while it was syncing, writes it at
     once and syncs it: under load many commits share one sync. Batch N is
     written only after batch N - 1 was synced, which recovery relies on. A
     failed sync is never tried again: the kernel has dropped the pages, and the
-    next sync would lie.
+    next sync would lie. Only when it failed for want of space is the batch cut
+    off, written anew and synced, until there is space.
     """
 
     def __init__(
-        self, journal_dir: Path, recovered: Recovered, *, segment_bytes: int | None = None
+        self,
+        journal_dir: Path,
+        recovered: Recovered,
+        *,
+        segment_bytes: int | None = None,
+        files: Callable[[Path], Appendable] = SegmentFile,
     ) -> None:
-        self._dir = journal_dir
+        self._dir, self._files = journal_dir, files
         self._segment_bytes = SEGMENT_BYTES if segment_bytes is None else segment_bytes
         self._number, self._seq = recovered.segment, recovered.next_seq
-        self._offset = recovered.end
+        self._offset, self._crc = recovered.end, recovered.crc
+        self._first = recovered.began_after
         self._opened = time.monotonic_ns()
-        self._path = journal_dir / f"{self._number:06d}.jsonl"
-        self._fd = _open_segment(self._path)
+        self._path = journal_dir / segment_name(self._number)
+        self._file = files(self._path)
+        self._dirty = False
+        self._space = SpaceWaiter(self._tell_pause)
+        self.on_pause: Callable[[DiskPause], None] | None = None
         self._queue: queue.SimpleQueue[tuple[int, Sequence[Event]] | None] = queue.SimpleQueue()
         self._appended = 0
         self._durable = 0
@@ -91,8 +109,8 @@ class Journal:
 
     async def wait_for(self, ticket: int) -> None:
         """Return when everything up to a ticket is durable."""
+        self._loop = asyncio.get_running_loop()
         if self._durable < ticket and self._error is None:
-            self._loop = asyncio.get_running_loop()
             future: asyncio.Future[None] = self._loop.create_future()
             self._waiters.append((ticket, future))
             if self._durable >= ticket or self._error is not None:
@@ -114,12 +132,11 @@ class Journal:
         """
         if not self._closed:
             self._closed, self._last = True, last
+            self._space.close()
             self._queue.put(None)
         ended = asyncio.get_running_loop().run_in_executor(None, self._thread.join)
         cancelled = await outlast(ended)
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._file.close()
         if cancelled is not None:
             raise cancelled
         if self._error is not None and self._durable < self._appended and not self._told:
@@ -183,75 +200,73 @@ class Journal:
         except RuntimeError:
             self._loop = None  # the loop is closed: nobody waits any more
 
-    def _commit(self, batch: Sequence[Event]) -> None:
-        self._fence()
-        if self._offset >= self._segment_bytes:
-            self._rotate()
-            self._fence()
-        now, since = time.time_ns(), time.monotonic_ns() - self._opened
-        data = b"".join(
-            encode_line(event, seq=self._seq + i, batch=self._offset, at=now, since=since)
-            for i, event in enumerate(batch)
-        )
-        try:
-            _write(self._fd, data)
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                os.ftruncate(self._fd, self._offset)
-            raise
-        os.fdatasync(self._fd)
-        self._offset += len(data)
-        self._seq += len(batch)
+    def _tell_pause(self, pause: DiskPause) -> None:
+        loop, told = self._loop, self.on_pause
+        if loop is None or told is None:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there to be told
+            loop.call_soon_threadsafe(told, pause)
 
-    def _fence(self) -> None:
-        """Notice another writer, or that the directory is gone: locks alone cannot be trusted on NFS."""
-        ours = os.fstat(self._fd)
+    def _commit(self, batch: Sequence[Event]) -> None:
+        if self._offset >= self._segment_bytes:
+            self._file.check(self._offset)
+            self._space.run(self._rotate, self._path)
+        self._file.check(self._offset)
+        data, records = self._encoded(batch)
+        self._space.run(partial(self._put, data), self._path)
+        self._offset += len(data)
+        self._crc = zlib.crc32(data, self._crc)
+        self._seq += records
+
+    def _encoded(self, batch: Sequence[Event]) -> tuple[bytes, int]:
+        """Return a batch's lines, and how many; the first batch of a segment says what it follows."""
+        now, since = time.time_ns(), time.monotonic_ns() - self._opened
+        lines = []
+        if self._offset == 0 and self._first is not None:
+            lines.append(begin(self._first, seq=self._seq, at=now, since=since))
+        first = self._seq + len(lines)
+        lines += [
+            encode_line(event, seq=first + i, batch=self._offset, at=now, since=since)
+            for i, event in enumerate(batch)
+        ]
+        return b"".join(lines), len(lines)
+
+    def _put(self, data: bytes) -> None:
+        """Write and sync a batch; after a failure for want of space, all of it anew."""
+        self._clean()
+        self._dirty = True
         try:
-            named = self._path.stat()
-        except FileNotFoundError:
-            named = None
-        if named is None or ours.st_nlink == 0 or named.st_ino != ours.st_ino:
-            raise StorageError(
-                f"The journal {self._path} was removed or replaced while the search ran. The project "
-                "directory must stay where it is; what was recorded before is in the removed file."
-            )
-        if ours.st_size != self._offset:
-            raise StorageError(
-                f"Another process wrote to the journal {self._path}: it has {ours.st_size} bytes, and "
-                f"this search left it at {self._offset}. Only one search may use a project."
-            )
+            self._file.append(data)
+            self._file.sync()
+        except OSError as error:
+            if is_full(error):
+                self._clean()  # now, since there may be no other try
+            raise
+        self._dirty = False
+
+    def _clean(self) -> None:
+        """Cut off what a failed try has left."""
+        if self._dirty:
+            self._file.cut(self._offset)
+            self._dirty = False
 
     def _rotate(self) -> None:
-        path = self._dir / f"{self._number + 1:06d}.jsonl"
+        path = self._dir / segment_name(self._number + 1)
         # Opened before the old one is closed: if it fails, one descriptor is still ours to close.
-        fd = _open_segment(path)
-        os.close(self._fd)
+        file = self._files(path)
+        self._file.close()
+        self._first = SegmentBegan(self._path.name, self._offset, self._crc)
         self._number += 1
-        self._path, self._fd, self._offset = path, fd, 0
-
-
-def _open_segment(path: Path) -> int:
-    new = not path.exists()
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    if new:
-        sync_directory(path.parent)
-    return fd
-
-
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+        self._path, self._file, self._offset, self._crc = path, file, 0, 0
 
 
 def _as_sentence(error: Exception, path: Path) -> StorageError:
     if isinstance(error, StorageError):
         return error
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        free = os.statvfs(path.parent)
+    if is_full(error):
         return StorageError(
-            f"The disk of {path} is full ({free.f_bavail * free.f_frsize >> 20} MiB are free), so the search "
-            "cannot be recorded and was stopped.",
+            f"The disk of {path} is full ({free_bytes(path.parent) >> 20} MiB are free), or a quota is used "
+            "up, so the search cannot be recorded and was stopped.",
             hint="Free space and run the program again: it continues where it was.",
         )
     told = StorageError(

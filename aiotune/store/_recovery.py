@@ -5,15 +5,25 @@ from __future__ import annotations
 import os
 import re
 import time
+import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiotune.errors import JournalCorrupt
 from aiotune.events import Event
 from aiotune.store._codec import BadLine, Envelope, decode_line
+from aiotune.store._collector import collector_paused
+from aiotune.store._segment import (
+    SegmentBegan,
+    began,
+    check_previous,
+    segment_name,
+    sync_directory,
+)
+from aiotune.store._snapshot import read_snapshot, write_snapshot
 
-__all__ = ("Recovered", "recover", "sync_directory")
+__all__ = ("Recovered", "recover", "segment_paths")
 
 _SEGMENTS = "[0-9]" * 6 + ".jsonl"
 _START = re.compile(rb'[0-9a-f]{8} \{"v":')
@@ -29,6 +39,9 @@ class Recovered:
         segment: Number of the last segment; 1 if there is none yet.
         end: Size of the last segment, after a repair.
         cut: How many bytes of a torn tail were cut off.
+        crc: Checksum of the last segment up to its end.
+        began_after: What the last segment has to say of the one before; ``None`` of the first one.
+        parsed: How many segments were read record by record, for want of a snapshot.
     """
 
     events: list[Event]
@@ -36,6 +49,9 @@ class Recovered:
     segment: int
     end: int
     cut: int
+    crc: int = 0
+    began_after: SegmentBegan | None = None
+    parsed: int = field(default=0, compare=False)
 
 
 def recover(journal_dir: Path, *, repair: bool) -> Recovered:
@@ -50,34 +66,99 @@ def recover(journal_dir: Path, *, repair: bool) -> Recovered:
 
     Args:
         journal_dir: Where the segments are.
-        repair: Whether to cut; a reader without the lock only leaves the tail out.
+        repair: Whether to cut, and to write snapshots of what is sealed; a reader
+            without the lock only leaves the tail out.
 
     Raises:
         JournalCorrupt: Synced records are damaged.
     """
-    paths = sorted(journal_dir.glob(_SEGMENTS))
+    paths = segment_paths(journal_dir)
     _check_complete(paths)
-    events: list[Event] = []
-    seq, cut, end = 0, 0, 0
-    for path in paths:
+    with collector_paused():
+        reading = _Reading(repair=repair)
+        for path in paths:
+            reading.take(path, last=path is paths[-1])
+    return reading.found(max(1, len(paths)))
+
+
+class _Reading:
+    """Goes through the segments, one after the other."""
+
+    def __init__(self, *, repair: bool) -> None:
+        self._repair = repair
+        self._events: list[Event] = []
+        self._seq = self._end = self._cut = self._crc = self._parsed = 0
+        self._before: tuple[Path, int, int] | None = None
+
+    def found(self, segment: int) -> Recovered:
+        """Return what was read, once all segments are."""
+        return Recovered(
+            self._events,
+            self._seq,
+            segment,
+            self._end,
+            self._cut,
+            self._crc,
+            None if self._before is None else SegmentBegan(self._before[0].name, *self._before[1:]),
+            self._parsed,
+        )
+
+    def take(self, path: Path, *, last: bool) -> None:
+        """Read a segment."""
         data = path.read_bytes()
-        good_events, seq, end = _read(data, seq)
-        events += good_events
-        if end == len(data):
-            continue
-        torn = path is paths[-1] and not _is_whole(data, end)
-        if not torn or _newest_batch(data, end) > end:
+        crc = zlib.crc32(data)
+        self._check_beginning(data)
+        kept = None if last else read_snapshot(path, data, crc, self._seq)
+        if kept is not None:
+            events, self._seq = kept
+            self._events += events
+            self._end = len(data)
+        else:
+            crc = self._parse(path, data, crc, last=last)
+        self._crc = crc
+        if not last:
+            self._before = (path, len(data), crc)
+
+    def _check_beginning(self, data: bytes) -> None:
+        line = data[: data.find(b"\n") + 1]
+        if self._before is None or _good(line) is None:
+            return
+        said = began(line)
+        if said is not None:
+            check_previous(said, *self._before)
+
+    def _parse(self, path: Path, data: bytes, crc: int, *, last: bool) -> int:
+        first = self._seq
+        events, self._seq, self._end = _read(data, first)
+        self._events += events
+        self._parsed += 1
+        if self._end < len(data):
+            self._tear(path, data, last=last)
+            return zlib.crc32(data[: self._end])
+        if self._repair and not last:
+            write_snapshot(path, data, crc, first, self._seq, events)
+        return crc
+
+    def _tear(self, path: Path, data: bytes, *, last: bool) -> None:
+        """Cut a torn tail off; refuse if it is none."""
+        end = self._end
+        if not last or _is_whole(data, end) or _newest_batch(data, end) > end:
             raise JournalCorrupt(
                 f"The journal {path} is damaged at byte {end} of {len(data)}, in records that had "
-                f"reached the disk; {len(events)} records before it are whole. Nothing was changed.",
-                hint="Restore the file from a copy, or start another project.",
+                f"reached the disk; {len(self._events)} records before it are whole. Nothing was changed.",
+                hint=f"See what can be saved with `aiotune doctor {path.parent.parent}`, restore the file "
+                "from a copy, or start another project.",
                 path=str(path),
                 offset=end,
             )
-        cut = len(data) - end
-        if repair:
-            _cut(path, data, end, seq)
-    return Recovered(events, seq, max(1, len(paths)), end, cut)
+        self._cut = len(data) - end
+        if self._repair:
+            _cut(path, data, end, self._seq)
+
+
+def segment_paths(journal_dir: Path) -> list[Path]:
+    """Return the paths of the segments that are there, in order."""
+    return sorted(journal_dir.glob(_SEGMENTS))
 
 
 def _read(data: bytes, seq: int) -> tuple[list[Event], int, int]:
@@ -102,12 +183,13 @@ def _read(data: bytes, seq: int) -> tuple[list[Event], int, int]:
 
 def _check_complete(paths: Sequence[Path]) -> None:
     for number, path in enumerate(paths, 1):
-        expected = path.with_name(f"{number:06d}.jsonl")
+        expected = path.with_name(segment_name(number))
         if path != expected:
             raise JournalCorrupt(
                 f"The journal's segment {expected.name} in {path.parent} is missing, although {path.name} "
                 "is there. Nothing was changed.",
-                hint="Restore the file from a copy, or start another project.",
+                hint=f"See what can be saved with `aiotune doctor {path.parent.parent}`, restore the file "
+                "from a copy, or start another project.",
                 path=str(expected),
                 offset=0,
             )
@@ -159,12 +241,3 @@ def _unused(folder: Path, stem: str) -> Path:
     while path.exists():
         path, number = folder / f"{stem}-{number}.bin", number + 1
     return path
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -23,6 +23,7 @@ from aiotune.metrics import MetricsTracker
 from aiotune.objective import Objective
 from aiotune.searchers import FrozenHistory, Tried, values_key
 from aiotune.status import TrialStatus
+from aiotune.store._collector import collector_paused
 from aiotune.trial import Trial
 
 __all__ = ("ProjectState",)
@@ -77,8 +78,9 @@ class ProjectState:
     ) -> ProjectState:
         """Fold a journal."""
         state = cls(seed=seed, objective=objective)
-        for event in history:
-            state.apply(event)
+        with collector_paused():
+            for event in history:
+                state.apply(event)
         return state
 
     # ── what a searcher sees ───────────────────────────────────────────────

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from aiotune.store._recovery import sync_directory
+from aiotune.store._segment import sync_directory
 
 kept = []
 

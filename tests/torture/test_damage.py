@@ -17,6 +17,7 @@ from aiotune.events import Event, SearchEnded
 from aiotune.store._codec import BadLine, Envelope, decode_line, encode_line
 from aiotune.store._journal import Journal
 from aiotune.store._recovery import Recovered, recover
+from aiotune.store._segment import SegmentBegan, begin, segment_name
 
 _NEW = SearchEnded(reason="appended after the damage")
 
@@ -156,41 +157,58 @@ def test_a_flipped_bit_is_never_silent(
 
 
 class _Disk:
-    """A journal of which the newest batch was being written when the power failed."""
+    """A journal of which the newest batch was being written when the power failed.
 
-    def __init__(self, rng: random.Random, events: Sequence[Event], first: int) -> None:
+    Args:
+        rng: Decides how the events form batches and segments.
+        events: What is written.
+    """
+
+    def __init__(self, rng: random.Random, events: Sequence[Event]) -> None:
         self._rng = rng
-        self.synced, self.unsynced = b"", b""
-        self.seq, events = first, list(events)
+        self._sealed: list[bytes] = []
+        self._synced, self._unsynced, self._seq = b"", b"", 0
         self.synced_events: list[Event] = []
         self.events: list[Event] = []
-        while events:
+        left = list(events)
+        while left:
+            self._sync()
             size = rng.choice((1, 1, 2, 5, 40))
-            batch, events = events[:size], events[size:]
-            self.synced, self.unsynced = self.synced + self.unsynced, b""
-            self.synced_events = list(self.events)
-            self._write(batch)
+            self._write(left[:size])
+            left = left[size:]
+
+    def _sync(self) -> None:
+        self._synced, self._unsynced = self._synced + self._unsynced, b""
+        self.synced_events = list(self.events)
+        if self._synced and self._rng.random() < 0.2:
+            self._sealed.append(self._synced)
+            self._synced = b""
 
     def _write(self, batch: Sequence[Event]) -> None:
+        if self._sealed and not self._synced:
+            before = self._sealed[-1]
+            said = SegmentBegan(segment_name(len(self._sealed)), len(before), zlib.crc32(before))
+            self._unsynced += begin(said, seq=self._seq, at=1, since=1)
+            self._seq += 1
         for event in batch:
-            self.unsynced += encode_line(
-                event, seq=self.seq, batch=len(self.synced), at=self.seq, since=self.seq
+            self._unsynced += encode_line(
+                event, seq=self._seq, batch=len(self._synced), at=1, since=1
             )
-            self.seq += 1
+            self._seq += 1
             self.events.append(event)
 
-    def image(self, sector: int) -> bytes:
+    def image(self, sector: int) -> list[bytes]:
         """Return what may be there after the power failed: any sectors of the newest batch."""
-        rng, before = self._rng, len(self.synced)
-        whole = self.synced + self.unsynced
+        rng, before = self._rng, len(self._synced)
+        whole = self._synced + self._unsynced
         size = rng.choice((len(whole), rng.randint(before, len(whole))))
         found = bytearray(size)
-        found[:before] = self.synced
+        found[:before] = self._synced
         for start in range(before - before % sector, size, sector):
             if rng.random() < rng.choice((0.2, 0.5, 0.9)):
-                begin, end = max(start, before), min(start + sector, size)
-                found[begin:end] = whole[begin:end]
-        return bytes(found)
+                begins, ends = max(start, before), min(start + sector, size)
+                found[begins:ends] = whole[begins:ends]
+        return [*self._sealed, bytes(found)]
 
 
 @_full(400, 5_000)
@@ -200,12 +218,13 @@ def test_a_power_loss_costs_nothing_that_was_synced(
     """Whatever sectors arrived, in whatever order, the journal opens with every synced batch and goes on."""
     folder, rng = _Folder(tmp_path), random.Random(number)
     story = _events(segments[:1])
-    figures |= {"images": number, "torn": 0, "silent": 0, "refused": 0, "lost": 0}
+    figures |= {"images": number, "segments": 0, "torn": 0, "silent": 0, "refused": 0, "lost": 0}
 
     async def lose_power(sector: int) -> None:
-        disk = _Disk(rng, rng.choices(story, k=rng.randint(1, 60)), 0)
-        folder.put([disk.image(sector)])
+        disk = _Disk(rng, rng.choices(story, k=rng.randint(1, 60)))
+        folder.put(disk.image(sector))
         found = folder.open()
+        figures["segments"] += found.segment
         figures["torn"] += found.cut > 0
         figures["silent"] += not _same(found.events, disk.events[: len(found.events)])
         figures["lost"] += len(found.events) < len(disk.synced_events)
@@ -223,6 +242,7 @@ def test_a_power_loss_costs_nothing_that_was_synced(
 
     assert (figures["silent"], figures["refused"], figures["lost"]) == (0, 0, 0)
     assert figures["torn"] > number // 10
+    assert figures["segments"] > number
 
 
 def test_the_tests_own_damage_is_damage(segments: list[bytes]) -> None:

@@ -1,0 +1,112 @@
+"""What a sealed segment holds, in a form that is read four times as fast; disposable.
+
+A snapshot is never believed more than the journal: it names the length and the
+checksum of the segment that it was made from, and one that does not match, is
+damaged, or was made by a version that knows other events, is as good as none.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from aiotune.events import Event
+
+__all__ = ("Sealed", "read_snapshot", "snapshot_path", "write_snapshot")
+
+
+class Sealed(msgspec.Struct, frozen=True, array_like=True):
+    """A segment's records.
+
+    Attributes:
+        form: Fingerprint of the events that the maker knew.
+        length: The segment's size in bytes.
+        crc32: Its checksum.
+        first: Number of its first record.
+        end: Number of the record after its last one.
+        events: Its events, as msgpack.
+    """
+
+    form: int
+    length: int
+    crc32: int
+    first: int
+    end: int
+    events: msgspec.Raw
+
+
+_head = msgspec.msgpack.Decoder(Sealed)
+_events = msgspec.msgpack.Decoder(list[Event])
+_encoder = msgspec.msgpack.Encoder()
+
+
+def snapshot_path(segment: Path) -> Path:
+    """Return where a segment's snapshot is."""
+    return segment.with_suffix(".snapshot")
+
+
+def read_snapshot(
+    segment: Path, data: bytes, crc32: int, first: int
+) -> tuple[list[Event], int] | None:
+    """Return a segment's events, and the number after its last record, if its snapshot matches.
+
+    Args:
+        segment: The segment's path.
+        data: All its bytes.
+        crc32: Their checksum.
+        first: The number that its first record must have.
+
+    Returns:
+        ``None`` if the segment itself has to be read.
+    """
+    try:
+        kept = snapshot_path(segment).read_bytes()
+    except OSError:
+        return None
+    body = memoryview(kept)[8:]
+    if kept[:8] != b"%08x" % zlib.crc32(body):
+        return None
+    try:
+        sealed = _head.decode(body)
+        made_from = (sealed.form, sealed.length, sealed.crc32, sealed.first)
+        if made_from != (_form(), len(data), crc32, first):
+            return None
+        return _events.decode(sealed.events), sealed.end
+    except msgspec.MsgspecError:
+        return None
+
+
+def write_snapshot(
+    segment: Path, data: bytes, crc32: int, first: int, end: int, events: Sequence[Event]
+) -> bool:
+    """Write a segment's snapshot, whole or not at all; return whether it could be.
+
+    It is not synced: after a power loss it does not match, and is written again.
+    """
+    path = snapshot_path(segment)
+    beside = path.with_name(f".partial-{os.getpid()}.{path.name}")
+    try:
+        packed = msgspec.Raw(_encoder.encode(events))
+        body = _encoder.encode(Sealed(_form(), len(data), crc32, first, end, packed))
+        fd = os.open(
+            beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+        with os.fdopen(fd, "wb") as file:
+            file.write(b"%08x" % zlib.crc32(body) + body)
+        beside.replace(path)
+    except (OSError, OverflowError, msgspec.MsgspecError):
+        # A full disk; or an integer of more than 64 bits, which JSON can hold and msgpack cannot.
+        beside.unlink(missing_ok=True)
+        return False
+    return True
+
+
+@cache
+def _form() -> int:
+    """Return a fingerprint of all events with their fields: a field more, and old snapshots are void."""
+    return zlib.crc32(repr(msgspec.inspect.type_info(Event)).encode())
