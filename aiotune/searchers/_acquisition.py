@@ -8,7 +8,10 @@ is believed of them jointly, and the improvement is the mean over the draws
 (Snoek et al., Practical Bayesian Optimization of Machine Learning Algorithms,
 2012, section 3.2). Where configurations have been refused, it is multiplied by
 the probability of not being refused (Gardner et al., Bayesian Optimization with
-Inequality Constraints, 2014).
+Inequality Constraints, 2014). What is likely to be refused comes after
+everything else, however much it promises: towards the end of a search hardly
+any improvement is expected of what is known to be let run, and a product would
+send one trial after the other over the edge.
 """
 
 from __future__ import annotations
@@ -27,6 +30,10 @@ __all__ = ("Beliefs", "log_improvement", "maximise")
 _LOG_SQRT_2PI = 0.5 * float(np.log(2.0 * np.pi))
 _FAR = -200.0
 """Standard deviations from which rounding leaves nothing of the near formula."""
+_CAUTION = 1.0
+"""Standard deviations by which what is believed of a burden is taken for more."""
+_REFUSED = 1e9
+"""What being refused costs: more than a promise can differ."""
 _RELAXED = 8
 """Values from which a list of numbers is searched like a range, and rounded."""
 _STARTS = 4
@@ -102,14 +109,22 @@ class Beliefs:
         return value + self.log_feasible(points)
 
     def log_feasible(self, points: Points) -> Floats:
-        """Return the logarithm of the probability of not being refused."""
+        """Return the logarithm of the probability of not being refused, seen with caution."""
         from scipy.special import log_ndtr
 
         if self.burden is None:
             return np.zeros(len(points))
         mean, variance = self.burden.predict(self.burden.metric.place(points))
-        result: Floats = log_ndtr(-mean[:, 0] / np.sqrt(variance))
+        result: Floats = log_ndtr(-_certain_burden(mean, variance))
         return result
+
+    def scores(self, points: Points) -> Floats:
+        """Return :meth:`values`, with what is likely to be refused below everything else."""
+        values = self.values(points)
+        if self.burden is None:
+            return values
+        odds = -_certain_burden(*self.burden.predict(self.burden.metric.place(points)))
+        return np.where(odds < 0.0, values - _REFUSED, values)
 
     def value_and_gradient(self, point: Points) -> tuple[float, Floats]:
         """Return the acquisition of one configuration, and its derivatives by the places.
@@ -132,11 +147,18 @@ class Beliefs:
 
         mean, variance, mean_slopes, variance_slopes = _with_slopes(burden, point)
         spread = float(np.sqrt(variance[0]))
-        t = -float(mean[0, 0]) / spread
+        t = -float(_certain_burden(mean, variance)[0])
         log_feasible = float(log_ndtr(t))
         by_t = np.exp(-0.5 * t * t - _LOG_SQRT_2PI - log_feasible)
-        slopes = by_t * (-mean_slopes[:, 0] / spread - t * variance_slopes / (2.0 * spread**2))
+        by_variance = float(mean[0, 0]) / (2.0 * spread**3)
+        slopes = by_t * (by_variance * variance_slopes - mean_slopes[:, 0] / spread)
         return log_feasible, slopes
+
+
+def _certain_burden(mean: Floats, variance: Floats) -> Floats:
+    """Return the burden that is exceeded with a probability of a sixth, in standard deviations."""
+    result: Floats = mean[:, 0] / np.sqrt(variance) + _CAUTION
+    return result
 
 
 def _with_slopes(posterior: Posterior, point: Points) -> tuple[Floats, Floats, Floats, Floats]:
@@ -165,7 +187,7 @@ def maximise(
     Returns:
         The improved ones, and the candidates, best first; and their acquisition.
     """
-    values = beliefs.values(candidates)
+    values = beliefs.scores(candidates)
     order = np.argsort(-values, kind="stable")
     improved = [
         _improved(beliefs, candidates.take([row]), float(values[row]), random)
@@ -196,7 +218,7 @@ def _improved(
     for _ in range(_ROUNDS):
         climbed = _climbed(beliefs, point)
         around = Points.join(climbed, _neighbours(beliefs.encoding, climbed, random))
-        values = beliefs.values(around)
+        values = beliefs.scores(around)
         best = int(np.argmax(values))
         if values[best] <= value + 1e-6:  # less than that is no reason to go on
             break

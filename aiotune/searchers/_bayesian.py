@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiotune.errors import ConfigurationError
 from aiotune.searchers._base import History, Proposal, SearcherDecision
+from aiotune.searchers._blas import on_one_thread
 from aiotune.searchers._random import RandomSearcher
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class BayesianSearcher:
         evidence = evidence_of(history)
         is_early = self._is_early(evidence, surrogate.encoding.width)
         choose = surrogate.initial if is_early else surrogate.best
-        values = choose(history, index, evidence)
+        with on_one_thread():
+            values = choose(history, index, evidence)
         if values is not None:
             return Proposal(values, 0)
         # Random search knows which configurations are left, and when none is.

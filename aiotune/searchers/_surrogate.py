@@ -125,7 +125,7 @@ class Surrogate:
             left = [row for row, values in enumerate(self._all) if not history.contains(values)]
             if not left:
                 return None
-            values = beliefs.values(self._all_points.take(left))
+            values = beliefs.scores(self._all_points.take(left))
             return dict(self._all[left[int(np.argmax(values))]])
         random = _generator(history, index, b"candidates")
         points, _ = maximise(beliefs, self._candidates(incumbents, random), random)

@@ -17,6 +17,10 @@ __all__ = ("MOST_ROWS", "Evidence", "burdens", "evidence_of", "representative", 
 
 MOST_ROWS = 1000
 """Trials that a model learns from, at most."""
+_FAR = 19.0
+"""Distances from the best to the median from which losses no longer differ."""
+_GAP = 1.02
+"""Ratio of the least memory refused and the most that ran, below which the limit is known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,8 +70,9 @@ def standardised(losses: Floats) -> Floats:
     """Return targets with mean 0 and variance 1, in the order of the losses.
 
     What is worse than the median is compressed, logarithmically, in units of
-    the distance from the best to the median: a diverged training must not
-    flatten the differences of good ones. What is better stays in proportion.
+    the distance from the best to the median, and cut off at 19 of them: a diverged
+    training must not flatten the differences of good ones. What is better stays in
+    proportion.
     A failed trial (NaN) counts as the worst that completed.
     """
     good = losses[np.isfinite(losses)]
@@ -80,7 +85,7 @@ def standardised(losses: Floats) -> Floats:
     if not math.isfinite(unit) or unit <= 0.0:
         return _scaled(_ranks(filled))
     off = (filled - middle) / unit
-    return _scaled(np.where(off > 0.0, np.log1p(np.maximum(off, 0.0)), off))
+    return _scaled(np.where(off > 0.0, np.log1p(np.clip(off, 0.0, _FAR)), off))
 
 
 def _ranks(losses: Floats) -> Floats:
@@ -112,6 +117,15 @@ def representative(losses: Floats, most: int) -> Indices:
     return np.array(sorted(keep))
 
 
+def _limit(least: int, most: int) -> float:
+    """Return where memory ends: between the least refused and the most that was let run."""
+    if least > _GAP * most > 0:
+        return math.sqrt(least * most)
+    # A gap of 2 % is not worth another refusal. Where the two overlap, since
+    # devices or predictions changed, the refusal is believed.
+    return float(most) if 0 < most < least else least / _GAP
+
+
 def burdens(evidence: Evidence) -> tuple[Sequence[Values], Floats] | None:
     """Return what made configurations be refused, of those where it is known.
 
@@ -132,8 +146,7 @@ def burdens(evidence: Evidence) -> tuple[Sequence[Values], Floats] | None:
     else:
         run = [t.memory for t in evidence.known if t.memory]
         least, most = min(refused), max(run, default=0)
-        # Models that grew more frugal as the search learned may overlap.
-        limit = math.sqrt(least * most) if 0 < most < least else 0.95 * least
+        limit = _limit(least, most)
         weighed = [t for t in (*evidence.known, *evidence.refused) if t.memory]
         labelled = [(t.values, math.log((t.memory or limit) / limit)) for t in weighed]
     values, numbers = zip(*labelled, strict=True)

@@ -8,6 +8,7 @@ import pytest
 
 from aiotune.hyperparameters import draw_values
 from aiotune.searchers import (
+    BayesianSearcher,
     Exhausted,
     GridSearcher,
     History,
@@ -55,6 +56,23 @@ def test_hyperband_keeps_the_contract_of_what_learns_from_scores(
 ) -> None:
     """The check raises nothing; that a promotion repeats its parent's values is no fault."""
     check(make)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        check_proposes_only_what_is_in_the_space,
+        check_agrees_on_a_replayed_history,
+        check_agrees_in_another_process,
+        check_ends_when_a_finite_space_is_exhausted,
+    ],
+    ids=lambda check: check.__name__,
+)
+def test_bayesian_search_keeps_the_contract_of_what_learns_from_scores(
+    check: Callable[[Make], None],
+) -> None:
+    """The check raises nothing."""
+    check(BayesianSearcher)
 
 
 class _Broken:
