@@ -89,8 +89,8 @@ def synchronized(
 
     A decorated method may call another one of the same oracle, or the one that it
     overrides. Oracles do not wait for each other. An exception gives the lock back.
-    While :meth:`Oracle.create_trial` waits for results of other trials it lets
-    others have the lock, or those could not be told.
+    Within :meth:`Oracle.create_trial`, which may wait for results of other trials,
+    others can have the lock, or those results could not be told.
 
     A method that was a plain function is a coroutine function afterwards, since
     only a coroutine can wait for its turn: ``await`` it where you call it.
