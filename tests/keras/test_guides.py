@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -185,10 +186,29 @@ def test_learning_rates_that_diverge(tmp_path: Path) -> None:
 
 
 def test_models_too_large_for_the_host(tmp_path: Path) -> None:
-    """Where 200 MB are free the deepest models are rejected, with numbers, and the search goes on."""
-    out = run_guide("runtime_resources.py", tmp_path, "200000000")
+    """Where 150 MB are free ten layers are rejected, told with numbers, and another trial comes up."""
+    out = run_guide("runtime_resources.py", tmp_path, "150000000")
 
-    rejected = re.findall(r"rejected with num_layers=(\d+), .*needs at least [\d.]+ GiB", out)
-    assert rejected
-    assert min(map(int, rejected)) > 5
-    assert out.count("Score: ") >= 4
+    told = re.findall(r"Trial (\d+) was rejected with num_layers=(\d+), .*at least [\d.]+ GiB", out)
+    assert told == [("0001", "10")]
+    assert out.count("Score: ") == 2
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize(
+    ("name", "scores"),
+    [
+        ("hello_world.py", 3),
+        ("objectives.py", 12),
+        ("base_tuner.py", 2),
+        ("runtime_layer_size.py", 3),
+    ],
+)
+def test_guides_of_other_back_ends(name: str, scores: int, backend: str, tmp_path: Path) -> None:
+    """Where another back end is installed, the same scripts run on it."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed; with an interpreter that has it, run this file")
+
+    out = run_guide(name, tmp_path, backend=backend)
+
+    assert out.count("Score: ") == scores

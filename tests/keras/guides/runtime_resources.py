@@ -19,7 +19,7 @@ def build_model(hp):
   return model
 
 
-tuner = kt.Hyperband(build_model, objective='val_accuracy', max_epochs=2, factor=2, seed=1, directory='my_dir', project_name='my_project')
+tuner = kt.Hyperband(build_model, objective='val_accuracy', max_epochs=2, factor=3, seed=183, directory='my_dir', project_name='my_project')
 tuner.search_space_summary()
 asyncio.run(tuner.search(x=x_train, y=y_train, epochs=10, validation_data=(x_val, y_val)))
 tuner.results_summary()
