@@ -7,6 +7,7 @@ processors of its own.
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
 import logging
 import math
@@ -95,6 +96,10 @@ SPAWN_FAILED = "spawn_failed"
 """No process could be started; tried again after ``delay`` seconds."""
 PROCESSES_SWEPT = "processes_swept"
 """Processes that a trial left behind were ended."""
+DISK_FULL = "disk_full"
+"""The journal cannot grow, so the search pauses; told again each minute. ``reason``, ``free_bytes``."""
+DISK_HAS_SPACE = "disk_has_space"
+"""Everything is recorded, and the search goes on, after ``waited`` seconds."""
 SINK_FAILED = "sink_failed"
 """A place where events were shown raised an error and is used no more."""
 LOG_LOST = "log_lost"
@@ -103,7 +108,8 @@ LOG_LOST = "log_lost"
 _ROTATE = 32 << 20
 _BUFFER = 64 << 10
 _KEPT = 1000
-"""Lines kept while there is no file."""
+"""Lines kept while there is no file, or no space for it."""
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DEPTH = 4
 """Nested containers shown; a value deeper than that may contain itself."""
 _encode = msgspec.json.Encoder().encode
@@ -212,6 +218,11 @@ class SearchLog:
                 data = data[os.write(self._fd, data) :]
             self._rotate()
         except (OSError, ProjectError) as error:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                # The first may be the rest of a line, so it stays; then as many as are kept without a file.
+                self._lines = bytes(data[:-1]).split(b"\n") if data else []
+                del self._lines[1:-_KEPT]
+                return
             path, self._path = self._path, None
             self._let_go()
             self.warning(LOG_LOST, path=path, error=error)
@@ -351,6 +362,11 @@ _SENTENCES = {
     TRIAL_TIMEOUT: "Trial {trial} has run for more than {limit} s and is stopped.",
     RESULT_ADOPTED: "Trial {trial} had finished when the tuner died; its result was kept.",
     SPAWN_FAILED: "No process could be started ({error_message}); trying again in {delay} s.",
+    DISK_FULL: (
+        "The search pauses: {path} cannot grow ({reason}, {free_bytes} bytes are free). Nothing is lost; "
+        "it goes on when there is space."
+    ),
+    DISK_HAS_SPACE: "There is space again; the search goes on after {waited} s.",
     LOG_LOST: "The log {path} cannot be written ({error}); the search goes on without it.",
     SINK_FAILED: "{sink} cannot be written ({error}); the search goes on without it.",
     SHUTDOWN_ABANDONED: "The trials {running} did not end in time; they die with this process.",

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from aiotune import events, logs
+from aiotune.oracles._pauses import tell_pauses
 from aiotune.status import TrialStatus
 from aiotune.store import FileStore, Store
 from aiotune.store._replay import ProjectState
@@ -55,6 +56,7 @@ class Book:
 
     def announce(self, log: Any) -> None:
         """Tell what was found when the project was opened, if it was there before."""
+        tell_pauses(self._store, log)
         cut = self._store.repaired if isinstance(self._store, FileStore) else 0
         if cut:
             log.warning(logs.JOURNAL_REPAIRED, bytes=cut)

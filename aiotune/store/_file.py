@@ -9,7 +9,7 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aiotune import __version__
@@ -21,6 +21,7 @@ from aiotune.store._lock import ProjectLock
 from aiotune.store._outlast import outlast
 from aiotune.store._recovery import Recovered, recover
 from aiotune.store._segment import sync_directory
+from aiotune.store._space import DiskPause
 
 __all__ = ("FORMAT", "FileStore", "open_project", "read_events")
 
@@ -51,6 +52,10 @@ class FileStore:
     def append(self, *events: Event) -> Commit:
         """Queue events; see :class:`~aiotune.store.Store`."""
         return self._journal.append(events)
+
+    def on_pause(self, told: Callable[[DiskPause], None]) -> None:
+        """Call a function, on the event loop, when the disk is full, and when there is space again."""
+        self._journal.on_pause = told
 
     async def aclose(self) -> None:
         """Record the close, and let go of the project even if the caller is cancelled meanwhile.

@@ -192,25 +192,45 @@ def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
     assert target.read_text() == "mine"
 
 
-def test_a_full_disk_does_not_end_the_search(
+def test_a_failing_disk_does_not_end_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loss of the file is told to people once, and later events go on to them."""
     shown: list[str] = []
     log = open_log(tmp_path / "events.log", show=shown.append)
 
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def fail(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(os, "write", full)
+    monkeypatch.setattr(os, "write", fail)
     log.warning("first")
     log.warning("second")
     log.close()
 
-    told = [text for text in shown if "No space left on device" in text]
+    told = [text for text in shown if "Input/output error" in text]
     assert len(told) == 1
     assert told[0].endswith("the search goes on without it.")
     assert {"first", "second"} == set(shown) - set(told)
+
+
+def test_a_full_disk_costs_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What found no space is written when there is some, also the rest of a half line."""
+    path = tmp_path / "events.log"
+    log = open_log(path)
+    real, taken = os.write, iter([20, 0, 15, 0])
+
+    def write(fd: int, data: bytes) -> int:
+        size = next(taken, len(data))
+        if not size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(fd, data[:size])
+
+    monkeypatch.setattr(os, "write", write)
+    for number in range(3):
+        log.warning("event", number=number)
+    log.close()
+
+    assert [line["number"] for line in lines_of(path)] == [0, 1, 2]
 
 
 def test_a_short_write_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
