@@ -12,7 +12,7 @@ import inspect
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,15 +27,18 @@ from aiotune._offload import Offloader, ThreadOffloader
 from aiotune._probing import probe_space
 from aiotune._progress import Progress
 from aiotune._retention import Retention
+from aiotune._sigterm import on_sigterm
 from aiotune._tuner_state import keeps_state, load_state, save_state
 from aiotune.errors import ConfigurationError, FatalError, StorageError
 from aiotune.executors import Executor, InlineExecutor, LocalExecutor
+from aiotune.executors._sweep import sweep
 from aiotune.hyperparameters import Space
 from aiotune.result import SearchResult
 from aiotune.scheduler import (
     Admission,
     AttemptRunner,
     DeviceWatch,
+    Limits,
     SchedulerCore,
     SearchLoop,
     StopReason,
@@ -120,6 +123,7 @@ class _Search:
             await self._open(stack)
             log = stack.enter_context(progress.logging(self.layout.events_log))
             log.info(logs.SEARCH_STARTED, slots=resources.most, why=resources.reason)
+            await self._sweep(log)
             await self._prepare(executor, resources, log)
             await self._calibrate(stack, log)
             await self._look_at_ourselves(resources, log)
@@ -147,6 +151,17 @@ class _Search:
         tuner._opened = True  # noqa: SLF001
         if not overwrite:
             await self.offload.run("disk", load_state, tuner)
+
+    async def _sweep(self, log: Any) -> None:
+        """End what an earlier search of the project has left running.
+
+        A keeper ends its trial with its program. What was left by one that was itself
+        killed must not train beside the trial's next attempt.
+        """
+        left = self.oracle.interrupted_attempts
+        swept = await self.offload.run("disk", sweep, left) if left else 0
+        if swept:
+            log.warning(logs.PROCESSES_SWEPT, trial=None, count=swept)
 
     async def _resources(self, stack: AsyncExitStack) -> Resources:
         found = await self.offload.run("nvml", partial(find_resources, _wanted(self.tuner)))
@@ -222,8 +237,12 @@ class _Search:
             watch=DeviceWatch(resources, self.offload),
             log=log,
             clock=self.clock,
-            timing=Timing(grace=tuner.stop_grace, trial_timeout=tuner.trial_timeout),
+            timing=Timing(
+                grace=tuner.stop_grace,
+                limits=Limits(tuner.trial_timeout, tuner.stall_warn, tuner.stall_timeout),
+            ),
             on_tick=progress.tick,
+            offload=self.offload,
             before_proposal=self._pre_create_trial if tuner.overrides("pre_create_trial") else None,
         )
 
@@ -242,7 +261,7 @@ class _Search:
             self.oracle.log.warning(logs.SEARCH_INTERRUPTED, running=len(loop.running))
             loop.stop(StopReason.CANCELLED, self.tuner.stop_grace)
 
-        return _on_sigterm(stop)
+        return on_sigterm(stop)
 
 
 def _wanted(tuner: BaseTuner) -> Wanted:
@@ -267,24 +286,6 @@ def _for_trials(tuner: BaseTuner, kwargs: dict[str, Any]) -> dict[str, Any]:
     if takes_all or "verbose" in parameters:
         return kwargs
     return {name: value for name, value in kwargs.items() if name != "verbose"}
-
-
-class _on_sigterm:  # noqa: N801 - reads as what it is, a context
-    """Within it SIGTERM stops the search in order, if nobody else handles it."""
-
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self._stop = stop
-        self._installed = False
-
-    def __enter__(self) -> None:
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop)
-            self._installed = True
-
-    def __exit__(self, *exc: object) -> None:
-        if self._installed:
-            asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
 
 
 class _TunerHooks:

@@ -56,6 +56,11 @@ class BaseTuner:
         calibration: ``"project"``: predictions of memory learn from this project's
             trials; ``"user"``: also from those of this user's other projects.
         trial_timeout: Seconds after which an attempt is stopped and counts as failed.
+        stall_warn: Seconds without a sign of life (no report, no output, no CPU time used)
+            after which the stacks of a trial's threads are written to its log, with a
+            warning; ``None``: never.
+        stall_timeout: Seconds of the same after which an attempt is stopped and counts as
+            failed; default never: it may be compiling.
         stop_grace: Seconds between asking a worker to end and killing it.
         executor: ``"local"`` runs each attempt in a process of its own,
             ``"inline"`` in this one (for debugging and for functions that take
@@ -91,13 +96,20 @@ class BaseTuner:
         gpu_memory: int | str | None = None,
         calibration: Literal["project", "user"] = "project",
         trial_timeout: float | None = None,
+        stall_warn: float | None = 300.0,
+        stall_timeout: float | None = None,
         stop_grace: float = 10.0,
         executor: ExecutorChoice | Executor = "local",
         **kwargs: Any,
     ) -> None:
         _refuse_unknown(type(self).__name__, kwargs)
         _check_oracle(oracle)
-        _check_seconds(trial_timeout, stop_grace)
+        _check_seconds(
+            stop_grace,
+            trial_timeout=trial_timeout,
+            stall_warn=stall_warn,
+            stall_timeout=stall_timeout,
+        )
         self.oracle = oracle
         if pruner is not None:
             oracle.pruner = pruner
@@ -120,6 +132,7 @@ class BaseTuner:
         self.calibration = calibration
         _check_resources(self)
         self.trial_timeout = trial_timeout
+        self.stall_warn, self.stall_timeout = stall_warn, stall_timeout
         self.stop_grace = stop_grace
         self.executor: ExecutorChoice | Executor = executor
         self._searching = False
@@ -333,8 +346,9 @@ def _check_oracle(oracle: Any) -> None:
         )
 
 
-def _check_seconds(trial_timeout: float | None, stop_grace: float) -> None:
-    if trial_timeout is not None and not trial_timeout > 0:
-        raise ConfigurationError(f"trial_timeout must be > 0 seconds, but is {trial_timeout!r}.")
+def _check_seconds(stop_grace: float, **limits: float | None) -> None:
+    for name, limit in limits.items():
+        if limit is not None and not limit > 0:
+            raise ConfigurationError(f"{name} must be > 0 seconds, but is {limit!r}.")
     if not stop_grace >= 0:
         raise ConfigurationError(f"stop_grace must be >= 0 seconds, but is {stop_grace!r}.")

@@ -27,6 +27,8 @@ class FailureKind(StrEnum):
     """Somebody else sent SIGKILL; the kernel's out-of-memory killer, as a rule."""
     TIMED_OUT = "timed_out"
     """The attempt outlived ``trial_timeout``."""
+    STALLED = "stalled"
+    """The attempt showed no sign of life for ``stall_timeout``."""
     FAILED_TRIAL = "failed_trial"
     """The user raised ``FailedTrialError``: final, never retried."""
     OVERSIZED = "oversized"
@@ -62,6 +64,7 @@ _COUNTED = frozenset(
         FailureKind.CRASHED,
         FailureKind.KILLED,
         FailureKind.TIMED_OUT,
+        FailureKind.STALLED,
     }
 )
 _FINAL = frozenset({FailureKind.FAILED_TRIAL, FailureKind.OVERSIZED, FailureKind.FATAL})

@@ -74,6 +74,10 @@ class Worker(Protocol):
         """Yield what the worker says; end when it can say no more. Iterate once."""
         ...
 
+    def dump(self) -> None:
+        """Have the stacks of all threads written to the log, where there is a process to do so."""
+        ...
+
     async def finish_early(self, reason: str) -> None:
         """Ask the training to end soon and to give what it has; an executor that cannot does nothing."""
         ...

@@ -94,6 +94,9 @@ class InlineWorker:
         self._code = 1
         return Failed(failure=describe_exception(error), values={}, entries=[])
 
+    def dump(self) -> None:
+        """Do nothing: a debugger looks at this process."""
+
     async def finish_early(self, reason: str) -> None:
         """Do nothing: what an order says is heard when it has run."""
 

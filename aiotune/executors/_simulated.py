@@ -87,6 +87,7 @@ class SimulatedWorker:
         self._kill_at: float | None = None
         self._stopped = False
         self._finish_early = False
+        self.dumps = 0
 
     async def messages(self) -> AsyncIterator[WorkerMessage]:
         """Say the script's lines at their times, until stopped."""
@@ -111,6 +112,10 @@ class SimulatedWorker:
     def _apply_deadline(self) -> None:
         if self._kill_at is not None:
             self._scope.deadline = self._kill_at
+
+    def dump(self) -> None:
+        """Count how often somebody asked."""
+        self.dumps += 1
 
     async def finish_early(self, reason: str) -> None:
         """Say the script's early line instead of the next."""

@@ -25,11 +25,13 @@ class Book:
 
     Attributes:
         state: See the arguments.
+        interrupted: Attempts that an earlier search began and did not end.
         held: The trial that each ``tuner_id`` has and has not ended.
     """
 
     def __init__(self, state: ProjectState, store: Store) -> None:
         self.state = state
+        self.interrupted = tuple(a.attempt_id for a in state.open_attempts.values())
         self.held: dict[str, Trial] = {}
         self._holders: dict[str, str] = {}
         self._store = store

@@ -128,6 +128,11 @@ class SearchedSpace:
         state.calibration = calibration.without(state.calibration).merged(state.calibration)
 
     @property
+    def interrupted_attempts(self) -> tuple[str, ...]:
+        """Attempts that an earlier search of this project began and did not end."""
+        return self._book.interrupted
+
+    @property
     def ongoing_trials(self) -> dict[str, Trial]:
         """The trial that each ``tuner_id`` has and has not ended."""
         return dict(self._book.held)

@@ -7,6 +7,7 @@ from aiotune.scheduler._core import SchedulerCore
 from aiotune.scheduler._fatal import rebuild_fatal
 from aiotune.scheduler._loop import SearchLoop, Timing
 from aiotune.scheduler._outcomes import exit_in_words
+from aiotune.scheduler._patience import Limits
 from aiotune.scheduler._watch import DeviceWatch
 from aiotune.scheduler._weigher import Weigher
 
@@ -15,6 +16,7 @@ __all__ = (
     "AttemptRunner",
     "DeviceWatch",
     "Hooks",
+    "Limits",
     "Need",
     "Running",
     "SchedulerCore",

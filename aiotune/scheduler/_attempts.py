@@ -56,6 +56,7 @@ class Running:
         driver_bytes: The most that the driver saw it use, if the driver tells.
         ended_by: Set when the scheduler itself ends the attempt.
         step: Last reported step, or ``None``.
+        reports: How often it has said something.
         metrics: Last reported metrics.
     """
 
@@ -74,6 +75,7 @@ class Running:
     ended_by: EndedBy | None = None
     grace: float = 0.0
     step: int | None = None
+    reports: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
 
     async def stop(self, reason: EndedBy, grace: float) -> None:
@@ -182,6 +184,7 @@ class AttemptRunner:
             await worker.stop(grace=running.grace)
         last: Done | Failed | None = None
         async for message in worker.messages():
+            running.reports += 1
             match message:
                 case Done() | Failed():
                     last = message

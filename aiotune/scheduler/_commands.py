@@ -53,6 +53,7 @@ class EndedBy(StrEnum):
 
     SEARCH_STOPPED = "search stopped"
     TIME_LIMIT = "time limit"
+    STALLED = "stalled"
     DEVICE_BROKE = "device broke"
 
 

@@ -8,6 +8,7 @@
                 └─ inner task group
                      ├─ ticker      4 times a second: display, logs, time limits, interrupts
                      ├─ watch       once a second: memory and health of devices and host
+                     ├─ patience    now and then: signs of life of the attempts
                      ├─ propose     one task a request, cancelled by a stop
                      ├─ weigh       one task a trial to be weighed, cancelled by a stop
                      └─ attempt     one task a running attempt; owns its worker until it is reaped
@@ -20,12 +21,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, assert_never
 
 import anyio
 
 from aiotune import logs
+from aiotune._offload import ThreadOffloader
 from aiotune.errors import AiotuneError, DeviceError, SearchAborted
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.scheduler._admission import Need
@@ -55,12 +57,14 @@ from aiotune.scheduler._commands import (
 )
 from aiotune.scheduler._core import SchedulerCore
 from aiotune.scheduler._fatal import rebuild_fatal
+from aiotune.scheduler._patience import Limits, Patience
 from aiotune.scheduler._watch import DeviceWatch, Findings
 from aiotune.scheduler._weigher import Weigher, known_need
 from aiotune.status import TrialStatus
 
 if TYPE_CHECKING:
     from aiotune._clock import Clock
+    from aiotune._offload import Offloader
     from aiotune.oracles import Oracle
 
 __all__ = ("SearchLoop", "Timing")
@@ -73,7 +77,7 @@ class Timing:
     Attributes:
         grace: How long a worker may take to end after a stop, before it is killed.
         fatal_grace: The same after a FatalError, when nobody wants to wait.
-        trial_timeout: Longest life of an attempt; ``None``: no limit.
+        limits: How long an attempt may take, and be silent.
         tick: Period of the ticker.
         shutdown: How long everything may take beyond the grace before it is abandoned.
         watch: Period of looking at devices and host.
@@ -81,7 +85,7 @@ class Timing:
 
     grace: float = 10.0
     fatal_grace: float = 0.5
-    trial_timeout: float | None = None
+    limits: Limits = field(default_factory=Limits)
     tick: float = 0.25
     shutdown: float = 10.0
     watch: float = 1.0
@@ -101,6 +105,7 @@ class SearchLoop:
         timing: Times.
         on_tick: Called by the ticker, for the display.
         before_proposal: Awaited before the oracle is asked for a trial.
+        offload: Looks for signs of life, if the limits ask for them.
     """
 
     def __init__(
@@ -116,6 +121,7 @@ class SearchLoop:
         timing: Timing,
         on_tick: Callable[[], None] = lambda: None,
         before_proposal: Callable[[], Awaitable[None]] | None = None,
+        offload: Offloader | None = None,
     ) -> None:
         self._core, self._oracle, self._runner = core, oracle, runner
         self._weigher, self._watch = weigher, watch
@@ -123,6 +129,9 @@ class SearchLoop:
         self._log, self._clock, self._timing, self._on_tick = log, clock, timing, on_tick
         self._before_proposal = before_proposal
         self.running: dict[str, Running] = {}
+        self._patience = Patience(
+            timing.limits, self.running, clock, log, offload or ThreadOffloader(), self._end_attempt
+        )
         self._inbox: deque[Stimulus] = deque()
         self._draining = False
         self._proposals: set[anyio.CancelScope] = set()
@@ -171,6 +180,7 @@ class SearchLoop:
             with self._shield:
                 async with anyio.create_task_group() as self._tasks:
                     self._tasks.start_soon(self._tick)
+                    self._tasks.start_soon(self._patience.watch)
                     if self._watch.is_needed:
                         await self._look_once()  # nothing is given out before it is known
                         self._tasks.start_soon(self._look)
@@ -306,7 +316,10 @@ class SearchLoop:
         while True:
             await anyio.sleep(self._timing.tick)
             self._on_tick()
-            self._enforce_time_limit()
+            self._patience.tick()
+
+    def _end_attempt(self, running: Running, reason: EndedBy) -> None:
+        self._tasks.start_soon(running.stop, reason, self._timing.grace)
 
     async def _look(self) -> None:
         stuck = False
@@ -348,14 +361,3 @@ class SearchLoop:
                     hint="Finished trials are kept: mend the GPU and run the program again to go on.",
                 )
             )
-
-    def _enforce_time_limit(self) -> None:
-        limit = self._timing.trial_timeout
-        if limit is None:
-            return
-        now = self._clock.monotonic()
-        for running in self.running.values():
-            if running.ended_by is None and now - running.started > limit:
-                running.ended_by = EndedBy.TIME_LIMIT
-                self._log.warning(logs.TRIAL_TIMEOUT, trial=running.trial.trial_id, limit=limit)
-                self._tasks.start_soon(running.stop, EndedBy.TIME_LIMIT, self._timing.grace)

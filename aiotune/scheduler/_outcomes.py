@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal as signals
 from dataclasses import dataclass
+from typing import assert_never
 
 import msgspec
 
@@ -51,14 +52,9 @@ def classify(
         return Outcome(done=last)
     if isinstance(last, Failed) and ended_by is not EndedBy.DEVICE_BROKE:
         return Outcome(failure=_with_log(last.failure, log_path))
-    if ended_by is EndedBy.SEARCH_STOPPED:
-        return _failure(FailureKind.CANCELLED, "The search stopped this attempt.", ending, log_path)
-    if ended_by is EndedBy.TIME_LIMIT:
-        text = f"The attempt was stopped after {seconds:.0f} s, its trial_timeout."
-        return _failure(FailureKind.TIMED_OUT, text, ending, log_path)
-    if ended_by is EndedBy.DEVICE_BROKE:
-        text = "The attempt was stopped since its GPU is out of order; see device_quarantined."
-        return _failure(FailureKind.DEVICE_LOST, text, ending, log_path)
+    if ended_by is not None:
+        kind, text = _stopped(ended_by, seconds, log_path)
+        return _failure(kind, text, ending, log_path)
     kind = _kind(ending)
     text = f"The worker {exit_in_words(ending)} after {seconds:.1f} s and left no result."
     if kind is FailureKind.OUT_OF_MEMORY:
@@ -68,6 +64,27 @@ def classify(
     if log_tail:
         text += f" Last lines of {log_path}:\n{log_tail}"
     return _failure(kind, text, ending, log_path)
+
+
+def _stopped(ended_by: EndedBy, seconds: float, log_path: str) -> tuple[FailureKind, str]:
+    """Say what it means that the scheduler itself ended an attempt."""
+    match ended_by:
+        case EndedBy.SEARCH_STOPPED:
+            return FailureKind.CANCELLED, "The search stopped this attempt."
+        case EndedBy.TIME_LIMIT:
+            text = f"The attempt was stopped after {seconds:.0f} s, its trial_timeout."
+            return FailureKind.TIMED_OUT, text
+        case EndedBy.STALLED:
+            text = (
+                "The attempt was stopped since it showed no sign of life for stall_timeout. The "
+                f"stacks of its threads are in {log_path}."
+            )
+            return FailureKind.STALLED, text
+        case EndedBy.DEVICE_BROKE:
+            text = "The attempt was stopped since its GPU is out of order; see device_quarantined."
+            return FailureKind.DEVICE_LOST, text
+        case _:
+            assert_never(ended_by)
 
 
 def exit_in_words(ending: WorkerExit) -> str:

@@ -7,6 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,20 +50,18 @@ def run_keras_trial(
             "Tuner.run_trial() was called outside a search. Call search(), or build the model "
             "with tuner.hypermodel.build(hp)."
         )
-    # Only Keras's own fit is known to go on from the epoch that it is given.
-    resumption = Resumption(context, None if _fits_itself(tuner) else tuner.resume_every)
-    best = BestEpoch(context.objective, context.trial_dir, resumption.best)
-    kwargs = {**kwargs, **_epochs(context.order.budget)}
-    results = resumption.results
+    training = _Training.of(
+        tuner, trial, context, args, {**kwargs, **_epochs(context.order.budget)}
+    )
+    results = training.resumption.results
     for execution in range(len(results), tuner.executions_per_trial):
         keras.utils.set_random_seed(context.seed_for(execution))
         if execution:
             keras.utils.clear_session()
         with _strategy_scope(tuner):
-            results.append(
-                _execute(tuner, trial, context, best, resumption, execution, args, kwargs)
-            )
-        resumption.finished(best.best)
+            results.append(training.execute(execution))
+        is_last = execution + 1 == tuner.executions_per_trial
+        training.resumption.finished(training.best.best, is_last=is_last)
         context.announce()
         if context.asked_to_finish() is not None:
             break  # what is left would only train the same configuration again
@@ -81,54 +80,80 @@ def _strategy_scope(tuner: Tuner) -> AbstractContextManager[Any]:
     return scope
 
 
-def _execute(
-    tuner: Tuner,
-    trial: Trial,
-    context: AttemptContext,
-    best: BestEpoch,
-    resumption: Resumption,
-    execution: int,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Any:
-    hp, order = trial.hyperparameters, context.order
-    model = build_model(tuner, hp)
-    context.announce()
-    begins = resumption.restore(model)
-    if begins is not None:
-        kwargs = {**kwargs, "initial_epoch": begins}
-    elif order.parent_dir and not continue_from(model, Path(order.parent_dir), execution):
-        # Only what would probably be continued was kept. What comes up
-        # in place of one that failed has its first epochs again.
-        kwargs = {**kwargs, "initial_epoch": 0}
-    own_fit = _fits_itself(tuner)
-    reporter = ReportEpochs(
-        tuner,
-        trial,
-        context,
-        execution,
-        check_objective=not own_fit,
-        max_model_size=tuner.max_model_size,
-        resumption=resumption,
-    )
-    fit_kwargs = dict(kwargs)
-    fit_kwargs["callbacks"] = [
-        *execution_callbacks(kwargs.get("callbacks"), trial, execution),
-        reporter,
-        best,
-        *resumption.callbacks(lambda: best.best),
-    ]
-    if not own_fit:
-        # The progress bar of a worker goes to a log file: a line an epoch says as much.
-        fit_kwargs["verbose"] = {"auto": 2, 1: 2}.get(
-            kwargs.get("verbose", 2), kwargs.get("verbose", 2)
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """What the executions of a trial share."""
+
+    tuner: Tuner
+    trial: Trial
+    context: AttemptContext
+    best: BestEpoch
+    resumption: Resumption
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        tuner: Tuner,
+        trial: Trial,
+        context: AttemptContext,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> _Training:
+        """Take up what an interrupted attempt has left."""
+        # Only Keras's own fit is known to go on from the epoch that it is given.
+        resumption = Resumption(context, None if _fits_itself(tuner) else tuner.resume_every)
+        best = BestEpoch(context.objective, context.trial_dir, resumption.best)
+        return cls(tuner, trial, context, best, resumption, args, kwargs)
+
+    def execute(self, execution: int) -> Any:
+        """Build and train the model once."""
+        hp, context = self.trial.hyperparameters, self.context
+        model = build_model(self.tuner, hp)
+        context.announce()
+        kwargs = {**self.kwargs, **self._taken_up(model, execution)}
+        kwargs["callbacks"] = self._callbacks(execution)
+        if not _fits_itself(self.tuner):
+            # The progress bar of a worker goes to a log file: a line an epoch says as much.
+            verbose = kwargs.get("verbose", 2)
+            kwargs["verbose"] = {"auto": 2, 1: 2}.get(verbose, verbose)
+        kwargs = with_smaller_batches(model, self.args, kwargs, context.order.batch_divisor)
+        result = context.fit(_hypermodel(self.tuner), hp, model, *self.args, **kwargs)
+        save_recipe(model, context.trial_dir)
+        if "epochs" in context.order.budget:
+            save_state(model, context.trial_dir, execution)
+        return self.resumption.whole(result)
+
+    def _taken_up(self, model: Any, execution: int) -> dict[str, Any]:
+        """Put the model where its training begins; return what ``fit`` is to know of that."""
+        begins = self.resumption.restore(model)
+        if begins is not None:
+            return {"initial_epoch": begins}
+        parent = self.context.order.parent_dir
+        if parent and not continue_from(model, Path(parent), execution):
+            # Only what would probably be continued was kept. What comes up
+            # in place of one that failed has its first epochs again.
+            return {"initial_epoch": 0}
+        return {}
+
+    def _callbacks(self, execution: int) -> list[Any]:
+        tuner = self.tuner
+        reporter = ReportEpochs(
+            tuner,
+            self.trial,
+            self.context,
+            execution,
+            check_objective=not _fits_itself(tuner),
+            max_model_size=tuner.max_model_size,
+            resumption=self.resumption,
         )
-    fit_kwargs = with_smaller_batches(model, args, fit_kwargs, order.batch_divisor)
-    result = context.fit(_hypermodel(tuner), hp, model, *args, **fit_kwargs)
-    save_recipe(model, context.trial_dir)
-    if "epochs" in order.budget:
-        save_state(model, context.trial_dir, execution)
-    return resumption.whole(result)
+        return [
+            *execution_callbacks(self.kwargs.get("callbacks"), self.trial, execution),
+            reporter,
+            self.best,
+            *self.resumption.callbacks(lambda: self.best.best),
+        ]
 
 
 def _fits_itself(tuner: Tuner) -> bool:

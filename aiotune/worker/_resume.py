@@ -165,14 +165,15 @@ class Resumption:
         if old and old != name:
             (self._dir / old).unlink(missing_ok=True)
 
-    def finished(self, best: float) -> None:
+    def finished(self, best: float, *, is_last: bool) -> None:
         """Note the end of an execution: the next one begins afresh."""
         progress, old = self._progress, self._progress.state
         self._restored = False
         progress.done = [*progress.done, progress.current]
         progress.current, progress.state, progress.crc = _Execution(), "", 0
         progress.best = best if math.isfinite(best) else None
-        if self.every is not None and self._file.exists():
+        # After the last one only where a file would tell of a state that goes now.
+        if self.every is not None and (self._file.exists() or not is_last):
             self._write()
         if old:
             (self._dir / old).unlink(missing_ok=True)
@@ -192,7 +193,9 @@ class SaveProgress(keras.callbacks.Callback):  # type: ignore[misc]
         self._cost = 0.0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Save, if the last time was long enough ago for what it costs."""
+        """Save, if the last time was long enough ago for what it costs, and more is to come."""
+        if epoch + 1 == (self.params or {}).get("epochs"):
+            return  # the result follows; nothing would go on from here
         began = time.monotonic()
         least = max(self._every, _SHARE * self._cost) if self._every else 0.0
         if began - self._saved < least:

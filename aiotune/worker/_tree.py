@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ("Reaper",)
+__all__ = ("Reaper", "tree_cpu_seconds")
 
 _PATIENCE = 0.05  # seconds; bounds a race, see Reaper.end_all
 
@@ -73,6 +73,20 @@ class Reaper:
             self.killed.add(pid)
 
 
+def tree_cpu_seconds(root: int) -> float:
+    """Return the CPU time that a process and its descendants have used so far.
+
+    What has ended counts as far as its parent has reaped it.
+    """
+    ticks = 0
+    for pid in (root, *_descendants(root)):
+        try:
+            ticks += sum(map(int, _stat_fields(pid)[_TIMES]))
+        except OSError:
+            continue  # it ended while it was looked at
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def _descendants(root: int) -> Iterator[int]:
     children = _listed_children if _KERNEL_LISTS_CHILDREN else _scanned_children()
     stack = [root]
@@ -115,4 +129,5 @@ def _stat_fields(pid: int) -> list[bytes]:
     return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
 
 
+_TIMES = slice(11, 15)  # user, system, and the same of reaped children
 _KERNEL_LISTS_CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children").exists()

@@ -114,3 +114,29 @@ def test_a_second_search_is_refused_while_the_first_lives(tmp_path: Path) -> Non
     assert b"ProjectLocked" in error
     assert f"pid {first.pid}".encode() in error
     assert first.communicate(timeout=60)[0].split() == [str(TRIALS).encode()]
+
+
+def test_what_a_killed_keeper_left_is_ended_when_the_project_is_opened(tmp_path: Path) -> None:
+    """Keepers and program killed together: a trial's daemons live on, until the next search."""
+    process = start(tmp_path)
+    program = psutil.Process(process.pid)
+    keepers: list[psutil.Process] = []
+    while not any(child.name() == "sleep" for child in program.children(recursive=True)):
+        assert process.poll() is None
+    program.suspend()
+    family = program.children(recursive=True)
+    keepers = [p for p in family if p.name() == "aiotune-keeper"]
+    for keeper in keepers:
+        keeper.kill()
+    process.kill()
+    process.communicate()
+    left = survivors()
+    assert keepers
+    assert any("sleep" in line for line in left), "there is something to end"
+
+    again = start(tmp_path)
+    again.communicate(timeout=60)
+
+    assert again.returncode == 0
+    assert survivors() == []
+    assert '"event":"processes_swept"' in (tmp_path / "p" / "events.log").read_text()

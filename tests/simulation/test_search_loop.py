@@ -14,7 +14,7 @@ from aiotune.executors._simulated import Script
 from aiotune.failures import FailureKind
 from aiotune.hyperparameters import HyperParameters
 from aiotune.oracles import GridSearchOracle, Oracle, RandomSearchOracle
-from aiotune.scheduler import Timing
+from aiotune.scheduler import Limits, Timing
 from aiotune.searchers import Exhausted, Proposal
 from aiotune.status import TrialStatus
 from aiotune.testing._simulation import Simulation, completes, fails
@@ -232,7 +232,7 @@ async def test_a_trial_over_its_time_limit_is_stopped_and_counts_as_failed() -> 
     sim = Simulation(
         random_oracle(1, max_retries_per_trial=1),
         lambda o: completes(o, 1.0, seconds=100),
-        timing=Timing(trial_timeout=20),
+        timing=Timing(limits=Limits(trial=20)),
     )
 
     await sim.run()

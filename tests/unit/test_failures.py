@@ -16,6 +16,7 @@ _EXPECTED = {
     FailureKind.CRASHED: (True, True),
     FailureKind.KILLED: (True, True),
     FailureKind.TIMED_OUT: (True, True),
+    FailureKind.STALLED: (True, True),
     FailureKind.FAILED_TRIAL: (False, False),
     FailureKind.OVERSIZED: (False, False),
     FailureKind.FATAL: (False, False),

@@ -92,6 +92,7 @@ def test_a_silent_end_is_told_by_its_exit_status(
     [
         (EndedBy.SEARCH_STOPPED, FailureKind.CANCELLED),
         (EndedBy.TIME_LIMIT, FailureKind.TIMED_OUT),
+        (EndedBy.STALLED, FailureKind.STALLED),
     ],
 )
 def test_a_stopped_attempt_is_told_by_who_stopped_it(reason: EndedBy, kind: FailureKind) -> None:

@@ -1,0 +1,182 @@
+"""How long attempts may take, and how long they may show no sign of life.
+
+A dead process is known at once, by its pidfd. Whether a living one gets anywhere is
+another question: it does while it reports epochs, prints, or uses the CPU. Compiling a model, or
+a batch that takes ten minutes, is no fault; so the answer is a warning with the stacks of
+all threads, and an end only if the user has set one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from aiotune import logs
+from aiotune.scheduler._attempts import Running
+from aiotune.scheduler._commands import EndedBy
+from aiotune.worker._tree import tree_cpu_seconds
+
+if TYPE_CHECKING:
+    from aiotune._clock import Clock
+    from aiotune._offload import Offloader
+
+__all__ = ("Activity", "Limits", "Patience")
+
+_LEAST_CPU = 1.0
+_LOOKS = 10
+_LONGEST_PERIOD = 10.0
+_GAP = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of an attempt's time, in seconds; ``None``: no limit.
+
+    Attributes:
+        trial: Longest life.
+        stall_warn: After that long without a sign of life its stacks are written to its log.
+        stall: After that long without one it is ended.
+    """
+
+    trial: float | None = None
+    stall_warn: float | None = None
+    stall: float | None = None
+
+    @property
+    def period(self) -> float | None:
+        """Seconds between two looks for signs of life; ``None``: nobody looks."""
+        known = [limit for limit in (self.stall_warn, self.stall) if limit is not None]
+        return min(_LONGEST_PERIOD, *(limit / _LOOKS for limit in known)) if known else None
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What an attempt's processes have done so far: CPU seconds, and bytes of output."""
+
+    cpu_seconds: float
+    output_bytes: int
+
+
+@dataclass(slots=True)
+class _Sign:
+    """When an attempt last showed a sign of life, and what it had done by then."""
+
+    attempt_id: str
+    at: float
+    reports: int
+    activity: Activity
+    warned: bool = False
+
+
+@dataclass(slots=True)
+class Patience:
+    """Watches the time of running attempts.
+
+    Attributes:
+        limits: How long is too long.
+        running: The attempts, by trial; another's, read here.
+        clock: Tells the time; it goes on while this program is stopped (Ctrl-Z).
+        log: Takes warnings.
+        offload: Looks at ``/proc`` and at files.
+        end: Ends an attempt.
+        measure: Returns what an attempt has done; not on the loop.
+    """
+
+    limits: Limits
+    running: Mapping[str, Running]
+    clock: Clock
+    log: Any
+    offload: Offloader
+    end: Callable[[Running, EndedBy], None]
+    measure: Callable[[int, str], Activity] | None = None
+    _signs: dict[str, _Sign] = field(default_factory=dict)
+    _ticked: float | None = None
+
+    def tick(self) -> None:
+        """Enforce the limit of an attempt's life; called several times a second."""
+        now = self.clock.monotonic()
+        self._notice_gap(now)
+        self._ticked = now
+        limit = self.limits.trial
+        if limit is None:
+            return
+        for running in list(self.running.values()):
+            if running.ended_by is None and now - running.started > limit:
+                self.log.warning(logs.TRIAL_TIMEOUT, trial=running.trial.trial_id, limit=limit)
+                self._end(running, EndedBy.TIME_LIMIT)
+
+    def _notice_gap(self, now: float) -> None:
+        """Give time back: while this program, or the machine, stood still, nothing was heard."""
+        if self._ticked is None or now - self._ticked < _GAP:
+            return
+        gap, self._ticked = now - self._ticked, now
+        for running in self.running.values():
+            running.started += gap
+        for sign in self._signs.values():
+            sign.at += gap
+
+    async def watch(self) -> None:
+        """Look for signs of life for ever; returns at once if nobody wants to know."""
+        while (period := self.limits.period) is not None:
+            await anyio.sleep(period)
+            # After Ctrl-Z this may wake before the ticker does.
+            self._notice_gap(self.clock.monotonic())
+            for running in list(self.running.values()):
+                if running.ended_by is None and running.pid is not None:
+                    await self._look(running, running.pid)
+            self._signs = {i: s for i, s in self._signs.items() if i in self.running}
+
+    async def _look(self, running: Running, pid: int) -> None:
+        activity = await self._measure(running, pid)
+        now, trial_id = self.clock.monotonic(), running.trial.trial_id
+        sign = self._signs.get(trial_id)
+        if sign is None or _shows_life(sign, running, activity):
+            self._signs[trial_id] = _Sign(running.attempt_id, now, running.reports, activity)
+            return
+        idle = now - sign.at
+        warn, stall = self.limits.stall_warn, self.limits.stall
+        if not sign.warned and idle >= min(w for w in (warn, stall) if w is not None):
+            sign.warned = True
+            self.log.warning(
+                logs.TRIAL_STALLED,
+                trial=trial_id,
+                seconds=round(idle),
+                log=running.paths.output_log,
+            )
+            if running.worker is not None:
+                running.worker.dump()
+                # The stacks that it prints now are no sign of life.
+                await anyio.sleep(0.5)
+                sign.activity = await self._measure(running, pid)
+        if stall is not None and idle >= stall:
+            self._end(running, EndedBy.STALLED)
+
+    async def _measure(self, running: Running, pid: int) -> Activity:
+        measure = self.measure or measure_activity
+        return await self.offload.run("watch", measure, pid, running.paths.output_log)
+
+    def _end(self, running: Running, reason: EndedBy) -> None:
+        running.ended_by = reason
+        self.end(running, reason)
+
+
+def _shows_life(sign: _Sign, running: Running, activity: Activity) -> bool:
+    return (
+        running.attempt_id != sign.attempt_id
+        or running.reports != sign.reports
+        or activity.output_bytes != sign.activity.output_bytes
+        or activity.cpu_seconds - sign.activity.cpu_seconds >= _LEAST_CPU
+    )
+
+
+def measure_activity(pid: int, output_log: str) -> Activity:
+    """Look at what a worker, and all it started, have done."""
+    try:
+        size = Path(output_log).stat().st_size
+    except OSError:
+        size = 0
+    return Activity(tree_cpu_seconds(pid), size)

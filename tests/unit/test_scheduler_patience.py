@@ -1,0 +1,183 @@
+"""How long attempts may take, and be silent; on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import pytest
+
+from aiotune._offload import InlineOffloader
+from aiotune.scheduler._commands import EndedBy
+from aiotune.scheduler._patience import Activity, Limits, Patience, measure_activity
+from aiotune.testing._simulation import RecordingLog
+
+
+class Clock:
+    """The running loop's time."""
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    monotonic = now
+
+
+class Case:
+    """One running attempt whose signs of life the test gives."""
+
+    def __init__(self, **limits: float) -> None:
+        self.worker = SimpleNamespace(dumps=0, dump=self._dump)
+        self.running: Any = SimpleNamespace(
+            trial=SimpleNamespace(trial_id="3"),
+            attempt_id="a",
+            paths=SimpleNamespace(output_log="log"),
+            pid=1,
+            reports=0,
+            started=0.0,
+            ended_by=None,
+            worker=self.worker,
+        )
+        self.activity = Activity(0.0, 0)
+        self.log = RecordingLog()
+        self.ended: list[tuple[float, EndedBy]] = []
+        self.patience = Patience(
+            Limits(**limits),
+            dict[str, Any]({"3": self.running}),
+            Clock(),
+            self.log,
+            InlineOffloader(),
+            lambda _, reason: self.ended.append((Clock().now(), reason)),
+            lambda *_: self.activity,
+        )
+
+    def _dump(self) -> None:
+        self.worker.dumps += 1
+        # A dump writes into the log.
+        self.activity = Activity(self.activity.cpu_seconds, self.activity.output_bytes + 500)
+
+    async def watch(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds):
+            await self.patience.watch()
+
+
+@pytest.mark.virtual_time
+async def test_an_attempt_without_a_sign_of_life_is_told_once_and_its_stacks_are_dumped() -> None:
+    """One warning and one dump for one stall, which is no reason to end it."""
+    case = Case(stall_warn=100)
+
+    await case.watch(1000)
+
+    assert [e["trial"] for e in case.log.named("trial_stalled")] == ["3"]
+    assert case.worker.dumps == 1
+    assert case.ended == []
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("sign", ["report", "output", "cpu"])
+async def test_a_sign_of_life_is_enough(sign: str) -> None:
+    """A report, a byte of output or a second of CPU time every minute is progress."""
+    case = Case(stall_warn=100, stall=200)
+
+    for n in range(1, 20):
+        match sign:
+            case "report":
+                case.running.reports = n
+            case "output":
+                case.activity = Activity(0.0, n)
+            case _:
+                case.activity = Activity(1.5 * n, 0)
+        await case.watch(60)
+
+    assert case.log.events == []
+    assert case.ended == []
+
+
+@pytest.mark.virtual_time
+async def test_a_stall_over_the_users_limit_ends_the_attempt_after_its_stacks() -> None:
+    """The stacks are written first, and do not count as a sign of life."""
+    case = Case(stall=100)
+
+    await case.watch(120)
+
+    assert [reason for _, reason in case.ended] == [EndedBy.STALLED]
+    assert case.worker.dumps == 1
+    assert case.ended[0][0] == pytest.approx(110, abs=15)
+    assert case.running.ended_by is EndedBy.STALLED
+
+
+@pytest.mark.virtual_time
+async def test_a_new_attempt_of_the_trial_begins_with_all_its_time() -> None:
+    """What the attempt before did or did not do is not held against it."""
+    case = Case(stall_warn=100)
+    await case.watch(95)
+
+    case.running.attempt_id = "b"
+    await case.watch(95)
+
+    assert case.log.events == []
+
+
+@pytest.mark.virtual_time
+async def test_nobody_looks_without_a_limit() -> None:
+    """watch() returns at once."""
+    case = Case()
+
+    with anyio.fail_after(1):
+        await case.patience.watch()
+
+
+@pytest.mark.virtual_time
+async def test_a_limit_of_life_is_enforced_once() -> None:
+    """After trial_timeout the attempt is ended, and told so."""
+    case = Case(trial=10)
+
+    for _ in range(60):
+        await anyio.sleep(0.25)
+        case.patience.tick()
+
+    assert [reason for _, reason in case.ended] == [EndedBy.TIME_LIMIT]
+    assert len(case.log.named("trial_timeout")) == 1
+
+
+@pytest.mark.virtual_time
+async def test_time_in_which_this_program_stood_still_is_given_back() -> None:
+    """After Ctrl-Z and fg no attempt is over its limits for what nobody could hear."""
+    case = Case(trial=10, stall_warn=100)
+    await case.watch(50)
+    case.running.started = Clock().now()
+    case.patience.tick()
+
+    await anyio.sleep(3600)
+    case.patience.tick()
+    await case.watch(40)
+
+    assert case.ended == []
+    assert case.log.events == []
+
+
+def test_the_activity_of_a_process_tree_is_read(tmp_path: Path) -> None:
+    """CPU time of a child of the worker counts, and so does what is in the log."""
+    log = tmp_path / "log"
+    log.write_text("12345")
+    burn = "import time\nwhile time.process_time() < 0.3: pass\nprint('x', flush=True)\ninput()"
+    code = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {burn!r}])"
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        found = measure_activity(process.pid, str(log))
+        nothing = measure_activity(os.getpid(), str(tmp_path / "none"))
+    finally:
+        process.communicate(b"\n")
+
+    assert found.cpu_seconds >= 0.25
+    assert found.output_bytes == 5
+    assert nothing.output_bytes == 0
