@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from aiotune.errors import ConfigurationError, UnknownDirection
@@ -188,6 +189,7 @@ def infer_metric_direction(metric: Any) -> str | None:
     return next((d for name in names if (d := _direction_of(name)) is not None), None)
 
 
+@lru_cache(maxsize=1024)
 def _direction_of(name: str) -> str | None:
     name = _WORD_START.sub("_", name).lower().removeprefix("val_").removeprefix("weighted_")
     # Keras numbers the second metric object of a kind: auc_1. A model with

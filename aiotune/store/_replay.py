@@ -235,9 +235,10 @@ class ProjectState:
     def observe(self, trial: Trial, metrics: Mapping[str, float], step: int) -> None:
         """Add values to a trial's metrics; the objective's direction is known, others are inferred."""
         for name, value in metrics.items():
-            if name in self._directions and not trial.metrics.exists(name):
-                trial.metrics.register(name, self._directions[name])
-            trial.metrics.update(name, value, step)
+            if not trial.metrics.exists(name):
+                trial.metrics.register(name, self._directions.get(name))
+            # Not through the tracker, which would look for the best value before and after.
+            trial.metrics.metrics[name].update(value, step)
 
     def _retry(self, event: events.RetryScheduled) -> None:
         trial = self._unended(event.trial_id)
