@@ -6,9 +6,9 @@ subclass), so at module level it imports nothing of the parent's machinery.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from aiotune._layout import Layout
 from aiotune.errors import ConfigurationError
@@ -215,6 +215,23 @@ class BaseTuner:
 
         self.oracle.load(self._layout)
         load_state(self)
+
+    async def from_keras_tuner(
+        self, source: str | Path, *, booleans: Collection[str] = (), skip_damaged: bool = False
+    ) -> Self:
+        """Go on with a project of KerasTuner: see :func:`aiotune.migration.from_keras_tuner`.
+
+        Args:
+            source: ``<directory>/<project_name>`` of KerasTuner; read and never changed.
+            booleans: Names of Choices whose 1 and 0 stand for ``True`` and ``False``.
+            skip_damaged: Whether to leave out files that cannot be read.
+
+        Returns:
+            This tuner.
+        """
+        from aiotune.migration import from_keras_tuner
+
+        return await from_keras_tuner(self, source, booleans=booleans, skip_damaged=skip_damaged)
 
     # ── results ────────────────────────────────────────────────────────────
 

@@ -41,7 +41,7 @@ def tuner_of(directory: Path, **kwargs: Any) -> Measured:
 
 async def test_the_search_goes_on_with_what_is_left_of_its_budget(tmp_path: Path) -> None:
     """Seven trials are there, the interrupted one runs again, two are new."""
-    tuner = await from_keras_tuner(tuner_of(tmp_path), DATA / "kerastuner_failures")
+    tuner = await tuner_of(tmp_path).from_keras_tuner(DATA / "kerastuner_failures")
 
     left = await asyncio.to_thread(lambda: tuner.remaining_trials)
     result = await tuner.search(verbose=0)
