@@ -64,6 +64,18 @@ TABLE = (
         ("hp: entries after merging and overwriting", "['x', 'x', 'y']", "['x', 'y']"),
     ),
     *because(
+        "The mean of both became worse; KerasTuner compares one value with the mean.",
+        ('with m = the metrics of a trial: [m.update("loss", 0.5), m.update("loss", 0.7), m.get_best_value("loss"), m.get_last_value("loss")]', "[True, True, 0.6, 0.6]", "[True, False, 0.6, 0.6]"),
+    ),
+    *because(
+        "What is no number is no improvement.",
+        ('with m = the metrics of a trial: [m.update("acc", float("nan")), m.update("acc", 0.7, step=1), m.get_best_value("acc")]', "[True, True, 0.7]", "[False, True, 0.7]"),
+    ),
+    *because(
+        "The oracle's mistake is told by a sentence, which ends the search.",
+        ("an oracle of one's own: an unknown status", "raises KeyError", "raises FatalValueError"),
+    ),
+    *because(
         "More of it is better; KerasTuner searches for the worst model.",
         ("direction('binary_io_u')", "'min'", "'max'"),
         ("direction('concordance_correlation')", "'min'", "'max'"),

@@ -85,11 +85,11 @@ class Product:
 
         return self.made(Black, oracle, directory)
 
-    def made(self, kind: Any, oracle: Any, directory: str | None = None) -> Any:
+    def made(self, kind: Any, oracle: Any, directory: str | None = None, **settings: Any) -> Any:
         """Return a tuner of a class; its trials run in this process, one after the other."""
         own = {} if self.is_reference else {"executor": "inline", "max_parallel_trials": 1}
         where = directory or tempfile.mkdtemp()
-        return kind(oracle=oracle, directory=where, project_name="p", **own)
+        return kind(oracle=oracle, directory=where, project_name="p", **own, **settings)
 
     def search(self, tuner: Any) -> None:
         """Run a search to its end, silently."""
