@@ -1,0 +1,121 @@
+"""GPUs of the simulated host: who uses how much of them, and what goes wrong with them."""
+
+from __future__ import annotations
+
+from aiotune._devices import Resources
+from aiotune.testing.simulator._faults import Fault
+from aiotune.testing.simulator._plan import Setup
+from aiotune.testing.simulator._world import World
+from gpu import GIB, DeviceProcess
+from gpu.fake import FakeProvider, fake_devices
+
+__all__ = ("DEVICE_GIB", "SimDevices")
+
+DEVICE_GIB = 16
+_FALLEN_OFF, _PAGE_FAULT = 79, 31
+_SILENCE, _LATE, _LEAKED = 3.5, 10.0, 1_000.0
+_FOREIGN_FOR = 60.0
+
+
+class SimDevices:
+    """The devices of one life of the tuner: the next one finds them mended.
+
+    Args:
+        world: Theirs.
+        setup: How many there are.
+
+    Attributes:
+        provider: Answers the product's questions.
+        lost: Devices that do not work any more.
+    """
+
+    def __init__(self, world: World, setup: Setup) -> None:
+        self._world, self._setup = world, setup
+        self.provider = FakeProvider(fake_devices(setup.gpus, gib=DEVICE_GIB))
+        self.lost: set[str] = set()
+        self._held: dict[str, dict[int, int]] = {d.uuid: {} for d in self.provider.present}
+        self._ghosts: dict[str, int] = dict.fromkeys(self._held, 0)
+        self._foreign: dict[str, int] = dict.fromkeys(self._held, 0)
+        self._tells = True
+
+    def resources(self) -> Resources:
+        """Return what a search has to run on."""
+        setup = self._setup
+        if not setup.gpus:
+            return Resources(most=setup.slots, reason="simulated", cores=setup.slots)
+        return Resources(
+            most=setup.gpus * setup.share,
+            reason="simulated",
+            devices=tuple(self.provider.present),
+            most_per_device=setup.share,
+            measures=setup.share > 1,
+            cores=8,
+            host_bytes=64 * GIB,
+            provider=self.provider,
+        )
+
+    def take(self, pid: int, uuids: tuple[str, ...], size: int) -> None:
+        """Let a process use memory of devices."""
+        for uuid in uuids:
+            self._held[uuid][pid] = size
+        self._tell()
+
+    def give_back(self, pid: int, fault: Fault | None) -> None:
+        """Let a process that is gone use nothing more, sooner or later."""
+        for uuid, held in self._held.items():
+            size = held.pop(pid, 0)
+            if size and fault in {Fault.MEMORY_LATE, Fault.MEMORY_LEAKED}:
+                self._world.strike(fault, "devices", f"{size} bytes of {uuid}")
+                self._ghosts[uuid] += size
+                # Somebody restarts the driver in the end.
+                late = _LATE if fault is Fault.MEMORY_LATE else _LEAKED
+                self._world.running.call_later(late, self._exorcise, uuid, size)
+        self._tell()
+
+    def suffer(self, fault: Fault) -> None:
+        """Let something happen to a device."""
+        numbers = self._world.plan.numbers("device", self._world.life, self._world.monotonic())
+        able = sorted(self._held.keys() - self.lost)
+        if not able:
+            return
+        uuid = numbers.choice(able)
+        self._world.strike(fault, "devices", uuid)
+        match fault:
+            case Fault.DEVICE_LOST:
+                self.lost.add(uuid)
+                self.provider.lose(uuid)
+            case Fault.XID_BREAKING:
+                self.lost.add(uuid)
+                self.provider.fail(uuid, _FALLEN_OFF)
+            case Fault.XID_HARMLESS:
+                self.provider.fail(uuid, _PAGE_FAULT)
+            case Fault.DRIVER_SILENT:
+                self.provider.unavailable = "The simulated driver does not answer."
+                self._world.running.call_later(_SILENCE, self._speak)
+            case Fault.DRIVER_TELLS_NOTHING:
+                self._tells = False
+                self._tell()
+            case _:
+                size = int(numbers.uniform(0.1, 0.9) * DEVICE_GIB) * GIB
+                self._foreign[uuid] += size
+                self._world.running.call_later(_FOREIGN_FOR, self._leave, uuid, size)
+                self._tell()
+
+    def _exorcise(self, uuid: str, size: int) -> None:
+        self._ghosts[uuid] -= size
+        self._tell()
+
+    def _leave(self, uuid: str, size: int) -> None:
+        self._foreign[uuid] -= size
+        self._tell()
+
+    def _speak(self) -> None:
+        self.provider.unavailable = None
+
+    def _tell(self) -> None:
+        for device in self.provider.present:
+            uuid, held = device.uuid, self._held[device.uuid]
+            used = sum(held.values()) + self._ghosts[uuid] + self._foreign[uuid]
+            self.provider.used[uuid] = min(device.total_bytes, used)
+            listed = [DeviceProcess(pid, size) for pid, size in held.items()]
+            self.provider.running[uuid] = listed if self._tells else []

@@ -1,0 +1,129 @@
+"""What may go wrong in a simulated search, as data: a name and a line of meaning each."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+__all__ = (
+    "CHANNEL",
+    "CLOCK",
+    "DEVICE",
+    "DISK",
+    "ENDING",
+    "PROGRAM",
+    "SPAWN",
+    "TUNER",
+    "USER",
+    "Fault",
+)
+
+
+class Fault(Enum):
+    """One kind of trouble; the value says what happens."""
+
+    # ── the program of a trial ─────────────────────────────────────────────
+    RAISES = "the program raises an exception"
+    RAISES_NASTY_TEXT = "the exception's text has control characters and is long"
+    FAILED_TRIAL = "the program raises FailedTrialError"
+    FATAL = "the program raises FatalError"
+    NOT_A_NUMBER = "the objective is NaN"
+    INFINITE = "the objective is infinite"
+    MEMORY_ERROR = "the host's memory runs out in the program"
+    DEVICE_MEMORY = "the device's memory runs out in the program"
+    WORKSPACE_MEMORY = "a library of the driver finds no memory"
+    FOREIGN_MEMORY_ERROR = "memory runs out since others took it"
+    MANY_METRICS = "the result has three hundred metrics"
+    SLOW = "the training takes fifty times as long"
+    # ── how its process ends ───────────────────────────────────────────────
+    SEGFAULT = "SIGSEGV in the middle of the training"
+    ABORT = "SIGABRT in the middle of the training"
+    BUS_ERROR = "SIGBUS in the middle of the training"
+    OOM_KILLED = "the kernel's out-of-memory killer ends it"
+    KILLED = "somebody sends SIGKILL"
+    TERMINATED = "somebody sends SIGTERM"
+    EXIT_WITHOUT_RESULT = "it exits with 0 and says nothing"
+    SYS_EXIT = "it calls sys.exit(3)"
+    DIES_BEFORE_HELLO = "it dies before it says hello"
+    DIES_BEFORE_RESULT = "it dies between the last epoch and the result"
+    DIES_AFTER_RESULT = "it sends the result and then dies of SIGSEGV"
+    HANGS_AFTER_RESULT = "it sends the result and does not end"
+    HANGS = "it hangs, and ends when it is asked to"
+    HANGS_DEAF = "it hangs and ignores SIGTERM"
+    STOPPED = "it is stopped by SIGSTOP in the middle of an epoch"
+    UNINTERRUPTIBLE = "it hangs in a driver, and SIGKILL takes half a minute"
+    LEAVES_CHILDREN = "it leaves processes behind, which are swept"
+    KEEPER_KILLED = "its keeper is killed, and it with it"
+    # ── what the tuner hears of it ─────────────────────────────────────────
+    RESULT_NOT_SENT = "the result is written down, and the process dies before it is sent"
+    RESULT_TWICE = "the result is sent twice"
+    REPORT_AFTER_RESULT = "a report of an epoch comes after the result"
+    REPORT_TWICE = "every report comes twice"
+    GARBAGE = "other bytes are written to the channel"
+    OVERSIZE_FRAME = "a frame claims two gigabytes"
+    TORN_FRAME = "the channel ends in the middle of the result"
+    SPLIT_FRAMES = "every frame comes byte for byte"
+    CHANNEL_CLOSED = "the program closes the channel and goes on"
+    SILENT = "no report comes until the result"
+    # ── starting processes ─────────────────────────────────────────────────
+    SPAWN_FAILS = "no process can be started, once"
+    SPAWN_FAILS_OFTEN = "no process can be started for three tries"
+    SPAWN_NEVER = "no process can be started any more"
+    SLOW_SPAWN = "starting a process takes ten seconds"
+    # ── devices ────────────────────────────────────────────────────────────
+    DEVICE_LOST = "a device falls off the bus"
+    XID_BREAKING = "the driver reports a fault that needs a reset"
+    XID_HARMLESS = "the driver reports a fault of a program"
+    DRIVER_SILENT = "the driver does not answer three times"
+    DRIVER_TELLS_NOTHING = "the driver does not tell which process uses what"
+    FOREIGN_MEMORY = "another user takes memory of a device"
+    MEMORY_LATE = "memory is given back ten seconds after the process's end"
+    MEMORY_LEAKED = "memory is given back only when the driver is restarted"
+    # ── the disk ───────────────────────────────────────────────────────────
+    DISK_FULL = "there is no space for some minutes"
+    WRITE_ERROR = "a write fails with EIO, and half of it is there"
+    SYNC_ERROR = "a sync fails with EIO"
+    SLOW_SYNC = "a sync takes twenty seconds"
+    POWER_LOSS = "the power fails: sectors that were not synced may be lost"
+    # ── the tuner's process ────────────────────────────────────────────────
+    KILLED_BEFORE_WRITE = "the tuner is killed before a batch is written"
+    KILLED_IN_WRITE = "the tuner is killed in the middle of a write"
+    KILLED_BEFORE_SYNC = "the tuner is killed after a write, before its sync"
+    KILLED_AFTER_SYNC = "the tuner is killed after a sync, before anybody hears of it"
+    TUNER_KILLED = "the tuner is killed at some moment"
+    # ── clocks ─────────────────────────────────────────────────────────────
+    CLOCK_JUMPS = "the wall clock jumps by an hour, back or forth"
+    SUSPENDED = "the host sleeps for ten minutes"
+    # ── users ──────────────────────────────────────────────────────────────
+    INTERRUPTED = "Ctrl-C: the search's task is cancelled"
+    INTERRUPTED_TWICE = "Ctrl-C, and again two seconds later"
+    SIGTERM = "the tuner is asked to end by SIGTERM"
+    CALLBACK_RAISES = "on_trial_begin or on_trial_end raises"
+    CALLBACK_SLOW = "on_trial_end takes ten seconds"
+    ORACLE_RAISES = "the oracle raises when it is asked for a trial"
+    BUDGET_RAISED = "the search is continued with a larger budget"
+    SEARCHED_AGAIN = "the finished search is run a second time"
+
+
+def _between(first: Fault, last: Fault) -> tuple[Fault, ...]:
+    everything = list(Fault)
+    return tuple(everything[everything.index(first) : everything.index(last) + 1])
+
+
+PROGRAM = _between(Fault.RAISES, Fault.SLOW)
+"""Of what the program of a trial does."""
+ENDING = _between(Fault.SEGFAULT, Fault.KEEPER_KILLED)
+"""Of how a trial's process ends."""
+CHANNEL = _between(Fault.RESULT_NOT_SENT, Fault.SILENT)
+"""Of what the tuner hears of a trial's process."""
+SPAWN = _between(Fault.SPAWN_FAILS, Fault.SLOW_SPAWN)
+"""Of starting processes."""
+DEVICE = _between(Fault.DEVICE_LOST, Fault.MEMORY_LEAKED)
+"""Of GPUs and their driver."""
+DISK = _between(Fault.DISK_FULL, Fault.POWER_LOSS)
+"""Of the disk."""
+TUNER = _between(Fault.KILLED_BEFORE_WRITE, Fault.TUNER_KILLED)
+"""Of the tuner's own process."""
+CLOCK = _between(Fault.CLOCK_JUMPS, Fault.SUSPENDED)
+"""Of clocks."""
+USER = _between(Fault.INTERRUPTED, Fault.SEARCHED_AGAIN)
+"""Of people."""

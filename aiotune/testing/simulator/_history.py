@@ -1,0 +1,319 @@
+"""Judges a history from its bytes alone: shares no code with the product, not even the codec."""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiotune.testing.simulator._monitors import Truth
+from aiotune.testing.simulator._plan import Setup
+
+__all__ = ("History", "Record", "check_history", "check_retries_logged", "read_records")
+
+Record = dict[str, Any]
+Wrong = Callable[[str, str], None]
+
+_COUNTED = frozenset("error not_finite exited crashed killed timed_out stalled".split())
+_NEVER_AGAIN = frozenset({"failed_trial", "oversized", "fatal"})
+_FINAL = frozenset({"COMPLETED", "FAILED", "REJECTED"})
+_LONGEST = (64 << 10) + 9
+_MOST_LOST = 5
+_MOST_REJECTED = 100
+
+
+def read_records(data: bytes, wrong: Wrong) -> Iterator[Record]:
+    """Yield the records of a journal that was repaired, checking each line's form.
+
+    Args:
+        data: All its bytes.
+        wrong: Called with an invariant's number and a sentence.
+    """
+    position = 0
+    for number, line in enumerate(data.splitlines(keepends=True)):
+        text = line[9:-1]
+        if not line.endswith(b"\n") or line[:8] != b"%08x" % zlib.crc32(text):
+            wrong("I24", f"line {number} of the journal is not whole: {line[:60]!r}")
+            return
+        if len(line) > _LONGEST or not text.isascii() or any(byte < 0x20 for byte in text):  # noqa: PLR2004
+            wrong("I24", f"line {number} has {len(line)} bytes or control characters")
+        record: Record = json.loads(text)
+        if record["seq"] != number:
+            wrong("I7", f"line {number} has the number {record['seq']}")
+        if not 0 <= record["b"] <= position:
+            wrong("I24", f"line {number} at {position} says that its batch begins at {record['b']}")
+        yield record
+        position += len(line)
+
+
+@dataclass(slots=True)
+class _Trial:
+    """One trial as the records tell it."""
+
+    trial_id: str
+    values: dict[str, Any]
+    budget: dict[str, Any]
+    attempts: int = 0
+    open: str | None = None
+    last: str | None = None
+    counted: int = 0
+    failure: str | None = None
+    concluded: bool = True
+    status: str = ""
+    score: float | None = None
+    final_values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class History:
+    """What the records add up to.
+
+    Attributes:
+        trials: All trials, by id, in order of creation.
+        retries: How often each (trial, next attempt) was scheduled.
+        ends: Reasons of the ``search_ended`` records.
+    """
+
+    trials: dict[str, _Trial] = field(default_factory=dict)
+    retries: Counter[tuple[str, int]] = field(default_factory=Counter)
+    ends: list[str] = field(default_factory=list)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last search came to its own end."""
+        return bool(self.ends) and self.ends[-1] == "finished"
+
+    def by_status(self) -> Counter[str]:
+        """Count the trials by how they ended."""
+        return Counter(trial.status or "unfinished" for trial in self.trials.values())
+
+
+def check_history(data: bytes, setup: Setup, truth: Truth, wrong: Wrong) -> History:
+    """Judge all records of a project, and compare them with what really happened.
+
+    Args:
+        data: The journal's bytes, torn tail cut.
+        setup: What was searched.
+        truth: What the processes did.
+        wrong: Called with an invariant's number and a sentence.
+    """
+    judge = _Judge(setup, truth, wrong)
+    for record in read_records(data, wrong):
+        judge.take(record)
+    judge.compare_with_truth()
+    return judge.history
+
+
+class _Judge:
+    """Goes through the records once."""
+
+    def __init__(self, setup: Setup, truth: Truth, wrong: Wrong) -> None:
+        self._setup, self._truth, self._wrong = setup, truth, wrong
+        self.history = History()
+        self._attempt_ids: set[str] = set()
+        self._budget: int | None = None
+        self._in_a_row = self._rejected_in_a_row = 0
+        self._fatal = False
+
+    def take(self, record: Record) -> None:
+        """Judge one record."""
+        judge = getattr(self, f"_{record['type']}", None)
+        if judge is not None:
+            judge(record)
+
+    def _trial(self, record: Record) -> _Trial:
+        trial = self.history.trials.get(record["trial_id"])
+        if trial is None:
+            self._wrong("I7", f"{record['type']} of {record['trial_id']}, which was never created")
+            trial = self.history.trials[record["trial_id"]] = _Trial(record["trial_id"], {}, {})
+        if trial.status:
+            self._wrong("I6", f"{record['type']} of {trial.trial_id} after its end")
+        return trial
+
+    # ── one method a kind of record ────────────────────────────────────────
+
+    def _project_opened(self, record: Record) -> None:
+        # Whoever ran is gone: its open attempts must be taken up before they begin anew.
+        self._fatal = False
+        for trial in self.history.trials.values():
+            trial.concluded = trial.concluded and trial.open is None
+
+    def _search_started(self, record: Record) -> None:
+        self._budget = record["max_trials"]
+        self._in_a_row = self._rejected_in_a_row = 0
+
+    def _trial_created(self, record: Record) -> None:
+        trials, name = self.history.trials, record["trial_id"]
+        if name in trials or record["index"] != len(trials):
+            self._wrong(
+                "I5", f"trial {name} is created as number {record['index']} of {len(trials)}"
+            )
+        trials[name] = _Trial(name, record["values"], record.get("budget", {}))
+        rejected = sum(trial.status == "REJECTED" for trial in trials.values())
+        if self._budget is not None and len(trials) - rejected > self._budget:
+            self._wrong("I4", f"{len(trials)} trials less {rejected}, where {self._budget} may be")
+
+    def _attempt_started(self, record: Record) -> None:
+        trial, attempt_id = self._trial(record), record["attempt_id"]
+        if trial.open is not None:
+            self._wrong("I7", f"{attempt_id} starts, and {trial.open} has not ended")
+        if not trial.concluded:
+            self._wrong("I7", f"{attempt_id} starts, and nothing was decided after {trial.last}")
+        if record["attempt"] != trial.attempts + 1 or attempt_id in self._attempt_ids:
+            self._wrong("I5", f"{attempt_id} is number {record['attempt']} after {trial.attempts}")
+        if self._fatal:
+            self._wrong("I9", f"{attempt_id} starts after a FatalError")
+        self._attempt_ids.add(attempt_id)
+        trial.attempts, trial.open, trial.last = record["attempt"], attempt_id, attempt_id
+        trial.failure = None
+
+    def _attempt_ended(self, record: Record) -> None:
+        trial = self._trial(record)
+        if trial.open != record["attempt_id"]:
+            self._wrong("I7", f"{record['attempt_id']} ends, and {trial.open} is open")
+        trial.open, trial.concluded = None, False
+        failure = record.get("failure")
+        trial.failure = failure["kind"] if failure else None
+        if (trial.failure is None) != (record["outcome"] == "COMPLETED"):
+            self._wrong(
+                "I7", f"{record['attempt_id']} ends as {record['outcome']} of {trial.failure}"
+            )
+        if trial.failure == "fatal":
+            self._fatal = True
+        if trial.failure in {"cancelled", "fatal"}:
+            trial.concluded = False  # a later life takes it up
+
+    def _retry_scheduled(self, record: Record) -> None:
+        trial, kind = self._trial(record), record["failure"]["kind"]
+        self._failure_is_told(trial, kind)
+        trial.counted += kind in _COUNTED
+        key = (trial.trial_id, record["next_attempt"])
+        self.history.retries[key] += 1
+        if kind in _NEVER_AGAIN:
+            self._wrong("I9", f"trial {trial.trial_id} is run again after {kind}")
+        if record["next_attempt"] != trial.attempts + 1 or self.history.retries[key] > 1:
+            self._wrong("I10", f"retry {key} is scheduled after {trial.attempts} attempts")
+        expected = (trial.counted, self._setup.retries - trial.counted)
+        if (record["failures"], record["retries_left"]) != expected or expected[1] < 0:
+            self._wrong(
+                "I8",
+                f"trial {trial.trial_id} has {record['failures']} failures and "
+                f"{record['retries_left']} retries left, where {expected} is right",
+            )
+        trial.concluded = True
+
+    def _trial_requeued(self, record: Record) -> None:
+        trial = self._trial(record)
+        trial.open, trial.concluded = None, True
+        if record.get("lost", 0) > _MOST_LOST:
+            self._wrong(
+                "I8", f"trial {trial.trial_id} was lost {record['lost']} times and runs again"
+            )
+
+    def _trial_ended(self, record: Record) -> None:
+        trial = self._trial(record)
+        trial.status, trial.final_values = record["status"], record["values"]
+        trial.score = record.get("score")
+        failure = (record.get("failure") or {}).get("kind")
+        if trial.open is not None and failure != "lost":
+            self._wrong("I7", f"trial {trial.trial_id} ends, and {trial.open} has not")
+        self._count(trial.status)
+        match trial.status:
+            case "COMPLETED":
+                self._score_is_true(trial)
+            case "FAILED":
+                self._failure_is_told(trial, failure)
+                self._had_its_retries(trial, failure)
+            case "REJECTED":
+                pass
+            case other:
+                self._wrong("I6", f"trial {trial.trial_id} ends as {other}")
+
+    def _search_ended(self, record: Record) -> None:
+        reason, limit = record["reason"], self._setup.consecutive
+        self.history.ends.append(reason)
+        over = limit is not None and self._in_a_row >= limit
+        over = over or self._rejected_in_a_row >= _MOST_REJECTED
+        if reason == "aborted" and not over:
+            self._wrong("I19", f"aborted after {self._in_a_row} failures in a row")
+        if reason != "finished":
+            return
+        if over:
+            self._wrong("I19", f"went on after {self._in_a_row} failures in a row")
+        left = [t.trial_id for t in self.history.trials.values() if t.status not in _FINAL]
+        if left:
+            self._wrong("I14", f"the search finished, and {left} have not ended")
+        tried = sum(t.status != "REJECTED" for t in self.history.trials.values())
+        if self._setup.oracle == "random" and tried != self._budget:
+            self._wrong("I4", f"the search finished with {tried} of {self._budget} trials")
+
+    # ── what must follow ───────────────────────────────────────────────────
+
+    def _count(self, status: str) -> None:
+        self._rejected_in_a_row = self._rejected_in_a_row + 1 if status == "REJECTED" else 0
+        if status == "COMPLETED":
+            self._in_a_row = 0
+        elif status == "FAILED":
+            self._in_a_row += 1
+
+    def _failure_is_told(self, trial: _Trial, kind: str | None) -> None:
+        if kind in {"not_finite", "lost"}:
+            return  # the attempt itself succeeded, or nobody was there to see it
+        if trial.failure != kind:
+            self._wrong("I7", f"trial {trial.trial_id} goes on from {kind}; it was {trial.failure}")
+
+    def _had_its_retries(self, trial: _Trial, kind: str | None) -> None:
+        counted = trial.counted + (kind in _COUNTED)
+        if kind in _COUNTED and counted <= self._setup.retries:
+            self._wrong("I8", f"trial {trial.trial_id} fails for good after {counted} failures")
+        if counted > self._setup.retries + 1:
+            self._wrong("I8", f"trial {trial.trial_id} failed {counted} times before its end")
+
+    def _score_is_true(self, trial: _Trial) -> None:
+        done = self._truth.results.get(trial.last or "")
+        if done is None:
+            self._wrong(
+                "I11", f"trial {trial.trial_id} is complete, and {trial.last} had no result"
+            )
+        elif trial.score not in done.metrics.values():
+            self._wrong(
+                "I11",
+                f"trial {trial.trial_id} has {trial.score}; {trial.last} computed {done.metrics}",
+            )
+        elif trial.final_values != done.values:
+            self._wrong(
+                "I11", f"trial {trial.trial_id} has other values than {trial.last} ran with"
+            )
+
+    def compare_with_truth(self) -> None:
+        """Look for results and attempts that the records do not know."""
+        for _, order in self._truth.launched:
+            if order.attempt_id not in self._attempt_ids:
+                self._wrong("I2", f"{order.attempt_id} ran, and no record says so")
+        if not self.history.finished:
+            return
+        for attempt_id, done in self._truth.heard.items():
+            trial = self.history.trials.get(attempt_id.partition("-")[0])
+            finite = all(math.isfinite(value) for value in done.metrics.values())
+            if finite and (
+                trial is None or trial.status != "COMPLETED" or trial.last != attempt_id
+            ):
+                self._wrong("I13", f"the result of {attempt_id} was heard and is not kept")
+
+
+def check_retries_logged(history: History, logged: Sequence[tuple[str, int]], wrong: Wrong) -> None:
+    """Compare the retries of the journal with those that the log told.
+
+    Args:
+        history: What the records add up to.
+        logged: One (trial, next attempt) for each log record.
+        wrong: As for :func:`check_history`.
+    """
+    told = Counter(logged)
+    for key, count in history.retries.items():
+        if told[key] != count:
+            wrong("I10", f"retry {key} is recorded {count} times and was logged {told[key]} times")

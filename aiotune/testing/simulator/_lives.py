@@ -1,0 +1,355 @@
+"""The lives of one tuner, from its first start to the end of its search."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from aiotune import events
+from aiotune._offload import InlineOffloader
+from aiotune.errors import AiotuneError, FatalError, InternalError, StorageError
+from aiotune.executors import SpawnError
+from aiotune.oracles import Oracle, _adoption, _oracle
+from aiotune.scheduler import (
+    Admission,
+    AttemptRunner,
+    DeviceWatch,
+    Limits,
+    SchedulerCore,
+    SearchLoop,
+    StopReason,
+    Timing,
+    Weigher,
+)
+from aiotune.store import Layout
+from aiotune.store._replay import ProjectState
+from aiotune.testing._loop import Deadlock, Livelock, VirtualTimeLoop
+from aiotune.testing.simulator._devices import SimDevices
+from aiotune.testing.simulator._disk import SimDisk
+from aiotune.testing.simulator._faults import CLOCK, DEVICE, Fault
+from aiotune.testing.simulator._monitors import Monitors
+from aiotune.testing.simulator._plan import Happening, Setup
+from aiotune.testing.simulator._processes import Crowd, SimExecutor
+from aiotune.testing.simulator._program import SimLog, make_oracle
+from aiotune.testing.simulator._world import World
+from aiotune.trial import Trial
+
+__all__ = ("Life", "SimulatedMishap", "replaced")
+
+_TIMES = Timing(grace=5.0, fatal_grace=0.5, tick=1.0, shutdown=10.0, watch=1.0)
+_ROUNDS = 100_000
+"""How often the loop of one life may go round."""
+_LONGEST = 8_000.0
+"""Virtual seconds after which a life makes no progress any more."""
+_JUMP, _SLEEP, _SLOW = 3600.0, 600.0, 10.0
+_FUNERAL = 100
+_LAYOUT = Layout(Path("/nowhere"), "simulated")
+
+
+class SimulatedMishap(Exception):
+    """What a user's callback, or an oracle of the user's own, raises."""
+
+
+@contextlib.contextmanager
+def replaced(*names: tuple[Any, str, Any]) -> Iterator[None]:
+    """Let modules, or classes, have other attributes for a while."""
+    before = [(owner, name, owner.__dict__[name]) for owner, name, _ in names]
+    for owner, name, value in names:
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for owner, name, value in before:
+            setattr(owner, name, value)
+
+
+class Life:
+    """One process of the tuner, from its start to its end or its death.
+
+    Args:
+        world: Where it lives.
+        disk: What the lives before have left.
+        monitors: Look on.
+        setup: What is searched.
+
+    Attributes:
+        log: What it told.
+        end: How it ended: ``"finished"``, ``"killed"``, or the name of what was raised.
+    """
+
+    def __init__(self, world: World, disk: SimDisk, monitors: Monitors, setup: Setup) -> None:
+        self.world, self.disk, self.monitors, self.setup = world, disk, monitors, setup
+        self.log = SimLog(world, monitors)
+        self.devices = SimDevices(world, setup)
+        self.executor = SimExecutor(Crowd(world, disk, self.devices, monitors))
+        self.end = "killed"
+        self._oracle: Oracle
+        self._search: SearchLoop
+        self._task: asyncio.Task[None]
+        self._raises: set[Fault] = set()
+
+    # ── from outside ───────────────────────────────────────────────────────
+
+    def live(self) -> None:
+        """Live to the end."""
+        world = self.world
+        loop = world.loop = VirtualTimeLoop(_ROUNDS)
+        loop.set_exception_handler(self._told_by_loop)
+        seams = (
+            (_oracle, "open_project", self.disk.open_project),
+            (_oracle, "time", world),
+            (_adoption, "read_result", self.disk.read_result),
+            (_adoption, "time", world),
+        )
+        runner = asyncio.Runner(loop_factory=lambda: loop)
+        try:
+            with replaced(*seams):
+                try:
+                    runner.run(self._live())
+                except RuntimeError:
+                    if not world.dead:
+                        raise
+                except (Deadlock, Livelock) as error:
+                    world.wrong("I20", f"{error} It waits for {self._search_state()}")
+                    world.dead = True
+                finally:
+                    _bury(loop)
+                    runner.close()
+        finally:
+            world.began, world.loop = world.monotonic() + 1.0, None
+
+    def _told_by_loop(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not self.world.dead:
+            error = context.get("exception")
+            self.world.wrong("I0", f"{context.get('message')}: {error!r}")
+
+    async def _live(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self.world.say("tuner", f"life {self.world.life} begins")
+        for happening in self.world.plan.happenings(self.world.life):
+            self._expect(happening)
+        self.world.running.call_later(_LONGEST, self._too_long)
+        try:
+            await self._open_and_search()
+            self.end = "finished"
+        except (FatalError, AiotuneError, SpawnError, SimulatedMishap) as error:
+            self.end = type(error).__name__
+            if isinstance(error, InternalError):
+                self.world.wrong("I0", f"the scheduler broke: {str(error)[:2000]}")
+        except asyncio.CancelledError:
+            self.end = "cancelled"
+        except BaseExceptionGroup as group:
+            self._leaves(group)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
+            self.end = type(error).__name__
+            self.world.wrong("I0", f"search() raised {error!r}")
+        if not self.world.dead:
+            self.world.say("tuner", f"life {self.world.life} ends: {self.end}")
+            self._leaves_nothing()
+
+    def _leaves(self, group: BaseExceptionGroup[BaseException]) -> None:
+        """Take the one plain exception that a search raises out of its group."""
+        found, rest = group.split((FatalError, AiotuneError, SpawnError, SimulatedMishap))
+        self.end = "group"
+        if rest is not None and rest.split(asyncio.CancelledError)[1] is not None:
+            self.world.wrong("I0", f"search() raised {rest!r}")
+        elif found is not None:
+            self.end = type(found.exceptions[0]).__name__
+
+    def _too_long(self) -> None:
+        self.world.wrong("I20", f"nothing ends; it waits for {self._search_state()}")
+        self._task.cancel()
+
+    def _search_state(self) -> str:
+        core = self._core
+        return (
+            f"running={sorted(core.running)} ready={sorted(core.ready)} "
+            f"proposing={core.proposing} {core.waits_for}"
+        )
+
+    # ── the search ─────────────────────────────────────────────────────────
+
+    async def _open_and_search(self) -> None:
+        setup = self.setup
+        oracle = self._oracle = make_oracle(setup, self.world.plan.seed % 1000)
+        oracle.log, oracle.offload = self.log, InlineOffloader()
+        async with oracle.open(Path("/nowhere"), "simulated"):
+            self._search = self._wired(oracle)
+            try:
+                await self._search.run()
+            finally:
+                self._processes_are_gone()
+                await self.executor.aclose()
+                with contextlib.suppress(StorageError):
+                    oracle.record(events.SearchEnded(reason=self._search.end, at=self.world.now()))
+        self._fold_is_the_state()
+
+    def _wired(self, oracle: Oracle) -> SearchLoop:
+        resources = self.devices.resources()
+        admission = Admission(resources, oracle.calibration, space="simulated")
+        shared: dict[str, Any] = {
+            "oracle": oracle,
+            "executor": self.executor,
+            "layout": _LAYOUT,
+            "log": self.log,
+            "admission": admission,
+            "hooks": self,
+        }
+        ids = (f"{self.world.life}{number:03x}" for number in itertools.count())
+        core = self._core = SchedulerCore(
+            admission, ahead=1 if oracle.proposes_ahead else 0, weighs=self.setup.weighs
+        )
+        timing = Timing(
+            grace=_TIMES.grace,
+            fatal_grace=_TIMES.fatal_grace,
+            limits=Limits(trial=self.setup.timeout),
+            tick=_TIMES.tick,
+            shutdown=_TIMES.shutdown,
+            watch=_TIMES.watch,
+        )
+        return SearchLoop(
+            core=core,
+            oracle=oracle,
+            runner=AttemptRunner(
+                clock=self.world,
+                offload=InlineOffloader(),
+                new_id=lambda: next(ids),
+                **shared,
+            ),
+            weigher=Weigher(max_model_size=None, **shared),
+            watch=DeviceWatch(
+                resources, InlineOffloader(), free_ram=lambda: resources.host_bytes or 0
+            ),
+            log=self.log,
+            clock=self.world,
+            timing=timing,
+            on_tick=core.validate,
+            before_proposal=self._before_proposal,
+            offload=InlineOffloader(),
+        )
+
+    # ── what users do ──────────────────────────────────────────────────────
+
+    async def trial_began(self, trial: Trial) -> None:
+        """Call the user's ``on_trial_begin``."""
+        self._mishap(Fault.CALLBACK_RAISES)
+
+    async def trial_ended(self, trial: Trial, seconds: float) -> None:
+        """Call the user's ``on_trial_end``."""
+        self.world.say("tuner", f"trial {trial.trial_id} is {trial.status} after {seconds:.1f} s")
+        if Fault.CALLBACK_SLOW in self._raises:
+            self._raises.discard(Fault.CALLBACK_SLOW)
+            self.world.strike(Fault.CALLBACK_SLOW, "user", trial.trial_id)
+            await asyncio.sleep(_SLOW)
+        self._mishap(Fault.CALLBACK_RAISES)
+
+    async def _before_proposal(self) -> None:
+        self._mishap(Fault.ORACLE_RAISES)
+
+    def _mishap(self, fault: Fault) -> None:
+        if fault in self._raises:
+            self._raises.discard(fault)
+            self.world.strike(fault, "user")
+            raise SimulatedMishap(fault.value)
+
+    # ── what happens to it ─────────────────────────────────────────────────
+
+    def _expect(self, happening: Happening) -> None:
+        if happening.commit:
+            self.disk.schedule(happening.commit, happening.fault)
+        else:
+            self.world.running.call_later(happening.second, self._suffer, happening.fault)
+
+    def _suffer(self, fault: Fault) -> None:
+        world = self.world
+        if world.dead or self._task.done():
+            return
+        if fault in DEVICE:
+            self.devices.suffer(fault)
+        elif fault in CLOCK:
+            self._time_goes_wrong(fault)
+        elif fault is Fault.TUNER_KILLED:
+            world.die(fault)
+        elif fault in {Fault.CALLBACK_RAISES, Fault.CALLBACK_SLOW, Fault.ORACLE_RAISES}:
+            self._raises.add(fault)
+        elif fault is Fault.SIGTERM:
+            world.strike(fault, "user")
+            self._search.stop(StopReason.CANCELLED, _TIMES.grace)
+        else:
+            world.strike(fault, "user")
+            self._task.cancel()
+            if fault is Fault.INTERRUPTED_TWICE:
+                world.running.call_later(2.0, self._task.cancel)
+
+    def _time_goes_wrong(self, fault: Fault) -> None:
+        self.world.strike(fault, "host")
+        if fault is Fault.SUSPENDED:
+            self.world.running.advance(_SLEEP)
+        else:
+            numbers = self.world.plan.numbers("clock", self.world.life)
+            self.world.wall_jump += numbers.choice([-_JUMP, _JUMP])
+
+    # ── what must hold at the end of a life ────────────────────────────────
+
+    def _processes_are_gone(self) -> None:
+        left = list(self.executor.live)
+        if left and not self.log.abandoned and not self.world.dead:
+            self.world.wrong("I15", f"{left} live after the end of the search")
+
+    def _leaves_nothing(self) -> None:
+        if self.executor.live:
+            self.world.wrong("I15", f"{list(self.executor.live)} live after the end of the tuner")
+        search = getattr(self, "_search", None)
+        if search is None or self.log.abandoned:
+            return
+        if search.running or self._core.admission.ledger.leases:
+            self.world.wrong("I16", f"leases are left: {self._core.admission.ledger.leases}")
+
+    def _fold_is_the_state(self) -> None:
+        if self.world.dead:
+            return
+        oracle = self._oracle
+        history = self.disk.events()
+        folded = ProjectState.replay(history, seed=oracle.seed, objective=oracle.objective)
+        for trial_id, trial in oracle.trials.items():
+            told, known = _facts(folded.trials.get(trial_id)), _facts(trial)
+            if told != known:
+                self.world.wrong("I17", f"the journal says {told}, and the tuner knew {known}")
+
+
+def _bury(loop: VirtualTimeLoop) -> None:
+    """End the tasks of a tuner that was killed: what they do has no effect any more.
+
+    One cancellation is not enough: what is shielded waits on for processes that are gone.
+    """
+    loop.run_until_complete(asyncio.sleep(0))
+    for _ in range(_FUNERAL):
+        tasks = asyncio.all_tasks(loop)
+        if not tasks:
+            return
+        for task in tasks:
+            task.cancel()
+        for _ in range(10):
+            loop.run_until_complete(asyncio.sleep(0))
+
+
+def _facts(trial: Trial | None) -> tuple[Any, ...]:
+    if trial is None:
+        return ()
+    # What was handed out and not begun is running for the one, and queued for the other.
+    status = trial.status if trial.status.is_final else "unfinished"
+    return (
+        trial.trial_id,
+        status,
+        trial.score if trial.status.is_final else None,
+        trial.attempts,
+        trial.failures,
+        trial.lost,
+        dict(trial.values) if trial.status.is_final else None,
+    )

@@ -1,0 +1,140 @@
+"""What must hold at every moment, seen from outside: processes, devices and durable bytes."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from aiotune.executors._base import WorkerMessage
+from aiotune.testing.simulator._devices import DEVICE_GIB
+from aiotune.testing.simulator._processes import SimWorker
+from aiotune.testing.simulator._world import World
+from aiotune.wire import Done, Failed, RunAttempt
+from gpu import GIB
+
+__all__ = ("Monitors", "Truth")
+
+
+class Truth:
+    """What the processes really did, which no crash of the tuner can change.
+
+    Attributes:
+        launched: Attempts that had a process, in order, as (life, order).
+        results: What was computed and written down, by attempt id.
+        heard: Results that the tuner was told, by attempt id.
+    """
+
+    def __init__(self) -> None:
+        self.launched: list[tuple[int, RunAttempt]] = []
+        self.results: dict[str, Done] = {}
+        self.heard: dict[str, Done] = {}
+
+
+class Monitors:
+    """Checks each process that starts against what is durable at that moment.
+
+    Args:
+        world: Takes what is wrong.
+
+    Attributes:
+        truth: What really happened.
+        quarantined: Devices that the tuner has said it uses no more, in this life.
+        fatal: Whether the tuner was told of a ``FatalError`` in this life and has recorded it.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.truth = Truth()
+        self.quarantined: set[str] = set()
+        self.fatal = False
+        self._alive: dict[SimWorker, None] = {}
+        self._started: dict[str, dict[str, Any]] = {}
+        self._ended: set[str] = set()
+        self._spooled: dict[str, str] = {}
+
+    def new_life(self) -> None:
+        """Forget what belonged to the life that is over: its keepers have killed all its processes."""
+        self._alive = {}
+        self.quarantined.clear()
+        self.fatal = False
+
+    # ── what becomes durable ───────────────────────────────────────────────
+
+    def synced(self, data: bytes) -> None:
+        """Read new records without the help of the product's codec."""
+        for line in data.splitlines():
+            record = _record(line)
+            match record.get("type"):
+                case "attempt_started":
+                    self._started[record["attempt_id"]] = record
+                case "trial_ended":
+                    self._ended.add(record["trial_id"])
+                case "attempt_ended" if (record.get("failure") or {}).get("kind") == "fatal":
+                    self.fatal = True
+                case _:
+                    pass
+
+    # ── what processes do ──────────────────────────────────────────────────
+
+    def launched(self, worker: SimWorker) -> None:
+        """Check that a process may exist."""
+        self._alive = {w: None for w in self._alive if not w.is_gone}
+        if isinstance(worker.order, RunAttempt):
+            self.truth.launched.append((self._world.life, worker.order))
+            self._intent_is_durable(worker)
+            self._trial_is_free(worker.order)
+            self._nothing_after_fatal(worker)
+            self._alive[worker] = None
+            self._devices_have_room(worker)
+
+    def wrote_down(self, worker: SimWorker, done: Done) -> None:
+        """Remember a result."""
+        self.truth.results[worker.attempt_id] = done
+        if all(math.isfinite(v) for v in done.metrics.values()):
+            self._spooled[worker.order.trial_id] = worker.attempt_id
+
+    def heard(self, worker: SimWorker, message: WorkerMessage) -> None:
+        """Remember that the tuner was told of a result."""
+        if isinstance(message, Done):
+            self.truth.heard[worker.attempt_id] = message
+        elif isinstance(message, Failed):
+            # The tuner was told of a failure before the result: it cannot know better.
+            self._spooled.pop(worker.order.trial_id, None)
+
+    def _intent_is_durable(self, worker: SimWorker) -> None:
+        if worker.attempt_id not in self._started:
+            self._world.wrong("I2", f"{worker.attempt_id} runs, and its start is not durable")
+
+    def _trial_is_free(self, order: RunAttempt) -> None:
+        others = [w for w in self._alive if w.order.trial_id == order.trial_id]
+        if others:
+            self._world.wrong("I3", f"{order.attempt_id} runs beside {others}")
+        if order.trial_id in self._ended:
+            self._world.wrong("I6", f"{order.attempt_id} runs, and the trial had ended for good")
+        kept = self._spooled.get(order.trial_id)
+        if kept is not None:
+            self._world.wrong("I13", f"{order.attempt_id} runs, although {kept} had its result")
+
+    def _nothing_after_fatal(self, worker: SimWorker) -> None:
+        if self.fatal:
+            self._world.wrong("I9", f"{worker.attempt_id} was started after a FatalError")
+
+    def _devices_have_room(self, worker: SimWorker) -> None:
+        for uuid in worker.devices:
+            here = [w for w in self._alive if uuid in w.devices]
+            records = [self._started.get(w.attempt_id, {}) for w in here]
+            promised = sum(r.get("reservation", 0) for r in records)
+            if promised > DEVICE_GIB * GIB:
+                self._world.wrong("I1", f"{promised} bytes of {uuid} are promised to {here}")
+            if len(here) > 1 and any(r.get("alone") for r in records):
+                self._world.wrong("I1", f"{here} are on {uuid}, which one of them has alone")
+            if len(here) > self._world.plan.setup.share:
+                self._world.wrong("I1", f"{here} are on {uuid}, more than may share it")
+            if uuid in self.quarantined:
+                self._world.wrong("I21", f"{worker.attempt_id} was started on {uuid}, which is out")
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(line[9:])
+    return record

@@ -1,0 +1,164 @@
+"""What a seed decides: what is searched on which machine, and which faults may happen."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from aiotune.testing.simulator._faults import (
+    CHANNEL,
+    CLOCK,
+    DEVICE,
+    DISK,
+    ENDING,
+    PROGRAM,
+    SPAWN,
+    TUNER,
+    USER,
+    Fault,
+)
+
+__all__ = ("ORACLES", "Happening", "Plan", "Setup", "draw_plan")
+
+ORACLES = ("random", "grid", "hyperband", "bayesian")
+_WEIGHTS = (10, 5, 4, 1)
+"""The Gaussian process costs a thousand times as much as the others."""
+_FAMILIES = (PROGRAM, ENDING, CHANNEL, SPAWN, DEVICE, DISK, TUNER, CLOCK, USER)
+_TROUBLED_LIVES = 5
+"""After so many lives of the tuner nothing more happens to it, so that every search ends."""
+_BY_COMMIT = frozenset({*TUNER, *DISK} - {Fault.TUNER_KILLED})
+_ATTEMPT = frozenset({*PROGRAM, *ENDING, *CHANNEL, *SPAWN, Fault.MEMORY_LATE, Fault.MEMORY_LEAKED})
+_EVENTUAL = frozenset({Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN})
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What is searched, with what, on what.
+
+    Attributes:
+        oracle: One of ``ORACLES``.
+        trials: The budget; Hyperband has its own.
+        slots: How many run at once on the CPU.
+        gpus: How many GPUs there are; 0: the CPU.
+        share: How many trials may share one.
+        weighs: Whether trials are weighed first.
+        retries: ``max_retries_per_trial``.
+        consecutive: ``max_consecutive_failed_trials``.
+        timeout: Seconds that an attempt may take.
+        discovers: Whether a worker finds a hyperparameter that was not declared.
+        prunes: Whether the median pruner is on.
+    """
+
+    oracle: str = "random"
+    trials: int = 10
+    slots: int = 2
+    gpus: int = 0
+    share: int = 1
+    weighs: bool = False
+    retries: int = 1
+    consecutive: int | None = None
+    timeout: float = 120.0
+    discovers: bool = False
+    prunes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that happens to one life of the tuner, at a second or at the n-th commit."""
+
+    fault: Fault
+    second: float = 0.0
+    commit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a seed decides; each question has its own numbers, whoever asks first.
+
+    Attributes:
+        seed: The seed.
+        setup: What is searched.
+        faults: The faults that may happen at all: some seeds have few, some all.
+        rate: How likely an attempt meets one.
+    """
+
+    seed: int
+    setup: Setup
+    faults: frozenset[Fault]
+    rate: float
+
+    def numbers(self, *key: object) -> random.Random:
+        """Return the random numbers that belong to a question, independent of all others."""
+        return random.Random(f"{self.seed}/{key!r}")  # noqa: S311 - a simulation is no secret
+
+    def among(self, family: Collection[Fault]) -> list[Fault]:
+        """Return the faults of a family that may happen, in the order of their definition."""
+        return [fault for fault in Fault if fault in family and fault in self.faults]
+
+    def strikes(self, family: Collection[Fault], *key: object) -> Fault | None:
+        """Decide whether a fault of a family happens to something, and which."""
+        numbers, able = self.numbers("strikes", *key), self.among(family)
+        return numbers.choice(able) if able and numbers.random() < self.rate else None
+
+    def happenings(self, life: int) -> list[Happening]:
+        """Return what happens to one life of the tuner."""
+        numbers = self.numbers("happenings", life)
+        able = [f for f in self.among(list(Fault)) if f not in _ATTEMPT and f not in _EVENTUAL]
+        if life >= _TROUBLED_LIVES or not able:
+            return []
+        chosen = [numbers.choice(able) for _ in range(numbers.choice([0, 1, 1, 2, 3]))]
+        return [
+            Happening(fault, commit=numbers.randint(2, 60))
+            if fault in _BY_COMMIT
+            else Happening(fault, second=round(numbers.uniform(0.0, 40.0), 3))
+            for fault in chosen
+        ]
+
+    def calm(self) -> Plan:
+        """Return the plan of the uninterrupted twin: the same programs, and nothing around them."""
+        return replace(self, faults=self.faults & frozenset({*PROGRAM, *ENDING, *CHANNEL}))
+
+
+def draw_plan(
+    seed: int, *, trials: int | None = None, faults: Collection[Fault] | None = None
+) -> Plan:
+    """Draw a plan.
+
+    Args:
+        seed: The seed.
+        trials: The budget; default drawn.
+        faults: What may happen; default a drawn part of everything, so that one
+            fault does not hide what another would have brought to light.
+    """
+    numbers = random.Random(f"plan/{seed}")  # noqa: S311 - a simulation is no secret
+    setup = _setup(numbers)
+    drawn = frozenset(
+        fault
+        for family in _FAMILIES
+        if numbers.random() < 0.6  # noqa: PLR2004 - swarm testing: most families, not all
+        for fault in family
+        if numbers.random() < 0.6  # noqa: PLR2004
+    )
+    rate = numbers.choice([0.0, 0.1, 0.3, 0.5])
+    if trials is not None:
+        setup = replace(setup, trials=trials)
+    return Plan(seed, setup, drawn if faults is None else frozenset(faults), rate)
+
+
+def _setup(numbers: random.Random) -> Setup:
+    (oracle,) = numbers.choices(ORACLES, _WEIGHTS)
+    gpus = numbers.choice([0, 0, 1, 2, 4])
+    return Setup(
+        oracle=oracle,
+        trials=numbers.randint(4, 7) if oracle == "bayesian" else numbers.randint(4, 24),
+        slots=numbers.choice([1, 2, 4]),
+        gpus=gpus,
+        share=numbers.choice([1, 2, 4]),
+        weighs=gpus > 0 and numbers.random() < 0.7,  # noqa: PLR2004
+        retries=numbers.choice([0, 1, 2]),
+        consecutive=numbers.choice([None, None, 3, 5]),
+        timeout=numbers.choice([60.0, 300.0]),
+        discovers=oracle in {"random", "hyperband"} and numbers.random() < 0.3,  # noqa: PLR2004
+        prunes=oracle in {"random", "grid"} and numbers.random() < 0.3,  # noqa: PLR2004
+    )

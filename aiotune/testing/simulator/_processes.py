@@ -1,0 +1,282 @@
+"""Simulated worker processes, and the executor that starts them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol, assert_never
+
+import anyio
+
+from aiotune.executors import SpawnError, WorkerExit, WorkSpec
+from aiotune.executors._base import WorkerMessage
+from aiotune.failures import FailureKind, TrialFailure
+from aiotune.testing.simulator._careers import (
+    Career,
+    Deed,
+    Ends,
+    Says,
+    ShutsUp,
+    WritesDown,
+    career_of,
+)
+from aiotune.testing.simulator._devices import SimDevices
+from aiotune.testing.simulator._disk import SimDisk
+from aiotune.testing.simulator._faults import SPAWN, Fault
+from aiotune.testing.simulator._world import World
+from aiotune.wire import (
+    Done,
+    Failed,
+    FrameError,
+    FrameReader,
+    FromWorker,
+    Probed,
+    RunAttempt,
+    RunProbe,
+    RunWeighing,
+    Weighed,
+)
+
+__all__ = ("Crowd", "SimExecutor", "SimWorker", "Witness")
+
+_LINGER = 5.0
+_FIRST_PID = 1 << 30  # beyond what a kernel gives out, so that no real process is meant
+_HOPELESS_LIVES, _HOPELESS = 2, 0.2
+_KILLED, _TERMINATED = 9, 15
+
+
+class Witness(Protocol):
+    """Sees what processes really do."""
+
+    def launched(self, worker: SimWorker) -> None:
+        """Take in that a process exists."""
+        ...
+
+    def wrote_down(self, worker: SimWorker, done: Done) -> None:
+        """Take in that a result reached the disk."""
+        ...
+
+    def heard(self, worker: SimWorker, message: WorkerMessage) -> None:
+        """Take in that the tuner was told something."""
+        ...
+
+
+@dataclass(slots=True)
+class Crowd:
+    """What all processes of one life share."""
+
+    world: World
+    disk: SimDisk
+    devices: SimDevices
+    witness: Witness
+    pids: int = _FIRST_PID
+
+    def next_pid(self) -> int:
+        """Return a number for a process."""
+        self.pids += 1
+        return self.pids
+
+
+class SimWorker:
+    """A process that follows its career whether or not anybody listens."""
+
+    def __init__(self, crowd: Crowd, spec: WorkSpec, on_end: dict[SimWorker, None]) -> None:
+        assert not isinstance(spec.order, RunProbe)
+        self.order: RunAttempt | RunWeighing = spec.order
+        self.attempt_id, self.pid = spec.attempt_id, crowd.next_pid()
+        self.devices = _devices_of(self.order)
+        self._crowd, self._world, self._live = crowd, crowd.world, on_end
+        self._reader = FrameReader[FromWorker](FromWorker)
+        self._inbox: deque[WorkerMessage] = deque()
+        self._news = anyio.Event()
+        self._gone = anyio.Event()
+        self._exit: WorkerExit | None = None
+        self._muted = self._concluded = self._stopped = False
+        self.career: Career = career_of(crowd.world.plan, self.order, self.pid)
+        self._next = iter(self.career.deeds)
+        self._advance()
+
+    @property
+    def is_attempt(self) -> bool:
+        """Whether it runs a trial, and does not only weigh one."""
+        return isinstance(self.order, RunAttempt)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process and all that it started have ended."""
+        return self._exit is not None
+
+    # ── the process itself ─────────────────────────────────────────────────
+
+    def _advance(self) -> None:
+        deed = next(self._next, None)
+        if deed is not None:
+            self._world.running.call_later(deed.after, self._do, deed)
+
+    def _do(self, deed: Deed) -> None:
+        if self._exit is not None or self._world.dead:
+            return
+        match deed.what:
+            case Says(data=data):
+                self._hear(data)
+            case WritesDown(done):
+                self._write_down(done)
+            case ShutsUp():
+                self._muted = True
+                self._news.set()
+            case Ends(ending):
+                self._end(ending)
+            case _:
+                assert_never(deed.what)
+        self._advance()
+
+    def _write_down(self, done: Done) -> None:
+        assert isinstance(self.order, RunAttempt)
+        self._crowd.disk.results[f"{self.order.attempt_dir}/result.json"] = done
+        self._crowd.witness.wrote_down(self, done)
+        self._world.say("worker", f"{self.attempt_id} wrote its result down")
+
+    def _end(self, ending: WorkerExit) -> None:
+        if self._exit is not None or self._world.dead:
+            return
+        self._exit = ending
+        self._live.pop(self, None)
+        fault = self._world.plan.strikes(
+            (Fault.MEMORY_LATE, Fault.MEMORY_LEAKED), "memory", self.attempt_id
+        )
+        self._crowd.devices.give_back(self.pid, fault)
+        how = f"signal {ending.signal}" if ending.signal else f"code {ending.exit_code}"
+        self._world.say("worker", f"{self.attempt_id} is gone, {how}")
+        self._gone.set()
+        self._news.set()
+
+    # ── its channel ────────────────────────────────────────────────────────
+
+    def _hear(self, data: bytes) -> None:
+        if self._muted:
+            return
+        try:
+            self._inbox.extend(self._reader.feed(data))
+            if self._reader.error is not None:
+                raise self._reader.error
+        except FrameError as error:
+            failure = TrialFailure(kind=FailureKind.ERROR, type="FrameError", message=str(error))
+            self._inbox.append(Failed(failure=failure, values={}, entries=[]))
+            self._muted = True
+            self._kill()
+        if self.devices and self._inbox:
+            self._crowd.devices.take(self.pid, self.devices, self.career.takes)
+        self._news.set()
+
+    async def messages(self) -> AsyncIterator[WorkerMessage]:
+        """Yield what arrives, up to the final message or the end of the channel."""
+        while not self._concluded:
+            while not self._inbox:
+                if self._muted or self._exit is not None:
+                    return
+                self._news = anyio.Event()
+                await self._news.wait()
+            message = self._inbox.popleft()
+            self._concluded = isinstance(message, (Done, Failed, Probed, Weighed))
+            self._crowd.witness.heard(self, message)
+            yield message
+
+    async def finish_early(self, reason: str) -> None:
+        """Do nothing: this training has no batches between which it could look."""
+        self._world.say("tuner", f"asks {self.attempt_id} to finish early: {reason}")
+
+    def dump(self) -> None:
+        """Tell that stacks were asked for."""
+        self._world.say("tuner", f"wants the stacks of {self.attempt_id}")
+
+    # ── its keeper ─────────────────────────────────────────────────────────
+
+    async def stop(self, *, grace: float) -> None:
+        """End at once, or when the grace is over if it does not obey."""
+        if self._exit is not None or self._world.dead:
+            return
+        self._stopped = True
+        self._world.say("tuner", f"stops {self.attempt_id} within {grace:g} s")
+        if self.career.obeys and grace > 0:
+            ending = WorkerExit(exit_code=None, signal=_TERMINATED, stopped=True)
+            self._world.running.call_later(0.05, self._end, ending)
+        else:
+            self._world.running.call_later(grace, self._kill)
+
+    def _kill(self) -> None:
+        ending = WorkerExit(exit_code=None, signal=_KILLED, stopped=self._stopped)
+        self._world.running.call_later(self.career.kill_takes, self._end, ending)
+
+    async def wait(self) -> WorkerExit:
+        """Return when it is gone; who has said all it had to say is not waited for long."""
+        with anyio.move_on_after(_LINGER if self._concluded else None):
+            await self._gone.wait()
+        if self._exit is None:
+            self._kill()
+            await self._gone.wait()
+        assert self._exit is not None
+        return self._exit
+
+    def __repr__(self) -> str:
+        return f"SimWorker({self.attempt_id})"
+
+
+def _devices_of(order: RunAttempt | RunWeighing) -> tuple[str, ...]:
+    if isinstance(order, RunWeighing):
+        return ()
+    listed = order.environment.get("CUDA_VISIBLE_DEVICES", "")
+    return tuple(uuid for uuid in listed.split(",") if uuid.startswith("GPU-"))
+
+
+class SimExecutor:
+    """Starts simulated processes, where the faults of the plan let it.
+
+    Attributes:
+        live: Processes that are not gone, in the order of their start.
+    """
+
+    def __init__(self, crowd: Crowd) -> None:
+        self._crowd, self._world = crowd, crowd.world
+        self._tries: dict[str, int] = {}
+        self.live: dict[SimWorker, None] = {}
+
+    async def launch(self, work: WorkSpec) -> SimWorker:
+        """Start a process on an order.
+
+        Raises:
+            SpawnError: The plan wants it so.
+        """
+        await self._trouble(work)
+        if self._world.dead:
+            await self._world.running.create_future()  # a dead tuner starts nothing
+        worker = SimWorker(self._crowd, work, self.live)
+        self.live[worker] = None
+        if worker.career.fault is not None:
+            self._world.strike(worker.career.fault, "worker", work.attempt_id)
+        self._world.say("worker", f"{work.attempt_id} starts as process {worker.pid}")
+        self._crowd.witness.launched(worker)
+        return worker
+
+    async def _trouble(self, work: WorkSpec) -> None:
+        fault = self._world.plan.strikes(SPAWN, "spawn", work.attempt_id)
+        tries = self._tries[work.attempt_id] = self._tries.get(work.attempt_id, 0) + 1
+        if fault is Fault.SLOW_SPAWN and tries == 1:
+            self._world.strike(fault, "nursery", work.attempt_id)
+            await anyio.sleep(10.0)
+        fails = {
+            Fault.SPAWN_FAILS: tries == 1,
+            Fault.SPAWN_FAILS_OFTEN: tries <= 3,  # noqa: PLR2004 - one try less than are made
+            Fault.SPAWN_NEVER: self._world.life < _HOPELESS_LIVES
+            and self._world.plan.numbers("never", work.attempt_id).random() < _HOPELESS,
+        }
+        if fault is not None and fails.get(fault, False):
+            self._world.strike(fault, "nursery", work.attempt_id)
+            raise SpawnError(f"Simulated: {fault.value}.")
+
+    async def aclose(self) -> None:
+        """Kill whatever still lives, and wait for it."""
+        for worker in list(self.live):
+            await worker.stop(grace=0.0)
+        for worker in list(self.live):
+            await worker.wait()

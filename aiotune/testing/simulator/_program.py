@@ -1,0 +1,77 @@
+"""The program that is simulated: its oracle, and what it sees of the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiotune.hyperparameters import HyperParameters
+from aiotune.oracles import (
+    BayesianOptimizationOracle,
+    GridSearchOracle,
+    HyperbandOracle,
+    Oracle,
+    RandomSearchOracle,
+)
+from aiotune.pruners import MedianPruner
+from aiotune.testing.simulator._monitors import Monitors
+from aiotune.testing.simulator._plan import Setup
+from aiotune.testing.simulator._world import World
+
+__all__ = ("SimLog", "make_oracle")
+
+_QUIET_EVENTS = frozenset({"search_started", "attempt_started"})
+
+
+def make_oracle(setup: Setup, seed: int) -> Oracle:
+    """Return a new oracle, as a program that is run again makes one."""
+    hp = HyperParameters()
+    common: dict[str, Any] = {
+        "objective": "loss",
+        "seed": seed,
+        "hyperparameters": hp,
+        "max_retries_per_trial": setup.retries,
+        "max_consecutive_failed_trials": setup.consecutive,
+    }
+    if setup.oracle == "grid":
+        hp.Int("units", 1, 4)
+        hp.Choice("kind", ["a", "b", "c"])
+        oracle: Oracle = GridSearchOracle(max_trials=setup.trials, **common)
+    else:
+        hp.Float("rate", 1e-4, 1.0, sampling="log")
+        hp.Int("units", 1, 64)
+        if setup.oracle == "hyperband":
+            oracle = HyperbandOracle(max_epochs=4, factor=2, **common)
+        elif setup.oracle == "bayesian":
+            oracle = BayesianOptimizationOracle(
+                max_trials=setup.trials, num_initial_points=2, **common
+            )
+        else:
+            oracle = RandomSearchOracle(max_trials=setup.trials, **common)
+    if setup.prunes:
+        oracle.pruner = MedianPruner(min_trials=3)
+    return oracle
+
+
+class SimLog:
+    """Takes the product's log into the story, and what the checkers need out of it."""
+
+    def __init__(self, world: World, monitors: Monitors) -> None:
+        self._world, self._monitors = world, monitors
+        self.retries: list[tuple[str, int]] = []
+        self.abandoned = False
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Take an event."""
+        if self._world.dead:
+            return
+        if event == "trial_retry":
+            self.retries.append((fields["trial"], fields["attempt"] + 1))
+        elif event == "device_quarantined":
+            self._monitors.quarantined.add(fields["device"])
+        elif event == "shutdown_abandoned":
+            self.abandoned = True
+        if event not in _QUIET_EVENTS:
+            told = " ".join(f"{k}={str(v)[:80]!r}" for k, v in fields.items() if k != "exc_info")
+            self._world.say("tuner", f"{event} {told}")
+
+    warning = error = info

@@ -1,0 +1,188 @@
+"""One seed: its plan, its lives, its twin, its story."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from aiotune.testing.simulator._disk import SimDisk
+from aiotune.testing.simulator._faults import Fault
+from aiotune.testing.simulator._history import History, check_history, check_retries_logged
+from aiotune.testing.simulator._lives import Life
+from aiotune.testing.simulator._monitors import Monitors
+from aiotune.testing.simulator._plan import Plan, Setup, draw_plan
+from aiotune.testing.simulator._world import Violation, World
+
+__all__ = ("Story", "simulate")
+
+_MOST_LIVES = 14
+_MORE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What became of one seed.
+
+    Attributes:
+        seed: The seed.
+        plan: What it decided.
+        lines: The story, a line a step.
+        violations: What must never be, and was.
+        trials: How many trials there are.
+        attempts: How many processes ran for them.
+        lives: How many processes of the tuner it took.
+        records: How many records the journal has.
+        faults: How often each fault really happened.
+        statuses: How many trials ended in which way.
+        compared: Whether an uninterrupted twin was there to compare with.
+    """
+
+    seed: int
+    plan: Plan
+    lines: tuple[str, ...]
+    violations: tuple[Violation, ...]
+    trials: int
+    attempts: int
+    lives: int
+    records: int
+    faults: Counter[Fault]
+    statuses: Counter[str]
+    compared: bool
+
+    @property
+    def text(self) -> str:
+        """The whole story."""
+        return "\n".join([f"seed {self.seed}: {self.plan.setup}", *self.lines, ""])
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint of the story: two runs of a seed have the same."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def simulate(
+    seed: int,
+    *,
+    trials: int | None = None,
+    faults: Collection[Fault] | None = None,
+    twin: bool = True,
+) -> Story:
+    """Run a search in a world of trouble, with the real scheduler, oracle, admission and journal.
+
+    Args:
+        seed: Decides everything.
+        trials: The budget; default drawn.
+        faults: What may happen; default a drawn part of everything.
+        twin: Whether to run the same search without interruption as well, and to compare.
+
+    Returns:
+        The story, with all violations of the invariants. Two calls with the same
+        arguments return the same, byte for byte.
+    """
+    plan = draw_plan(seed, trials=trials, faults=faults)
+    run = _Run(plan)
+    history = run.to_the_end()
+    compared = False
+    if twin and history.finished and _is_comparable(plan.setup):
+        compared = _compare(run, history)
+    world = run.world
+    return Story(
+        seed=seed,
+        plan=plan,
+        lines=tuple(world.lines),
+        violations=tuple(world.violations),
+        trials=len(history.trials),
+        attempts=len(run.monitors.truth.launched),
+        lives=world.life,
+        records=run.disk.data.count(b"\n"),
+        faults=world.struck,
+        statuses=history.by_status(),
+        compared=compared,
+    )
+
+
+class _Run:
+    """All lives of one plan."""
+
+    def __init__(self, plan: Plan, *, quiet: bool = False) -> None:
+        self.plan = plan
+        self.world = World(plan, quiet=quiet)
+        self.disk = SimDisk(self.world)
+        self.monitors = Monitors(self.world)
+        self.disk.watch(self.monitors)
+        self._logged: list[tuple[str, int]] = []
+        self._setup = plan.setup
+
+    def to_the_end(self) -> History:
+        """Live until the search is over, and judge what is left."""
+        end = ""
+        while end != "finished" and self.world.life < _MOST_LIVES:
+            end = self._live()
+        if end == "finished":
+            self._afterwards()
+        history = check_history(self.disk.data, self._setup, self.monitors.truth, self.world.wrong)
+        check_retries_logged(history, self._logged, self.world.wrong)
+        return history
+
+    def _live(self) -> str:
+        self.world.dead = False
+        self.disk.new_life()
+        self.monitors.new_life()
+        life = Life(self.world, self.disk, self.monitors, self._setup)
+        life.live()
+        self._logged += life.log.retries
+        self.world.life += 1
+        return life.end
+
+    def _afterwards(self) -> None:
+        """Search once more, with the same budget or a larger one."""
+        plan, before = self.plan, len(self.monitors.truth.launched)
+        if plan.among({Fault.BUDGET_RAISED}) and plan.setup.oracle == "random":
+            self.world.strike(Fault.BUDGET_RAISED, "user", f"by {_MORE}")
+            self._setup = _larger(self._setup)
+            end = ""
+            while end != "finished" and self.world.life < _MOST_LIVES + _MORE:
+                end = self._live()
+        elif plan.among({Fault.SEARCHED_AGAIN}):
+            self.world.strike(Fault.SEARCHED_AGAIN, "user")
+            self._live()
+            more = self.monitors.truth.launched[before:]
+            if more:
+                names = [order.attempt_id for _, order in more]
+                self.world.wrong("I6", f"the search was finished, and {names} ran")
+
+
+def _larger(setup: Setup) -> Setup:
+    return replace(setup, trials=setup.trials + _MORE)
+
+
+def _is_comparable(setup: Setup) -> bool:
+    """Whether an algorithm promises the same configurations, however the search was interrupted."""
+    if setup.gpus:
+        return False  # what fits depends on when devices failed, and rejected trials are replaced
+    if setup.oracle in {"bayesian", "hyperband"}:
+        return setup.slots == 1  # proposals follow from results, so from their order
+    return True
+
+
+def _compare(run: _Run, history: History) -> bool:
+    """Compare a search with its uninterrupted twin; return whether there was one."""
+    twin = _Run(run.plan.calm(), quiet=True)
+    expected = twin.to_the_end()
+    run.world.violations.extend(twin.world.violations)
+    if not expected.finished:
+        return False
+    for trial_id, other in expected.trials.items():
+        mine = history.trials.get(trial_id)
+        if mine is None:
+            run.world.wrong("I18", f"trial {trial_id} of the uninterrupted twin is not there")
+        elif _told(mine) != _told(other):
+            run.world.wrong("I18", f"{_told(mine)}; the uninterrupted twin has {_told(other)}")
+    return True
+
+
+def _told(trial: object) -> tuple[object, ...]:
+    names = ("trial_id", "status", "score", "final_values", "budget")
+    return tuple(getattr(trial, name) for name in names)
