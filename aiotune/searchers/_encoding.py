@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiotune._values import Value, Values
-from aiotune.hyperparameters import Boolean, Choice, Fixed, HyperParameter
+from aiotune.hyperparameters import Boolean, Choice, Fixed, Float, HyperParameter
 from aiotune.hyperparameters._conditions import hold
 
 __all__ = ("Axis", "Encoding", "Floats", "Indices", "Points")
+
+_EDGE = 1e-12
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -92,7 +94,12 @@ class Axis:
     def value(self, place: float) -> Value:
         """Return the value at a place, or at the one nearest to it."""
         if self.values is None:
-            return self.hp.prob_to_value(min(max(place, 0.0), 1 - 2**-53))
+            hp = self.hp
+            # A probability is below 1, so the range's own end has none: the
+            # nearest would be 0.9999999999999999 where 1 is meant.
+            if isinstance(hp, Float) and hp.step is None and not _EDGE < place < 1 - _EDGE:
+                return hp.min_value if place <= _EDGE else hp.max_value
+            return hp.prob_to_value(min(max(place, 0.0), 1 - 2**-53))
         return self.values[int(np.argmin(np.abs(self.places - place)))]
 
     def rounded(self, places: Floats) -> Floats:

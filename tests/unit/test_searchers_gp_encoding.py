@@ -159,3 +159,12 @@ def test_draws_give_each_choice_the_same_chance() -> None:
 
     counts = np.bincount(codes.astype(int))
     assert (np.abs(counts - 1000) < 5 * (4000 * 0.25 * 0.75) ** 0.5).all()
+
+
+@pytest.mark.parametrize("sampling", ["linear", "log", "reverse_log"])
+def test_the_ends_of_a_range_are_met_exactly(sampling: str) -> None:
+    """At place 1 stands the largest value itself, not the float before it."""
+    (axis,) = encoding_of(lambda hp: hp.Float("a", 1e-4, 0.1, sampling=sampling)).axes
+
+    assert axis.value(0.0) == 1e-4
+    assert axis.value(1.0) == 0.1
