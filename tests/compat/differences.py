@@ -33,6 +33,10 @@ def because(reason: str, *rows: tuple[str, str, str]) -> tuple[Difference, ...]:
 # fmt: off
 TABLE = (
     *because(
+        "A range has two ends.",
+        ("made: HyperImageAugment(input_shape=(8, 8, 3), augment_layers=[1, 2, 3])", "['accepted', None, True]", "raises ValueError"),
+    ),
+    *because(
         "KerasTuner looks values up by name alone and goes round in circles.",
         ("grid two_of_one_name", "'does not end: 1 of 50 are different'", "[['a', 1], ['a', 2], ['b', 3], ['b', 4], ['b', 5]]"),
     ),
