@@ -1,7 +1,8 @@
 """The command line: what can be done with projects without writing a program.
 
 Exit codes: 0, it was done; 1, it could not be done, and standard error says
-why in a sentence; 2, the command was misspelt; 130, it was interrupted.
+why in a sentence; 2, the command was misspelt; 3, `doctor` found damage that it
+was not told to repair; 130, it was interrupted.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from aiotune.migration import Imported
     from aiotune.objective import Objective
     from aiotune.result import SearchResult
+    from aiotune.store import Layout
     from aiotune.trial import Trial
 
 __all__ = ("main",)
 
 _SHOWN = 10
+_DAMAGED = 3
 _WIDE = 100
 """How many characters of a trial's values a line of the table shows."""
 
@@ -45,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(argv)
     try:
-        given.run(given)
+        code: int | None = given.run(given)
         sys.stdout.flush()
     except AiotuneError as error:
         print(f"aiotune: {error}", file=sys.stderr)  # noqa: T201 - the command line's way to speak
@@ -56,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
-    return 0
+    return code or 0
 
 
 def _say(text: str) -> None:
@@ -71,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_results(commands)
     _add_import(commands)
+    _add_doctor(commands)
     return parser
 
 
@@ -128,11 +132,10 @@ def _read(directory: Path) -> SearchResult:
     from aiotune import events
     from aiotune.objective import objective_from_dicts
     from aiotune.result import SearchResult
-    from aiotune.store import Layout, read_events
+    from aiotune.store import read_events
     from aiotune.store._replay import ProjectState
 
-    absolute = Path(os.path.abspath(directory))  # noqa: PTH100 - Path.absolute() would leave ".." in it
-    layout = Layout(absolute.parent, absolute.name)
+    layout = _layout(directory)
     history = read_events(layout)
     if not history:
         raise _no_project(directory)
@@ -147,6 +150,13 @@ def _read(directory: Path) -> SearchResult:
         project_dir=layout.project_dir,
         elapsed=0.0,
     )
+
+
+def _layout(directory: Path) -> Layout:
+    from aiotune.store import Layout
+
+    absolute = Path(os.path.abspath(directory))  # noqa: PTH100 - Path.absolute() would leave ".." in it
+    return Layout(absolute.parent, absolute.name)
 
 
 def _no_project(directory: Path) -> ProjectError:
@@ -305,3 +315,44 @@ def _told(made: Imported) -> str:
             f"Go on with directory={str(directory)!r}, project_name={name!r}.",
         ]
     )
+
+
+# ── doctor ─────────────────────────────────────────────────────────────────
+
+
+def _add_doctor(commands: Any) -> None:
+    parser = commands.add_parser(
+        "doctor",
+        help="say what is damaged in a project, and repair it if asked to",
+        description="Say what is damaged in a project, and what of it can be saved. Changes nothing without "
+        "--repair. Exits with 3 if something is damaged.",
+    )
+    parser.add_argument("directory", metavar="DIR", help="<directory>/<project_name>")
+    parser.add_argument(
+        "--repair", action="store_true",
+        help="keep every record that is whole and fits; the damaged files are kept in DIR/damaged-*",
+    )  # fmt: skip
+    parser.set_defaults(run=_doctor)
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    from aiotune._printable import printable
+    from aiotune.store._doctor import diagnose, repair
+
+    layout = _layout(Path(given.directory))
+    aside = None
+    if given.repair:
+        diagnosis, aside = repair(layout)
+    else:
+        diagnosis = diagnose(layout)
+    for line in diagnosis.lines():
+        _say(printable(line, 2000))
+    if diagnosis.whole:
+        return 0
+    if aside is None:
+        _say("Nothing was changed. To repair it, run the command again with --repair.")
+        return _DAMAGED
+    _say(
+        f"Repaired. The damaged files are in {aside}; a search goes on with the project as it is now."
+    )
+    return 0

@@ -176,6 +176,11 @@ _OWN_NAMES = frozenset({"LOCK", "journal", "events.log", "nursery.log", "probe.l
 def _refuse_foreign(layout: Layout) -> None:
     if _has_journal(layout) or _is_half_discarded(layout):
         return
+    if any(layout.project_dir.glob(".mended-*")):
+        raise ProjectError(
+            f"A repair of {layout.project_dir} was stopped half way.",
+            hint=f"Finish it with `aiotune doctor {layout.project_dir} --repair`.",
+        )
     foreign = sorted(p.name for p in layout.project_dir.iterdir() if p.name not in _OWN_NAMES)
     if not foreign:
         return

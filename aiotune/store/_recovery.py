@@ -6,7 +6,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from aiotune.store._segment import (
 )
 from aiotune.store._snapshot import read_snapshot, write_snapshot
 
-__all__ = ("Recovered", "recover", "segment_paths")
+__all__ = ("Recovered", "record_starts", "recover", "segment_paths")
 
 _SEGMENTS = "[0-9]" * 6 + ".jsonl"
 _START = re.compile(rb'[0-9a-f]{8} \{"v":')
@@ -207,12 +207,16 @@ def _newest_batch(data: bytes, first_bad: int) -> int:
     melts two lines into one, and the second may be the only proof of the first.
     """
     newest = -1
-    for match in _START.finditer(data, first_bad + 1):
-        stop = data.find(b"\n", match.start()) + 1
-        envelope = _good(data[match.start() : stop])
+    for start in record_starts(data, first_bad + 1):
+        envelope = _good(data[start : data.find(b"\n", start) + 1])
         if envelope is not None:
             newest = max(newest, envelope.b)
     return newest
+
+
+def record_starts(data: bytes, start: int) -> Iterator[int]:
+    """Yield the offsets, from one on, at which bytes look like the beginning of a record."""
+    return (match.start() for match in _START.finditer(data, start))
 
 
 def _good(line: bytes) -> Envelope | None:

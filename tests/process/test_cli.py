@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -274,3 +275,34 @@ def test_other_ends(
 
     assert main(["results", "x"]) == code
     assert capsys.readouterr().err == said
+
+
+# ── doctor ─────────────────────────────────────────────────────────────────
+
+
+def test_the_doctor_says_and_repairs(
+    tmp_path: Path, projects: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """0 for a whole project, 3 for a damaged one, 0 when it was repaired, and then it is whole."""
+    project = tmp_path / "copy"
+    shutil.copytree(projects / "kerastuner_failures", project)
+    segment = project / "journal/000001.jsonl"
+    whole = main(["doctor", str(project)])
+    data = bytearray(segment.read_bytes())
+    data[400] ^= 1
+    segment.write_bytes(data)
+    codes = [main(["doctor", str(project), *more]) for more in ([], ["--repair"], [])]
+    told = capsys.readouterr().out
+
+    assert (whole, codes) == (0, [3, 0, 0])
+    assert "Nothing was changed. To repair it, run the command again with --repair." in told
+    assert f"Repaired. The damaged files are in {project / 'damaged-'}" in told
+    assert [p.read_bytes() for p in project.glob("damaged-*/*.jsonl")] == [bytes(data)]
+
+
+def test_the_doctor_refuses_what_is_no_project(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """1 and a sentence."""
+    assert main(["doctor", str(tmp_path)]) == 1
+    assert "holds no journal, so it is no project of aiotune" in capsys.readouterr().err
