@@ -55,7 +55,10 @@ def _log_h(z: Floats) -> tuple[Floats, Floats]:
     # Further out the two cancel to all digits; what is left is the asymptotic series.
     t = z[far]
     value[far] = -0.5 * t * t - _LOG_SQRT_2PI - 2.0 * np.log(-t) + np.log1p(-3.0 / (t * t))
-    return value, np.exp(log_ndtr(z) - value)
+    ratio = np.empty_like(z)
+    ratio[~far] = np.exp(log_ndtr(z[~far]) - value[~far])
+    ratio[far] = -t - 2.0 / t
+    return value, ratio
 
 
 def log_improvement(mean: Floats, spread: Floats, best: Floats) -> tuple[Floats, Floats, Floats]:

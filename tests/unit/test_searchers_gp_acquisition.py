@@ -57,11 +57,12 @@ def test_the_logarithm_is_that_of_the_mean_over_draws() -> None:
 
 def test_hopeless_configurations_still_differ() -> None:
     """Thousands of standard deviations away the logarithm is finite, and falls on."""
-    mean = np.array([[1.0], [2.0], [199.0], [201.0], [5000.0]])
+    mean = np.array([[1.0], [2.0], [199.0], [201.0], [5000.0], [1e12]])
 
-    value, by_mean, _ = log_improvement(mean, np.ones(5), np.zeros(1))
+    value, by_mean, _ = log_improvement(mean, np.ones(6), np.zeros(1))
 
     assert np.isfinite(value).all()
+    assert np.isfinite(by_mean).all()
     assert (np.diff(value) < 0).all()
     assert (by_mean < 0).all()
 
@@ -70,8 +71,9 @@ def test_nothing_jumps_where_one_formula_takes_over_from_another() -> None:
     """Both sides of each border agree."""
     for border in (-1.0, -200.0):
         sides = np.array([[-border - 1e-9], [-border + 1e-9]])
-        value, _, _ = log_improvement(sides, np.ones(2), np.zeros(1))
+        value, by_mean, _ = log_improvement(sides, np.ones(2), np.zeros(1))
         assert value[0] == pytest.approx(value[1], abs=1e-5)
+        assert by_mean[0] == pytest.approx(by_mean[1], rel=1e-5)
 
 
 @pytest.mark.parametrize("is_refusing", [False, True])
