@@ -12,16 +12,26 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anyio
 
 from aiotune import events, logs
-from aiotune.executors import Executor, SpawnError, Worker, WorkSpec
+from aiotune.executors import Executor, SpawnError, Worker, WorkerExit, WorkSpec
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.hyperparameters import HyperParameters, deserialize, serialize
 from aiotune.memory import MemoryPeak
 from aiotune.scheduler._admission import Admission, Need
 from aiotune.scheduler._commands import EndedBy, Launch
 from aiotune.scheduler._memory import lessons, with_rung
-from aiotune.scheduler._outcomes import Outcome, classify
+from aiotune.scheduler._outcomes import Outcome, classify, status_after
 from aiotune.status import TrialStatus
-from aiotune.wire import Discovered, Done, Failed, Hello, Probed, Report, RunAttempt, Weighed
+from aiotune.wire import (
+    Discovered,
+    Done,
+    Failed,
+    Hello,
+    Probed,
+    Report,
+    RunAttempt,
+    Weighed,
+    read_result,
+)
 
 if TYPE_CHECKING:
     from aiotune._clock import Clock
@@ -35,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ("AttemptRunner", "Hooks", "Running", "take_in")
 
 _SPAWN_DELAYS = (0.1, 0.5, 2.0, 5.0)
+_NO_PROCESS = WorkerExit(exit_code=None)
 
 
 class Hooks(Protocol):
@@ -173,15 +184,31 @@ class AttemptRunner:
     # ── the process ────────────────────────────────────────────────────────
 
     async def _outcome(self, running: Running) -> Outcome:
-        if running.ended_by is not None:  # stopped before a process existed
-            return Outcome(
-                failure=TrialFailure(kind=FailureKind.CANCELLED, message="The search stopped.")
-            )
         log_path = Path(running.paths.output_log)
-        worker = await self._launch(WorkSpec(self._order(running), running.attempt_id, log_path))
+        worker = await self._launch(running, log_path)
+        if worker is None:
+            return self._classified(running, None, _NO_PROCESS)
         running.worker = worker
         if running.ended_by is not None:  # the stop came while the process was being made
             await worker.stop(grace=running.grace)
+        try:
+            last = await self._listen(running, worker)
+        except Exception:
+            # What it said cannot be recorded. Its lease is free when this is left, so it must be gone.
+            await worker.stop(grace=0.0)
+            await worker.wait()
+            raise
+        ending = await worker.wait()
+        if ending.swept:
+            self._log.info(logs.PROCESSES_SWEPT, trial=running.trial.trial_id, count=ending.swept)
+        if not isinstance(last, Done):  # it may have been written down and lost on its way here
+            spool = self._layout.result_file(running.trial.trial_id, running.attempt)
+            last = await self._offload.run("disk", read_result, spool) or last
+        silent = last is None and running.ended_by is None
+        tail = await self._offload.run("disk", _tail, log_path) if silent else ""
+        return self._classified(running, last, ending, tail)
+
+    async def _listen(self, running: Running, worker: Worker) -> Done | Failed | None:
         last: Done | Failed | None = None
         async for message in worker.messages():
             running.reports += 1
@@ -197,11 +224,11 @@ class AttemptRunner:
                     running.pid = pid
                 case Probed() | Weighed():
                     pass  # answers to other orders
-        ending = await worker.wait()
-        if ending.swept:
-            self._log.info(logs.PROCESSES_SWEPT, trial=running.trial.trial_id, count=ending.swept)
-        silent = last is None and running.ended_by is None
-        tail = await self._offload.run("disk", _tail, log_path) if silent else ""
+        return last
+
+    def _classified(
+        self, running: Running, last: Done | Failed | None, ending: WorkerExit, tail: str = ""
+    ) -> Outcome:
         return classify(
             last,
             ending,
@@ -211,8 +238,12 @@ class AttemptRunner:
             log_tail=tail,
         )
 
-    async def _launch(self, work: WorkSpec) -> Worker:
+    async def _launch(self, running: Running, log_path: Path) -> Worker | None:
+        """Start the attempt's process; return ``None`` if the attempt is stopped before there is one."""
+        work = WorkSpec(self._order(running), running.attempt_id, log_path)
         for delay in _SPAWN_DELAYS:
+            if running.ended_by is not None:
+                return None
             try:
                 return await self._executor.launch(work)
             except SpawnError as error:
@@ -223,7 +254,7 @@ class AttemptRunner:
                     delay=delay,
                 )
                 await anyio.sleep(delay)
-        return await self._executor.launch(work)
+        return None if running.ended_by is not None else await self._executor.launch(work)
 
     def _order(self, running: Running) -> RunAttempt:
         trial, place, paths = running.trial, running.place, running.paths
@@ -298,7 +329,7 @@ class AttemptRunner:
     async def _conclude(self, running: Running, outcome: Outcome) -> None:
         trial, done = running.trial, outcome.done
         failure = with_rung(running, outcome.failure, self._admission)
-        status = TrialStatus.COMPLETED if done is not None else _status_after(failure)
+        status = TrialStatus.COMPLETED if done is not None else status_after(failure)
         self._oracle.record(
             events.AttemptEnded(
                 trial_id=trial.trial_id,
@@ -351,19 +382,6 @@ def _ids() -> Callable[[], str]:
     """Return what makes ids that are unique over the life of a project."""
     of_this_run, count = secrets.token_hex(4), itertools.count()
     return lambda: f"{of_this_run}{next(count):x}"
-
-
-def _status_after(failure: TrialFailure | None) -> TrialStatus:
-    assert failure is not None
-    match failure.kind:
-        case FailureKind.CANCELLED:
-            return TrialStatus.CANCELLED
-        case FailureKind.FAILED_TRIAL:
-            return TrialStatus.FAILED
-        case FailureKind.OVERSIZED:
-            return TrialStatus.REJECTED
-        case _:
-            return TrialStatus.INVALID
 
 
 def _tail(path: Path, lines: int = 15, limit: int = 4096) -> str:

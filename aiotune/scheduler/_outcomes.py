@@ -11,9 +11,10 @@ import msgspec
 from aiotune.executors import WorkerExit
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.scheduler._commands import EndedBy
+from aiotune.status import TrialStatus
 from aiotune.wire import Done, Failed
 
-__all__ = ("Outcome", "classify", "exit_in_words")
+__all__ = ("Outcome", "classify", "exit_in_words", "status_after")
 
 
 _SHELL = 128
@@ -85,6 +86,20 @@ def _stopped(ended_by: EndedBy, seconds: float, log_path: str) -> tuple[FailureK
             return FailureKind.DEVICE_LOST, text
         case _:
             assert_never(ended_by)
+
+
+def status_after(failure: TrialFailure | None) -> TrialStatus:
+    """Return what a failed attempt makes of its trial, before it is decided whether there is another."""
+    assert failure is not None
+    match failure.kind:
+        case FailureKind.CANCELLED:
+            return TrialStatus.CANCELLED
+        case FailureKind.FAILED_TRIAL:
+            return TrialStatus.FAILED
+        case FailureKind.OVERSIZED:
+            return TrialStatus.REJECTED
+        case _:
+            return TrialStatus.INVALID
 
 
 def exit_in_words(ending: WorkerExit) -> str:

@@ -13,7 +13,14 @@ from typing import Any
 from aiotune.testing.simulator._monitors import Truth
 from aiotune.testing.simulator._plan import Setup
 
-__all__ = ("History", "Record", "check_history", "check_retries_logged", "read_records")
+__all__ = (
+    "History",
+    "Record",
+    "TrialRecord",
+    "check_history",
+    "check_retries_logged",
+    "read_records",
+)
 
 Record = dict[str, Any]
 Wrong = Callable[[str, str], None]
@@ -51,8 +58,23 @@ def read_records(data: bytes, wrong: Wrong) -> Iterator[Record]:
 
 
 @dataclass(slots=True)
-class _Trial:
-    """One trial as the records tell it."""
+class TrialRecord:
+    """One trial as the records tell it.
+
+    Attributes:
+        trial_id: Its id.
+        values: As they were proposed.
+        budget: The searcher's control data.
+        attempts: Number of the last attempt.
+        open: The attempt that has started and not ended.
+        last: The last attempt.
+        counted: Failures that used up a retry, as far as another attempt followed.
+        failure: Kind of the last attempt's failure.
+        concluded: Whether it was decided what follows from the last attempt.
+        status: How it ended; empty before.
+        score: Of a complete trial.
+        final_values: With what was discovered.
+    """
 
     trial_id: str
     values: dict[str, Any]
@@ -78,7 +100,7 @@ class History:
         ends: Reasons of the ``search_ended`` records.
     """
 
-    trials: dict[str, _Trial] = field(default_factory=dict)
+    trials: dict[str, TrialRecord] = field(default_factory=dict)
     retries: Counter[tuple[str, int]] = field(default_factory=Counter)
     ends: list[str] = field(default_factory=list)
 
@@ -117,7 +139,6 @@ class _Judge:
         self._attempt_ids: set[str] = set()
         self._budget: int | None = None
         self._in_a_row = self._rejected_in_a_row = 0
-        self._fatal = False
 
     def take(self, record: Record) -> None:
         """Judge one record."""
@@ -125,11 +146,13 @@ class _Judge:
         if judge is not None:
             judge(record)
 
-    def _trial(self, record: Record) -> _Trial:
+    def _trial(self, record: Record) -> TrialRecord:
         trial = self.history.trials.get(record["trial_id"])
         if trial is None:
             self._wrong("I7", f"{record['type']} of {record['trial_id']}, which was never created")
-            trial = self.history.trials[record["trial_id"]] = _Trial(record["trial_id"], {}, {})
+            trial = self.history.trials[record["trial_id"]] = TrialRecord(
+                record["trial_id"], {}, {}
+            )
         if trial.status:
             self._wrong("I6", f"{record['type']} of {trial.trial_id} after its end")
         return trial
@@ -138,7 +161,6 @@ class _Judge:
 
     def _project_opened(self, record: Record) -> None:
         # Whoever ran is gone: its open attempts must be taken up before they begin anew.
-        self._fatal = False
         for trial in self.history.trials.values():
             trial.concluded = trial.concluded and trial.open is None
 
@@ -152,7 +174,7 @@ class _Judge:
             self._wrong(
                 "I5", f"trial {name} is created as number {record['index']} of {len(trials)}"
             )
-        trials[name] = _Trial(name, record["values"], record.get("budget", {}))
+        trials[name] = TrialRecord(name, record["values"], record.get("budget", {}))
         rejected = sum(trial.status == "REJECTED" for trial in trials.values())
         if self._budget is not None and len(trials) - rejected > self._budget:
             self._wrong("I4", f"{len(trials)} trials less {rejected}, where {self._budget} may be")
@@ -165,8 +187,6 @@ class _Judge:
             self._wrong("I7", f"{attempt_id} starts, and nothing was decided after {trial.last}")
         if record["attempt"] != trial.attempts + 1 or attempt_id in self._attempt_ids:
             self._wrong("I5", f"{attempt_id} is number {record['attempt']} after {trial.attempts}")
-        if self._fatal:
-            self._wrong("I9", f"{attempt_id} starts after a FatalError")
         self._attempt_ids.add(attempt_id)
         trial.attempts, trial.open, trial.last = record["attempt"], attempt_id, attempt_id
         trial.failure = None
@@ -182,8 +202,6 @@ class _Judge:
             self._wrong(
                 "I7", f"{record['attempt_id']} ends as {record['outcome']} of {trial.failure}"
             )
-        if trial.failure == "fatal":
-            self._fatal = True
         if trial.failure in {"cancelled", "fatal"}:
             trial.concluded = False  # a later life takes it up
 
@@ -260,20 +278,20 @@ class _Judge:
         elif status == "FAILED":
             self._in_a_row += 1
 
-    def _failure_is_told(self, trial: _Trial, kind: str | None) -> None:
+    def _failure_is_told(self, trial: TrialRecord, kind: str | None) -> None:
         if kind in {"not_finite", "lost"}:
             return  # the attempt itself succeeded, or nobody was there to see it
         if trial.failure != kind:
             self._wrong("I7", f"trial {trial.trial_id} goes on from {kind}; it was {trial.failure}")
 
-    def _had_its_retries(self, trial: _Trial, kind: str | None) -> None:
+    def _had_its_retries(self, trial: TrialRecord, kind: str | None) -> None:
         counted = trial.counted + (kind in _COUNTED)
         if kind in _COUNTED and counted <= self._setup.retries:
             self._wrong("I8", f"trial {trial.trial_id} fails for good after {counted} failures")
         if counted > self._setup.retries + 1:
             self._wrong("I8", f"trial {trial.trial_id} failed {counted} times before its end")
 
-    def _score_is_true(self, trial: _Trial) -> None:
+    def _score_is_true(self, trial: TrialRecord) -> None:
         done = self._truth.results.get(trial.last or "")
         if done is None:
             self._wrong(

@@ -24,6 +24,7 @@ from aiotune.scheduler import (
     StopReason,
     Timing,
     Weigher,
+    _attempts,
 )
 from aiotune.store import Layout
 from aiotune.store._replay import ProjectState
@@ -104,6 +105,7 @@ class Life:
             (_oracle, "time", world),
             (_adoption, "read_result", self.disk.read_result),
             (_adoption, "time", world),
+            (_attempts, "read_result", self.disk.read_result),
         )
         runner = asyncio.Runner(loop_factory=lambda: loop)
         try:
@@ -137,7 +139,7 @@ class Life:
         self.world.running.call_later(_LONGEST, self._too_long)
         try:
             await self._open_and_search()
-            self.end = "finished"
+            self.end = self._search.end
         except (FatalError, AiotuneError, SpawnError, SimulatedMishap) as error:
             self.end = type(error).__name__
             if isinstance(error, InternalError):

@@ -77,6 +77,14 @@ class Monitors:
 
     # ── what processes do ──────────────────────────────────────────────────
 
+    def asked(self, attempt_id: str) -> None:
+        """Check that the tuner may want a process."""
+        if self.fatal:
+            self._world.wrong("I9", f"{attempt_id} was to be started after a FatalError")
+        out = self.quarantined & set(self._started.get(attempt_id, {}).get("devices", ()))
+        if out:
+            self._world.wrong("I21", f"{attempt_id} was to be started on {sorted(out)}")
+
     def launched(self, worker: SimWorker) -> None:
         """Check that a process may exist."""
         self._alive = {w: None for w in self._alive if not w.is_gone}
@@ -84,7 +92,6 @@ class Monitors:
             self.truth.launched.append((self._world.life, worker.order))
             self._intent_is_durable(worker)
             self._trial_is_free(worker.order)
-            self._nothing_after_fatal(worker)
             self._alive[worker] = None
             self._devices_have_room(worker)
 
@@ -116,10 +123,6 @@ class Monitors:
         if kept is not None:
             self._world.wrong("I13", f"{order.attempt_id} runs, although {kept} had its result")
 
-    def _nothing_after_fatal(self, worker: SimWorker) -> None:
-        if self.fatal:
-            self._world.wrong("I9", f"{worker.attempt_id} was started after a FatalError")
-
     def _devices_have_room(self, worker: SimWorker) -> None:
         for uuid in worker.devices:
             here = [w for w in self._alive if uuid in w.devices]
@@ -131,8 +134,6 @@ class Monitors:
                 self._world.wrong("I1", f"{here} are on {uuid}, which one of them has alone")
             if len(here) > self._world.plan.setup.share:
                 self._world.wrong("I1", f"{here} are on {uuid}, more than may share it")
-            if uuid in self.quarantined:
-                self._world.wrong("I21", f"{worker.attempt_id} was started on {uuid}, which is out")
 
 
 def _record(line: bytes) -> dict[str, Any]:

@@ -49,6 +49,10 @@ _KILLED, _TERMINATED = 9, 15
 class Witness(Protocol):
     """Sees what processes really do."""
 
+    def asked(self, attempt_id: str) -> None:
+        """Take in that the tuner wants a process; to make it may take long."""
+        ...
+
     def launched(self, worker: SimWorker) -> None:
         """Take in that a process exists."""
         ...
@@ -247,6 +251,8 @@ class SimExecutor:
         Raises:
             SpawnError: The plan wants it so.
         """
+        if isinstance(work.order, RunAttempt) and not self._world.dead:
+            self._crowd.witness.asked(work.attempt_id)
         await self._trouble(work)
         if self._world.dead:
             await self._world.running.create_future()  # a dead tuner starts nothing

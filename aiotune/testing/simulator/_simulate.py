@@ -9,7 +9,12 @@ from dataclasses import dataclass, replace
 
 from aiotune.testing.simulator._disk import SimDisk
 from aiotune.testing.simulator._faults import Fault
-from aiotune.testing.simulator._history import History, check_history, check_retries_logged
+from aiotune.testing.simulator._history import (
+    History,
+    TrialRecord,
+    check_history,
+    check_retries_logged,
+)
 from aiotune.testing.simulator._lives import Life
 from aiotune.testing.simulator._monitors import Monitors
 from aiotune.testing.simulator._plan import Plan, Setup, draw_plan
@@ -183,6 +188,7 @@ def _compare(run: _Run, history: History) -> bool:
     return True
 
 
-def _told(trial: object) -> tuple[object, ...]:
-    names = ("trial_id", "status", "score", "final_values", "budget")
-    return tuple(getattr(trial, name) for name in names)
+def _told(trial: TrialRecord) -> tuple[object, ...]:
+    # What a failed attempt had discovered is known only as long as somebody lives who heard it.
+    values = trial.final_values if trial.status == "COMPLETED" else trial.values
+    return (trial.trial_id, trial.status, trial.score, values, trial.budget)

@@ -1,0 +1,133 @@
+"""What the simulator has brought to light about single attempts, as small searches of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from aiotune.errors import StorageError
+from aiotune.events import Event, MetricsReported
+from aiotune.executors import Script, SpawnError, WorkerExit, WorkSpec
+from aiotune.executors._simulated import SimulatedExecutor, SimulatedWorker
+from aiotune.hyperparameters import HyperParameters
+from aiotune.oracles import RandomSearchOracle
+from aiotune.scheduler import Limits, Timing, _attempts
+from aiotune.status import TrialStatus
+from aiotune.testing import Simulation, completes
+from aiotune.trial import Trial
+from aiotune.wire import Done, RunAttempt
+
+pytestmark = pytest.mark.virtual_time
+
+
+def oracle(trials: int = 1) -> RandomSearchOracle:
+    hp = HyperParameters()
+    hp.Float("x", 0.0, 1.0)
+    return RandomSearchOracle(
+        "loss", max_trials=trials, hyperparameters=hp, seed=1, max_consecutive_failed_trials=None
+    )
+
+
+def well(order: RunAttempt) -> Script:
+    return completes(order, 0.5)
+
+
+class SlowToBegin(Simulation):
+    """A search whose ``on_trial_begin`` takes long."""
+
+    async def trial_began(self, trial: Trial) -> None:
+        await anyio.sleep(10.0)
+
+
+async def test_an_attempt_that_is_out_of_time_before_it_has_a_process_timed_out() -> None:
+    """It fails, and does not stay unfinished while the search ends without it."""
+    sim = SlowToBegin(oracle(2), well, timing=Timing(limits=Limits(trial=5.0)))
+
+    await sim.run()
+
+    trials = sim.oracle.trials.values()
+    assert [t.status for t in trials] == [TrialStatus.FAILED] * 2
+    assert {t.failure.kind for t in trials if t.failure} == {"timed_out"}
+    assert sim.executor.launched == []
+
+
+class FullOfReports(RandomSearchOracle):
+    """An oracle that cannot record reports."""
+
+    def record(self, *facts: Event) -> Any:
+        if any(isinstance(fact, MetricsReported) for fact in facts):
+            raise StorageError("The journal failed.")
+        return super().record(*facts)
+
+
+async def test_a_worker_whose_report_cannot_be_recorded_is_gone_before_its_lease_is_free() -> None:
+    """The search raises the storage's error, and leaves no process to whoever closes the executor."""
+    hp = HyperParameters()
+    hp.Float("x", 0.0, 1.0)
+    sim = Simulation(FullOfReports("loss", max_trials=2, hyperparameters=hp, seed=1), well)
+
+    with pytest.raises(StorageError):
+        await sim.run()
+
+    assert sim.executor.live == set()
+
+
+async def test_a_result_that_was_written_down_and_not_sent_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process died between the two: the trial is complete, and does not run again."""
+    asked: list[Path] = []
+
+    def read(path: Path) -> Done:
+        asked.append(path)
+        return Done(
+            metrics={"loss": 0.25},
+            best_step=0,
+            executions=[{"loss": 0.25}],
+            values={"x": 0.5},
+            entries=[],
+        )
+
+    monkeypatch.setattr(_attempts, "read_result", read)
+    sim = Simulation(oracle(), lambda _: Script(ending=WorkerExit(exit_code=None, signal=9)))
+
+    await sim.run()
+
+    (trial,) = sim.oracle.trials.values()
+    assert (trial.status, trial.score, trial.attempts) == (TrialStatus.COMPLETED, 0.25, 1)
+    assert [path.parts[-3:] for path in asked] == [("trial_0", "attempt-01", "result.json")]
+
+
+class Barren(SimulatedExecutor):
+    """Starts nothing."""
+
+    tries = 0
+
+    async def launch(self, work: WorkSpec) -> SimulatedWorker:
+        self.tries += 1
+        raise SpawnError("No process can be started.")
+
+
+class BarrenSimulation(Simulation):
+    """A search that can start nothing."""
+
+    def make_executor(self) -> Barren:
+        return Barren(self._script)
+
+
+async def test_nothing_is_started_any_more_once_the_search_stops() -> None:
+    """Cancelled between two tries to start a process: no third try, and no error of its own."""
+    sim = BarrenSimulation(oracle(), well)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(sim.run())
+        await anyio.sleep(0.3)
+        task.cancel()
+
+    (trial,) = sim.oracle.trials.values()
+    assert sim.executor.tries == 2
+    assert task.cancelled()
+    assert trial.status is not TrialStatus.FAILED
