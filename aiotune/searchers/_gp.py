@@ -74,7 +74,7 @@ class Prior:
         """Return mean and standard deviation of each element of :attr:`Hyper.vector`."""
         # A weight is a length to the power of -2, so its logarithm spreads twice as far.
         length = np.log(self.length * np.sqrt(max(axes, 1)))
-        noise = max(self.noise, self.least_noise)
+        noise = max(self.noise, self.least_noise, _JITTER)
         mean = np.concatenate([np.full(axes, -2.0 * length), [0.0, np.log(noise)]])
         spread = np.concatenate(
             [np.full(axes, 2.0 * self.length_spread), [self.signal_spread, self.noise_spread]]

@@ -47,6 +47,26 @@ def test_no_number_of_initial_points_and_zero_mean_the_default() -> None:
     assert proposals[0] == proposals[1]
 
 
+@pytest.mark.parametrize(
+    "arguments", [{"alpha": 0.0}, {"alpha": 1e3}, {"beta": 0.0}, {"beta": 1e9}], ids=str
+)
+def test_extreme_arguments_still_propose(arguments: dict[str, float]) -> None:
+    """No noise, nothing but noise, no curiosity, nothing but curiosity: no warning, a new place."""
+    hp = HyperParameters()
+    hp.Float("x", 0.0, 1.0)
+    hp.Float("y", 0.0, 1.0)
+    tried = [
+        Tried(i, {"x": 0.07 * i, "y": 0.5 + 0.01 * i}, TrialStatus.COMPLETED, (0.07 * i - 0.4) ** 2)
+        for i in range(12)
+    ]
+    history = FrozenHistory(0, 0, hp, True, tried, (), frozenset())
+
+    decision = BayesianSearcher(**arguments).propose(history, 12)
+
+    assert isinstance(decision, Proposal)
+    assert all(decision.values != old.values for old in tried)
+
+
 def test_the_oracle_takes_its_arguments_in_the_order_of_kerastuner() -> None:
     """Programs that pass them by position go on working."""
     expected = (
