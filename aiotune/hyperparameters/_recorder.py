@@ -37,6 +37,7 @@ class HyperParameters:
         "_conditions",
         "_known",
         "_names",
+        "_shared",
         "active_scopes",
         "inactive_scopes",
         "space",
@@ -51,6 +52,8 @@ class HyperParameters:
         self.active_scopes: list[tuple[Parent, ...]] = []
         self.inactive_scopes: list[tuple[Parent, ...]] = []
         self._known: dict[tuple[str, tuple[Parent, ...]], HyperParameter] = {}
+        # Whether another container has the same list and table: thousands of trials do.
+        self._shared = False
         self._names: list[str] = []
         self._conditions: list[Parent] = []
 
@@ -258,6 +261,7 @@ class HyperParameters:
         new = []
         for hp in entries:
             if hp.identity not in self._known:
+                self._own()
                 self._known[hp.identity] = hp
                 self.space.append(hp)
                 new.append(hp)
@@ -270,17 +274,25 @@ class HyperParameters:
     def with_values(self, values: Mapping[str, Value]) -> HyperParameters:
         """Return a container of the same entries that holds exactly these values.
 
-        Scopes and :attr:`unseen` are not taken along. Cheap: entries are shared.
+        Scopes and :attr:`unseen` are not taken along. Cheap: entries are shared, and so is
+        their list, until one of the two learns of another.
         """
         made = HyperParameters()
-        made.space = self.space.copy()
-        made._known = self._known.copy()
+        made.space, made._known = self.space, self._known
+        made._shared = self._shared = True
         made.values = dict(values)
         return made
 
+    def _own(self) -> None:
+        if self._shared:
+            self.space, self._known = self.space.copy(), self._known.copy()
+            self._shared = False
+
     def copy(self) -> HyperParameters:
         """Return an independent container with the same entries and values."""
-        return self.with_values(self.values)
+        made = self.with_values(self.values)
+        made._own()
+        return made
 
     def merge(
         self, hps: HyperParameters | Iterable[HyperParameter], overwrite: bool = True
@@ -297,6 +309,7 @@ class HyperParameters:
         for hp in list(entries):
             is_new = bool(self.add((hp,)))
             if overwrite and not is_new:
+                self._own()
                 self.space[self.space.index(self._known[hp.identity])] = hp
                 self._known[hp.identity] = hp
             if (is_new or overwrite) and hold(hp.conditions, self.values):
