@@ -291,7 +291,7 @@ class HyperParameters:
     def copy(self) -> HyperParameters:
         """Return an independent container with the same entries and values."""
         made = self.with_values(self.values)
-        made._own()
+        made._own()  # noqa: SLF001 - one of its own kind
         return made
 
     def merge(
