@@ -50,7 +50,7 @@ def test_no_number_of_initial_points_and_zero_mean_the_default() -> None:
 @pytest.mark.parametrize(
     "arguments", [{"alpha": 0.0}, {"alpha": 1e3}, {"beta": 0.0}, {"beta": 1e9}], ids=str
 )
-def test_extreme_arguments_still_propose(arguments: dict[str, float]) -> None:
+def test_extreme_arguments_still_propose(arguments: dict[str, Any]) -> None:
     """No noise, nothing but noise, no curiosity, nothing but curiosity: no warning, a new place."""
     hp = HyperParameters()
     hp.Float("x", 0.0, 1.0)
