@@ -42,9 +42,9 @@ def results_summary(
     shown = ranked(trials, maximize=objective.direction == "max")[:num_trials]
     lines = [
         "Results summary",
-        f"Results in {project_dir}",
+        f"Results in {printable(project_dir)}",
         f"Showing {num_trials} best trials",
-        str(objective),
+        printable(objective),
     ]
     for trial in shown:
         lines += ["", trial_summary(trial)]
@@ -66,7 +66,7 @@ def ranked(trials: Iterable[Trial], *, maximize: bool) -> list[Trial]:
 
 def trial_summary(trial: Trial) -> str:
     """Describe one trial: values, score, or what went wrong."""
-    lines = [f"Trial {trial.trial_id} summary", "Hyperparameters:"]
+    lines = [f"Trial {printable(trial.trial_id)} summary", "Hyperparameters:"]
     if trial.shown_values:
         lines += [f"{printable(k)}: {printable(v)}" for k, v in trial.shown_values.items()]
     else:

@@ -177,14 +177,15 @@ def _no_project(directory: Path) -> ProjectError:
 
 
 def _table(result: SearchResult, most: int) -> str:
+    from aiotune._printable import printable
     from aiotune._summaries import ranked
 
     ended = ranked(result.trials, maximize=result.objective.direction == "max")
     others = [trial for trial in result.trials if not trial.status.is_final]
     counts = ", ".join(f"{number} {status.lower()}" for status, number in result.counts.items())
     lines = [
-        f"{result.project_dir}: {len(result.trials)} trials ({counts or 'none'})",
-        str(result.objective),
+        f"{printable(result.project_dir)}: {len(result.trials)} trials ({counts or 'none'})",
+        printable(result.objective),
     ]
     shown = [*ended, *others][:most]
     if shown:
@@ -208,7 +209,8 @@ def _cells(trial: Trial) -> tuple[str, ...]:
         values = f"{trial.failure.summary()}; {values}"
     score = "" if trial.score is None else f"{trial.score:.6g}"
     step = "" if trial.score is None else str(trial.best_step)
-    return trial.trial_id, str(trial.status), score, step, printable(values, _WIDE)
+    name = printable(trial.trial_id, _WIDE)
+    return name, str(trial.status), score, step, printable(values, _WIDE)
 
 
 def _brief(value: Any) -> str:
@@ -236,6 +238,13 @@ def _finite(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _csv(rows: Sequence[dict[str, Any]]) -> str:
+    from aiotune._printable import printable
+
+    # A project's names and values must not write to the terminal of who looks at it.
+    rows = [
+        {printable(k): printable(v) if isinstance(v, str) else v for k, v in row.items()}
+        for row in rows
+    ]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")

@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import socket
+import stat
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -160,6 +161,12 @@ def _make(project: Path) -> None:
     project.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         project.mkdir(mode=0o700)
+    if project.stat().st_mode & stat.S_IWOTH:
+        raise ProjectError(
+            f"The project directory {project} may be written to by every user of this machine, who could "
+            "replace its files under the search.",
+            hint=f"Take that right away (chmod o-w {project}), or choose another directory.",
+        )
 
 
 def _has_journal(layout: Layout) -> bool:
