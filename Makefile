@@ -19,7 +19,7 @@ test: $(VENV)/.dev
 
 # The journal, cut, flipped and killed as often as docs/journal.md says; prints one JSON object.
 torture: $(VENV)/.dev
-	$(PY) -m pytest -m torture --timeout 3600 tests/torture
+	$(PY) -m pytest -m torture --timeout 7200 -o faulthandler_timeout=0 tests/torture
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .

@@ -138,6 +138,12 @@ class _Killer:
         self._count_processes(mark, killed)
         self._check(name, told, code)
 
+    def told(self) -> str:
+        """Return the figures."""
+        counts = ("refused_to_open", "raised", "unopenable", "lost", "recorded_twice")
+        figures = dict.fromkeys((*counts, "processes_left"), 0) | self.figures
+        return json.dumps({**figures, "slowest_end_s": round(self.slowest, 3)})
+
     def _count_processes(self, mark: str, killed: float) -> None:
         found = set[int]()
         while left := _marked(mark):
@@ -176,15 +182,15 @@ class _Killer:
 
 
 def main() -> None:
-    """Kill so many times, and print the figures as one JSON object."""
+    """Kill so many times, and print the figures as one JSON object; on the way, to stderr."""
     journal_module.SEGMENT_BYTES = 20_000  # so that kills meet the beginning of segments, too
     kills = int(sys.argv[2])
     killer = _Killer(Path(sys.argv[1]), seed=kills)
     while killer.figures["kills"] < kills:
         killer.round()
-    counts = ("refused_to_open", "raised", "unopenable", "lost", "recorded_twice", "processes_left")
-    figures = dict.fromkeys(counts, 0) | killer.figures
-    print(json.dumps({**figures, "slowest_end_s": round(killer.slowest, 3)}))  # noqa: T201 - output
+        if killer.figures["kills"] % 50 == 0:
+            sys.stderr.write(f"{killer.told()}\n")
+    sys.stdout.write(f"{killer.told()}\n")
 
 
 if __name__ == "__main__":
