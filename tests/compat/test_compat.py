@@ -40,7 +40,12 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
     )
     folder = tmp_path_factory.mktemp("answers")
     both = {product: asking(product, folder) for product in ("keras_tuner", "aiotune")}
-    said = {product: process.communicate(timeout=170)[1] for product, process in both.items()}
+    try:
+        said = {product: process.communicate(timeout=170)[1] for product, process in both.items()}
+    finally:
+        for process in both.values():
+            process.kill()
+            process.wait()
     for product, process in both.items():
         assert process.returncode == 0, f"{product}: {said[product][-5000:]}"
     return {product: json.loads((folder / f"{product}.json").read_text()) for product in both}
