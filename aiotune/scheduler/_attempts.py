@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anyio
 
 from aiotune import events, logs
+from aiotune.errors import SearchAborted
 from aiotune.executors import Executor, SpawnError, Worker, WorkerExit, WorkSpec
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.hyperparameters import HyperParameters, deserialize, serialize
@@ -176,8 +177,10 @@ class AttemptRunner:
         outcome = await self._outcome(running)
         try:
             await self._conclude(running, outcome)
-        finally:  # also when this failure was one too many in a row
+        except SearchAborted:  # it is recorded, and was one too many in a row
             await self._hooks.trial_ended(trial, self._clock.monotonic() - running.started)
+            raise
+        await self._hooks.trial_ended(trial, self._clock.monotonic() - running.started)
         failure = outcome.failure
         return failure if failure is not None and failure.kind is FailureKind.FATAL else None
 

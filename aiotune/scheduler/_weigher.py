@@ -10,6 +10,7 @@ import msgspec
 
 from aiotune import events, logs
 from aiotune._gpu import format_bytes
+from aiotune.errors import SearchAborted
 from aiotune.executors import Executor, SpawnError, Worker, WorkSpec
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.memory import training_bytes
@@ -101,8 +102,10 @@ class Weigher:
         trial.status = TrialStatus.REJECTED
         try:
             await self._oracle.end_trial(trial)
-        finally:  # also when it was one too many in a row
+        except SearchAborted:  # it is recorded, and was one too many in a row
             await self._hooks.trial_ended(trial, 0.0)
+            raise
+        await self._hooks.trial_ended(trial, 0.0)
 
     def _weighed(self, trial: Trial, answer: Weighed, known: Need | None) -> Need:
         size = answer.size

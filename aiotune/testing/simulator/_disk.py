@@ -246,7 +246,13 @@ class SimStore:
         if disk.takes(Fault.KILLED_BEFORE_WRITE):
             world.die(Fault.KILLED_BEFORE_WRITE, f"{len(self._queue)} records were never written")
             return
-        ticket, data = self._appended, self._encoded()
+        try:
+            ticket, data = self._appended, self._encoded()
+        except ValueError as error:  # the product's own writer ends with it, too
+            world.wrong("I24", f"a record cannot be written: {error}")
+            self._error = StorageError(str(error))
+            self._notify()
+            return
         torn = world.plan.numbers("torn", world.life, disk.commits).randint(0, len(data))
         if disk.takes(Fault.KILLED_IN_WRITE):
             disk.write(data[:torn])

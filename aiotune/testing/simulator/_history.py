@@ -138,7 +138,7 @@ class _Judge:
         self.history = History()
         self._attempt_ids: set[str] = set()
         self._budget: int | None = None
-        self._in_a_row = self._rejected_in_a_row = 0
+        self._in_a_row = self._most_in_a_row = self._rejected_in_a_row = 0
 
     def take(self, record: Record) -> None:
         """Judge one record."""
@@ -166,7 +166,7 @@ class _Judge:
 
     def _search_started(self, record: Record) -> None:
         self._budget = record["max_trials"]
-        self._in_a_row = self._rejected_in_a_row = 0
+        self._in_a_row = self._most_in_a_row = self._rejected_in_a_row = 0
 
     def _trial_created(self, record: Record) -> None:
         trials, name = self.history.trials, record["trial_id"]
@@ -254,14 +254,15 @@ class _Judge:
     def _search_ended(self, record: Record) -> None:
         reason, limit = record["reason"], self._setup.consecutive
         self.history.ends.append(reason)
-        over = limit is not None and self._in_a_row >= limit
+        # Others that still ran may have ended well since.
+        over = limit is not None and self._most_in_a_row >= limit
         over = over or self._rejected_in_a_row >= _MOST_REJECTED
         if reason == "aborted" and not over:
-            self._wrong("I19", f"aborted after {self._in_a_row} failures in a row")
+            self._wrong("I19", f"aborted after {self._most_in_a_row} failures in a row")
         if reason != "finished":
             return
         if over:
-            self._wrong("I19", f"went on after {self._in_a_row} failures in a row")
+            self._wrong("I19", f"went on after {self._most_in_a_row} failures in a row")
         left = [t.trial_id for t in self.history.trials.values() if t.status not in _FINAL]
         if left:
             self._wrong("I14", f"the search finished, and {left} have not ended")
@@ -277,6 +278,7 @@ class _Judge:
             self._in_a_row = 0
         elif status == "FAILED":
             self._in_a_row += 1
+            self._most_in_a_row = max(self._most_in_a_row, self._in_a_row)
 
     def _failure_is_told(self, trial: TrialRecord, kind: str | None) -> None:
         if kind in {"not_finite", "lost"}:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import anyio
 
 from aiotune import events
 from aiotune._offload import InlineOffloader
@@ -27,6 +28,7 @@ from aiotune.scheduler import (
     _attempts,
 )
 from aiotune.store import Layout
+from aiotune.store._codec import BadLine
 from aiotune.store._replay import ProjectState
 from aiotune.testing._loop import Deadlock, Livelock, VirtualTimeLoop
 from aiotune.testing.simulator._devices import SimDevices
@@ -36,10 +38,11 @@ from aiotune.testing.simulator._monitors import Monitors
 from aiotune.testing.simulator._plan import Happening, Setup
 from aiotune.testing.simulator._processes import Crowd, SimExecutor
 from aiotune.testing.simulator._program import SimLog, make_oracle
+from aiotune.testing.simulator._seams import replaced
 from aiotune.testing.simulator._world import World
 from aiotune.trial import Trial
 
-__all__ = ("Life", "SimulatedMishap", "replaced")
+__all__ = ("Life", "SimulatedMishap")
 
 _TIMES = Timing(grace=5.0, fatal_grace=0.5, tick=1.0, shutdown=10.0, watch=1.0)
 _ROUNDS = 100_000
@@ -53,19 +56,6 @@ _LAYOUT = Layout(Path("/nowhere"), "simulated")
 
 class SimulatedMishap(Exception):
     """What a user's callback, or an oracle of the user's own, raises."""
-
-
-@contextlib.contextmanager
-def replaced(*names: tuple[Any, str, Any]) -> Iterator[None]:
-    """Let modules, or classes, have other attributes for a while."""
-    before = [(owner, name, owner.__dict__[name]) for owner, name, _ in names]
-    for owner, name, value in names:
-        setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        for owner, name, value in before:
-            setattr(owner, name, value)
 
 
 class Life:
@@ -89,9 +79,11 @@ class Life:
         self.executor = SimExecutor(Crowd(world, disk, self.devices, monitors))
         self.end = "killed"
         self._oracle: Oracle
-        self._search: SearchLoop
+        self._search: SearchLoop | None = None
+        self._core: SchedulerCore | None = None
         self._task: asyncio.Task[None]
         self._raises: set[Fault] = set()
+        self._cancellations = 0
 
     # ── from outside ───────────────────────────────────────────────────────
 
@@ -138,8 +130,7 @@ class Life:
             self._expect(happening)
         self.world.running.call_later(_LONGEST, self._too_long)
         try:
-            await self._open_and_search()
-            self.end = self._search.end
+            self.end = await self._open_and_search()
         except (FatalError, AiotuneError, SpawnError, SimulatedMishap) as error:
             self.end = type(error).__name__
             if isinstance(error, InternalError):
@@ -169,6 +160,8 @@ class Life:
         self._task.cancel()
 
     def _search_state(self) -> str:
+        if self._core is None:
+            return "nothing yet"
         core = self._core
         return (
             f"running={sorted(core.running)} ready={sorted(core.ready)} "
@@ -177,20 +170,23 @@ class Life:
 
     # ── the search ─────────────────────────────────────────────────────────
 
-    async def _open_and_search(self) -> None:
+    async def _open_and_search(self) -> str:
+        """Search, and return how the search ended."""
         setup = self.setup
         oracle = self._oracle = make_oracle(setup, self.world.plan.seed % 1000)
         oracle.log, oracle.offload = self.log, InlineOffloader()
         async with oracle.open(Path("/nowhere"), "simulated"):
-            self._search = self._wired(oracle)
+            search = self._search = self._wired(oracle)
             try:
-                await self._search.run()
+                await search.run()
             finally:
                 self._processes_are_gone()
-                await self.executor.aclose()
+                with anyio.CancelScope(shield=True):  # as the search does with its own executor
+                    await self.executor.aclose()
                 with contextlib.suppress(StorageError):
-                    oracle.record(events.SearchEnded(reason=self._search.end, at=self.world.now()))
+                    oracle.record(events.SearchEnded(reason=search.end, at=self.world.now()))
         self._fold_is_the_state()
+        return search.end
 
     def _wired(self, oracle: Oracle) -> SearchLoop:
         resources = self.devices.resources()
@@ -245,6 +241,7 @@ class Life:
     async def trial_ended(self, trial: Trial, seconds: float) -> None:
         """Call the user's ``on_trial_end``."""
         self.world.say("tuner", f"trial {trial.trial_id} is {trial.status} after {seconds:.1f} s")
+        self.monitors.told_of_end(trial.trial_id, final=trial.status.is_final)
         if Fault.CALLBACK_SLOW in self._raises:
             self._raises.discard(Fault.CALLBACK_SLOW)
             self.world.strike(Fault.CALLBACK_SLOW, "user", trial.trial_id)
@@ -281,13 +278,24 @@ class Life:
         elif fault in {Fault.CALLBACK_RAISES, Fault.CALLBACK_SLOW, Fault.ORACLE_RAISES}:
             self._raises.add(fault)
         elif fault is Fault.SIGTERM:
+            if self._search is None:
+                return  # it came before the search began, and is nobody's business here
             world.strike(fault, "user")
             self._search.stop(StopReason.CANCELLED, _TIMES.grace)
         else:
             world.strike(fault, "user")
-            self._task.cancel()
+            self._cancel()
             if fault is Fault.INTERRUPTED_TWICE:
-                world.running.call_later(2.0, self._task.cancel)
+                world.running.call_later(2.0, self._cancel)
+
+    def _cancel(self) -> None:
+        self._cancellations += 1
+        self._task.cancel()
+
+    @property
+    def _may_leave_some(self) -> bool:
+        """Whether processes may be left to their keepers: a second Ctrl-C breaks every shield."""
+        return self._cancellations > 1
 
     def _time_goes_wrong(self, fault: Fault) -> None:
         self.world.strike(fault, "host")
@@ -300,24 +308,30 @@ class Life:
     # ── what must hold at the end of a life ────────────────────────────────
 
     def _processes_are_gone(self) -> None:
-        left = list(self.executor.live)
-        if left and not self.log.abandoned and not self.world.dead:
+        # A process in the depths of a driver is not waited for beyond the grace.
+        left = [w for w in self.executor.live if w.career.kill_takes < 1 or not self.log.abandoned]
+        if left and not self.world.dead and not self._may_leave_some:
             self.world.wrong("I15", f"{left} live after the end of the search")
 
     def _leaves_nothing(self) -> None:
+        if self._may_leave_some:
+            return
         if self.executor.live:
             self.world.wrong("I15", f"{list(self.executor.live)} live after the end of the tuner")
-        search = getattr(self, "_search", None)
-        if search is None or self.log.abandoned:
+        if self._search is None or self._core is None or self.log.abandoned:
             return
-        if search.running or self._core.admission.ledger.leases:
-            self.world.wrong("I16", f"leases are left: {self._core.admission.ledger.leases}")
+        leases = self._core.admission.ledger.leases
+        if self._search.running or leases:
+            self.world.wrong("I16", f"leases are left: {leases}")
 
     def _fold_is_the_state(self) -> None:
         if self.world.dead:
             return
         oracle = self._oracle
-        history = self.disk.events()
+        try:
+            history = self.disk.events()
+        except BadLine:
+            return  # the last write failed in the middle: the next life cuts that off
         folded = ProjectState.replay(history, seed=oracle.seed, objective=oracle.objective)
         for trial_id, trial in oracle.trials.items():
             told, known = _facts(folded.trials.get(trial_id)), _facts(trial)

@@ -48,6 +48,7 @@ class Monitors:
         self.truth = Truth()
         self.quarantined: set[str] = set()
         self.fatal = False
+        self._asked: set[str] = set()
         self._alive: dict[SimWorker, None] = {}
         self._started: dict[str, dict[str, Any]] = {}
         self._ended: set[str] = set()
@@ -57,6 +58,7 @@ class Monitors:
         """Forget what belonged to the life that is over: its keepers have killed all its processes."""
         self._alive = {}
         self.quarantined.clear()
+        self._asked.clear()
         self.fatal = False
 
     # ── what becomes durable ───────────────────────────────────────────────
@@ -70,8 +72,9 @@ class Monitors:
                     self._started[record["attempt_id"]] = record
                 case "trial_ended":
                     self._ended.add(record["trial_id"])
-                case "attempt_ended" if (record.get("failure") or {}).get("kind") == "fatal":
-                    self.fatal = True
+                case "attempt_ended" if record["attempt_id"] in self._asked:
+                    # One of an earlier life may become durable only now.
+                    self.fatal |= (record.get("failure") or {}).get("kind") == "fatal"
                 case _:
                     pass
 
@@ -79,11 +82,17 @@ class Monitors:
 
     def asked(self, attempt_id: str) -> None:
         """Check that the tuner may want a process."""
+        self._asked.add(attempt_id)
         if self.fatal:
             self._world.wrong("I9", f"{attempt_id} was to be started after a FatalError")
         out = self.quarantined & set(self._started.get(attempt_id, {}).get("devices", ()))
         if out:
             self._world.wrong("I21", f"{attempt_id} was to be started on {sorted(out)}")
+
+    def told_of_end(self, trial_id: str, *, final: bool) -> None:
+        """Check that the user is told of a trial's end when it is durable, and not before."""
+        if final and trial_id not in self._ended and not self._world.dead:
+            self._world.wrong("I25", f"the end of trial {trial_id} is told and not yet durable")
 
     def launched(self, worker: SimWorker) -> None:
         """Check that a process may exist."""
@@ -94,6 +103,10 @@ class Monitors:
             self._trial_is_free(worker.order)
             self._alive[worker] = None
             self._devices_have_room(worker)
+            setup = self._world.plan.setup
+            most = setup.gpus * setup.share or setup.slots
+            if len(self._alive) > most:
+                self._world.wrong("I1", f"{list(self._alive)} run, where {most} may")
 
     def wrote_down(self, worker: SimWorker, done: Done) -> None:
         """Remember a result."""

@@ -90,7 +90,9 @@ def simulate(
     run = _Run(plan)
     history = run.to_the_end()
     compared = False
-    if twin and history.finished and _is_comparable(plan.setup):
+    # Who sleeps through a training saves its time, and so may not run out of it.
+    slept = run.world.struck[Fault.SUSPENDED]
+    if twin and history.finished and not slept and _is_comparable(plan.setup):
         compared = _compare(run, history)
     world = run.world
     return Story(
@@ -127,6 +129,7 @@ class _Run:
             end = self._live()
         if end == "finished":
             self._afterwards()
+        self.disk.recover()
         history = check_history(self.disk.data, self._setup, self.monitors.truth, self.world.wrong)
         check_retries_logged(history, self._logged, self.world.wrong)
         return history
