@@ -198,7 +198,7 @@ def test_models_too_large_for_the_host(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "scores"),
     [
-        ("hello_world.py", 3),
+        ("failed_trials.py", 7),
         ("objectives.py", 12),
         ("base_tuner.py", 2),
         ("runtime_layer_size.py", 3),
