@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 # package may ship a file for another Python; it stays uncompiled, that is all.
 COMPILE := env -u PYTHONDONTWRITEBYTECODE $(PY) -m compileall -q -j 0 $$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))') >/dev/null || true
 
-.PHONY: quickstart test torture check format bench device clean
+.PHONY: quickstart test torture simulate check format bench device clean
 
 quickstart: $(VENV)/.quickstart
 	TF_CPP_MIN_LOG_LEVEL=2 $(PY) examples/quickstart.py
@@ -20,6 +20,11 @@ test: $(VENV)/.dev
 # The journal, cut, flipped and killed as often as docs/journal.md says; prints one JSON object.
 torture: $(VENV)/.dev
 	$(PY) -m pytest -m torture --timeout 7200 -o faulthandler_timeout=0 tests/torture
+
+# Whole searches in simulated trouble, 100,000 trials of them, and then every planted bug; see docs/simulator.md.
+simulate: $(VENV)/.dev
+	$(PY) tests/simulation/simulate.py --trials $(or $(TRIALS),100000)
+	$(PY) tests/simulation/simulate.py --bugs
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .

@@ -15,6 +15,7 @@ from aiotune.oracles._book import Book
 from aiotune.scheduler import _attempts
 from aiotune.scheduler._commands import EndedBy
 from aiotune.searchers import RandomSearcher
+from aiotune.status import TrialStatus
 from aiotune.store import _codec, _recovery
 from aiotune.store._replay import ProjectState
 from aiotune.testing.simulator._planting import bug, instead
@@ -184,7 +185,17 @@ def _no_retry() -> tuple[Replacement, ...]:
 
 @bug("a FailedTrialError is answered with a retry")
 def _failed_trial_retried() -> tuple[Replacement, ...]:
-    return instead(FailureKind, "may_be_retried", lambda _: property(lambda _: True))
+    def make(status_after: Any) -> Any:
+        def lenient(failure: Any) -> TrialStatus:
+            status: TrialStatus = status_after(failure)
+            return TrialStatus.INVALID if status is TrialStatus.FAILED else status
+
+        return lenient
+
+    return (
+        *instead(_attempts, "status_after", make),
+        *instead(FailureKind, "may_be_retried", lambda _: property(lambda _: True)),
+    )
 
 
 @bug("every failure counts, whoever's fault it is")

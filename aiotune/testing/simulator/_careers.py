@@ -29,7 +29,7 @@ from gpu import GIB, MIB
 
 __all__ = ("Career", "Deed", "Ends", "Says", "ShutsUp", "WritesDown", "career_of", "score_of")
 
-_NASTY = "no\n\x1b[31mgood\r\u202e\x00\x07" + "x" * 70_000
+_NASTY = "x" * 70_000 + "no\n\x1b[31mgood\r\u202e\x00\x07"
 _CLEAN = WorkerExit(exit_code=0)
 _ATTEMPT_FAULTS = (*PROGRAM, *ENDING, *CHANNEL)
 _EPOCHS = 2

@@ -12,7 +12,7 @@ import anyio
 
 from aiotune import events
 from aiotune._offload import InlineOffloader
-from aiotune.errors import AiotuneError, FatalError, InternalError, StorageError
+from aiotune.errors import DeviceError, FatalError, SearchAborted, StorageError
 from aiotune.executors import SpawnError
 from aiotune.oracles import Oracle, _adoption, _oracle
 from aiotune.scheduler import (
@@ -56,6 +56,10 @@ _LAYOUT = Layout(Path("/nowhere"), "simulated")
 
 class SimulatedMishap(Exception):
     """What a user's callback, or an oracle of the user's own, raises."""
+
+
+_EXPECTED = (FatalError, SearchAborted, StorageError, DeviceError, SpawnError, SimulatedMishap)
+"""What a search may raise in a world of trouble; a damaged journal, or a state that cannot be, is none."""
 
 
 class Life:
@@ -131,24 +135,22 @@ class Life:
         self.world.running.call_later(_LONGEST, self._too_long)
         try:
             self.end = await self._open_and_search()
-        except (FatalError, AiotuneError, SpawnError, SimulatedMishap) as error:
+        except _EXPECTED as error:
             self.end = type(error).__name__
-            if isinstance(error, InternalError):
-                self.world.wrong("I0", f"the scheduler broke: {str(error)[:2000]}")
         except asyncio.CancelledError:
             self.end = "cancelled"
         except BaseExceptionGroup as group:
             self._leaves(group)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
             self.end = type(error).__name__
-            self.world.wrong("I0", f"search() raised {error!r}")
+            self.world.wrong("I0", f"search() raised {type(error).__name__}: {str(error)[:2000]}")
         if not self.world.dead:
             self.world.say("tuner", f"life {self.world.life} ends: {self.end}")
             self._leaves_nothing()
 
     def _leaves(self, group: BaseExceptionGroup[BaseException]) -> None:
         """Take the one plain exception that a search raises out of its group."""
-        found, rest = group.split((FatalError, AiotuneError, SpawnError, SimulatedMishap))
+        found, rest = group.split(_EXPECTED)
         self.end = "group"
         if rest is not None and rest.split(asyncio.CancelledError)[1] is not None:
             self.world.wrong("I0", f"search() raised {rest!r}")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from aiotune.errors import JournalCorrupt
 from aiotune.testing.simulator._disk import SimDisk
 from aiotune.testing.simulator._faults import Fault
 from aiotune.testing.simulator._history import (
@@ -129,7 +130,10 @@ class _Run:
             end = self._live()
         if end == "finished":
             self._afterwards()
-        self.disk.recover()
+        try:
+            self.disk.recover()
+        except JournalCorrupt as error:
+            self.world.wrong("I24", f"the journal cannot be read any more: {error}")
         history = check_history(self.disk.data, self._setup, self.monitors.truth, self.world.wrong)
         check_retries_logged(history, self._logged, self.world.wrong)
         return history
