@@ -84,6 +84,31 @@ def _hparams(log_dir: str, trial: Trial) -> list[Any]:
             "aiotune: the HParams page needs the package tensorboard, which is not installed.\n"
         )
         return []
+    return [_HParams(log_dir, trial)]
+
+
+class _HParams(keras.callbacks.Callback):  # type: ignore[misc]
+    """Files a training under its hyperparameters when it begins.
+
+    TensorBoard's own callback creates its file when it is made, which it also is where
+    the program is only run up to ``fit``, to weigh the model.
+    """
+
+    def __init__(self, log_dir: str, trial: Trial) -> None:
+        super().__init__()
+        self._log_dir, self._trial = log_dir, trial
+        self._filed: Any = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._filed = _filed(self._log_dir, self._trial)
+        self._filed.set_model(self.model)
+        self._filed.on_train_begin(logs)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self._filed.on_train_end(logs)
+
+
+def _filed(log_dir: str, trial: Trial) -> Any:
     from tensorboard.plugins.hparams import api
 
     values = {
@@ -91,7 +116,7 @@ def _hparams(log_dir: str, trial: Trial) -> list[Any]:
         for hp in trial.hyperparameters.space
         if trial.hyperparameters.is_active(hp)
     }
-    return [api.KerasCallback(log_dir, _each_once(values), trial_id=trial.trial_id)]
+    return api.KerasCallback(log_dir, _each_once(values), trial_id=trial.trial_id)
 
 
 def _each_once(values: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -135,6 +135,8 @@ async def test_tensorboard_gets_a_directory_an_execution_and_the_hyperparameters
     )
     assert b"_hparams_/session_start_info" in written
     assert b"units" in written
+    files = list((tmp_path / "board" / "0" / "execution0").glob("*tfevents*"))
+    assert len(files) == 1, "weighing the model writes nothing"
     assert board.log_dir == str(tmp_path / "board"), "the user's own callback is left alone"
 
 
