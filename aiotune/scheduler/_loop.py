@@ -169,6 +169,8 @@ class SearchLoop:
 
     def stop(self, reason: StopReason, grace: float) -> None:
         """Ask for the end of the search; it has ended when :meth:`run` returns or raises."""
+        if self._finished.is_set():
+            return  # a signal that comes while the project is being closed
         self._log.info(logs.SEARCH_STOPPING, reason=reason.value, running=len(self.running))
         self._shield.deadline = anyio.current_time() + grace + self._timing.shutdown
         self._post(StopRequested(reason, grace))

@@ -15,7 +15,7 @@ from aiotune.executors import Script, SpawnError, WorkerExit, WorkSpec
 from aiotune.executors._simulated import SimulatedExecutor, SimulatedWorker
 from aiotune.hyperparameters import HyperParameters
 from aiotune.oracles import RandomSearchOracle
-from aiotune.scheduler import Limits, Timing, _attempts
+from aiotune.scheduler import Limits, StopReason, Timing, _attempts
 from aiotune.status import TrialStatus
 from aiotune.testing import Simulation, completes
 from aiotune.trial import Trial
@@ -131,3 +131,14 @@ async def test_nothing_is_started_any_more_once_the_search_stops() -> None:
     assert sim.executor.tries == 2
     assert task.cancelled()
     assert trial.status is not TrialStatus.FAILED
+
+
+async def test_a_stop_after_the_end_changes_nothing() -> None:
+    """A signal that comes while the project is being closed starts nothing in what is over."""
+    sim = Simulation(oracle(), well)
+    await sim.run()
+
+    sim.loop.stop(StopReason.CANCELLED, 1.0)
+
+    assert sim.loop.end == "finished"
+    assert sim.log.named("search_stopping") == []
