@@ -191,7 +191,7 @@ class AttemptRunner:
         worker = await self._launch(running, log_path)
         if worker is None:
             return self._classified(running, None, _NO_PROCESS)
-        running.worker = worker
+        running.worker, running.started = worker, self._clock.monotonic()
         if running.ended_by is not None:  # the stop came while the process was being made
             await worker.stop(grace=running.grace)
         try:

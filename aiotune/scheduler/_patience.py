@@ -105,6 +105,8 @@ class Patience:
         if limit is None:
             return
         for running in list(self.running.values()):
+            if running.worker is None:
+                continue  # a full disk, or a host that can start nothing, is not the trial's fault
             if running.ended_by is None and now - running.started > limit:
                 self.log.warning(logs.TRIAL_TIMEOUT, trial=running.trial.trial_id, limit=limit)
                 self._end(running, EndedBy.TIME_LIMIT)

@@ -16,6 +16,7 @@ from aiotune.executors._simulated import SimulatedExecutor, SimulatedWorker
 from aiotune.hyperparameters import HyperParameters
 from aiotune.oracles import RandomSearchOracle
 from aiotune.scheduler import Limits, StopReason, Timing, _attempts
+from aiotune.scheduler._commands import EndedBy
 from aiotune.status import TrialStatus
 from aiotune.testing import Simulation, completes
 from aiotune.trial import Trial
@@ -37,22 +38,38 @@ def well(order: RunAttempt) -> Script:
 
 
 class SlowToBegin(Simulation):
-    """A search whose ``on_trial_begin`` takes long."""
+    """A search whose ``on_trial_begin`` takes long, and loses a device the first time."""
+
+    breaks = False
 
     async def trial_began(self, trial: Trial) -> None:
         await anyio.sleep(10.0)
+        if self.breaks:
+            self.breaks = False
+            await self.loop.running[trial.trial_id].stop(EndedBy.DEVICE_BROKE, 1.0)
 
 
-async def test_an_attempt_that_is_out_of_time_before_it_has_a_process_timed_out() -> None:
-    """It fails, and does not stay unfinished while the search ends without it."""
-    sim = SlowToBegin(oracle(2), well, timing=Timing(limits=Limits(trial=5.0)))
+async def test_an_attempt_whose_device_broke_before_it_had_a_process_is_made_again() -> None:
+    """The trial does not stay unfinished while the search waits for it, or ends without it."""
+    sim = SlowToBegin(oracle(2), well)
+    sim.breaks = True
 
     await sim.run()
 
     trials = sim.oracle.trials.values()
-    assert [t.status for t in trials] == [TrialStatus.FAILED] * 2
-    assert {t.failure.kind for t in trials if t.failure} == {"timed_out"}
-    assert sim.executor.launched == []
+    assert [t.status for t in trials] == [TrialStatus.COMPLETED] * 2
+    assert sorted(t.attempts for t in trials) == [1, 2]
+    assert [r["failure_kind"] for r in sim.log.named("trial_retry")] == ["device_lost"]
+
+
+async def test_the_time_of_an_attempt_begins_with_its_process() -> None:
+    """Whoever waits for the disk, or for a callback, does not run out of time meanwhile."""
+    sim = SlowToBegin(oracle(2), well, timing=Timing(limits=Limits(trial=5.0)))
+
+    await sim.run()
+
+    assert [t.status for t in sim.oracle.trials.values()] == [TrialStatus.COMPLETED] * 2
+    assert sim.log.named("trial_timeout") == []
 
 
 class FullOfReports(RandomSearchOracle):
