@@ -88,6 +88,7 @@ class Life:
         self._task: asyncio.Task[None]
         self._raises: set[Fault] = set()
         self._cancellations = 0
+        self._slept = False
 
     # ── from outside ───────────────────────────────────────────────────────
 
@@ -296,12 +297,16 @@ class Life:
 
     @property
     def _may_leave_some(self) -> bool:
-        """Whether processes may be left to their keepers: a second Ctrl-C breaks every shield."""
-        return self._cancellations > 1
+        """Whether processes may be left to the executor, or to their keepers.
+
+        A second Ctrl-C breaks every shield; who sleeps through the deadline of a stop gives up.
+        """
+        return self._cancellations > 1 or (self._slept and self.log.abandoned)
 
     def _time_goes_wrong(self, fault: Fault) -> None:
         self.world.strike(fault, "host")
         if fault is Fault.SUSPENDED:
+            self._slept = True
             self.world.running.advance(_SLEEP)
         else:
             numbers = self.world.plan.numbers("clock", self.world.life)
