@@ -111,14 +111,15 @@ def _scaled(values: Floats) -> Floats:
 def stagnates(losses: Floats) -> bool:
     """Return whether the last eight of many trials found hardly anything better.
 
-    Better by less than a thousandth of the distance from the best to the median.
+    Better by less than a hundred-thousandth of the distance from the best to the median:
+    what is still being refined is not stuck.
     """
     good = losses[np.isfinite(losses)]
     if len(good) <= _PATIENCE + 4:
         return False
     best = good.min()
     gain = good[:-_PATIENCE].min() / 2 - best / 2  # halves, whose difference cannot overflow
-    return bool(gain <= 1e-3 * (np.median(good) / 2 - best / 2))
+    return bool(gain <= 1e-5 * (np.median(good) / 2 - best / 2))
 
 
 def representative(losses: Floats, most: int) -> Indices:

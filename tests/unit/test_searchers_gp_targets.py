@@ -120,13 +120,13 @@ def test_fits_become_rarer_as_trials_become_many() -> None:
 
 
 def test_a_search_stagnates_when_the_last_eight_trials_gained_hardly_anything() -> None:
-    """A thousandth of the distance from the best to the median is hardly anything."""
+    """A hundred-thousandth of the distance from the best to the median is hardly anything."""
     early = [5.0, 4.0, 3.0, 2.0, 1.0]
 
     assert not stagnates(np.array(early))
     assert stagnates(np.array([*early, *[1.5] * 8]))
-    assert stagnates(np.array([*early, *[1.5] * 7, 0.9999]))
-    assert not stagnates(np.array([*early, *[1.5] * 7, 0.9]))
+    assert stagnates(np.array([*early, *[1.5] * 7, 0.999999]))
+    assert not stagnates(np.array([*early, *[1.5] * 7, 0.999]))
     assert not stagnates(np.array([*early, *[1.5] * 7, math.nan]))
 
 
