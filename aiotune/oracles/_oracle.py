@@ -16,7 +16,7 @@ import structlog
 
 from aiotune import events, logs
 from aiotune._offload import Offloader, ThreadOffloader
-from aiotune.errors import ConfigurationError, InternalError
+from aiotune.errors import ConfigurationError, InternalError, SearchAborted
 from aiotune.hyperparameters import HyperParameters, draw
 from aiotune.objective import create_objective
 from aiotune.oracles import _core
@@ -355,14 +355,23 @@ class Oracle(FamiliarOracle):
         event = _core.conclude(stored, self._policy, time.time())
         stored.reopen()
         commit = self.record(event)
+        # Decided now: a trial that ends well while this is being written does not undo it.
+        over = self._one_too_many(stored) if isinstance(event, events.TrialEnded) else None
         self._book.let_go(stored)
         if isinstance(event, events.RetryScheduled):
             self.log.warning(logs.TRIAL_RETRY, **_core.told_of_retry(stored, event))
         self._book.wake()
         await commit
         await self._keep_state()
-        if isinstance(event, events.TrialEnded):
-            check_consecutive(self._book.state, self._policy, stored)
+        if over is not None:
+            raise over
+
+    def _one_too_many(self, trial: Trial) -> SearchAborted | None:
+        try:
+            check_consecutive(self._book.state, self._policy, trial)
+        except SearchAborted as error:
+            return error
+        return None
 
     def _stored(self, trial: Trial | str, status: TrialStatus | str | None) -> Trial:
         """Return the oracle's own trial, with what the caller says of it."""

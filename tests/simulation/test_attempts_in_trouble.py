@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from aiotune.errors import StorageError
-from aiotune.events import Event, MetricsReported
+from aiotune.errors import SearchAborted, StorageError
+from aiotune.events import Event, MetricsReported, TrialEnded
 from aiotune.executors import Script, SpawnError, WorkerExit, WorkSpec
 from aiotune.executors._simulated import SimulatedExecutor, SimulatedWorker
+from aiotune.failures import FailureKind
 from aiotune.hyperparameters import HyperParameters
 from aiotune.oracles import RandomSearchOracle
 from aiotune.scheduler import Limits, StopReason, Timing, _attempts
 from aiotune.scheduler._commands import EndedBy
 from aiotune.status import TrialStatus
-from aiotune.testing import Simulation, completes
+from aiotune.store import MemoryStore
+from aiotune.testing import Simulation, completes, fails
 from aiotune.trial import Trial
 from aiotune.wire import Done, RunAttempt
 
@@ -72,11 +75,13 @@ async def test_the_time_of_an_attempt_begins_with_its_process() -> None:
     assert sim.log.named("trial_timeout") == []
 
 
-class FullOfReports(RandomSearchOracle):
-    """An oracle that cannot record reports."""
+class Failing(RandomSearchOracle):
+    """An oracle that cannot record facts of a kind."""
+
+    kind: type[Event] = MetricsReported
 
     def record(self, *facts: Event) -> Any:
-        if any(isinstance(fact, MetricsReported) for fact in facts):
+        if any(isinstance(fact, self.kind) for fact in facts):
             raise StorageError("The journal failed.")
         return super().record(*facts)
 
@@ -85,12 +90,26 @@ async def test_a_worker_whose_report_cannot_be_recorded_is_gone_before_its_lease
     """The search raises the storage's error, and leaves no process to whoever closes the executor."""
     hp = HyperParameters()
     hp.Float("x", 0.0, 1.0)
-    sim = Simulation(FullOfReports("loss", max_trials=2, hyperparameters=hp, seed=1), well)
+    sim = Simulation(Failing("loss", max_trials=2, hyperparameters=hp, seed=1), well)
 
     with pytest.raises(StorageError):
         await sim.run()
 
     assert sim.executor.live == set()
+
+
+async def test_nobody_is_told_of_an_end_that_could_not_be_recorded() -> None:
+    """What hooks do to the files of an ended trial would be wrong for one that runs again."""
+    hp = HyperParameters()
+    hp.Float("x", 0.0, 1.0)
+    failing = Failing("loss", max_trials=2, hyperparameters=hp, seed=1)
+    failing.kind = TrialEnded
+    sim = Simulation(failing, well)
+
+    with pytest.raises(StorageError):
+        await sim.run()
+
+    assert sim.ended == []
 
 
 async def test_a_result_that_was_written_down_and_not_sent_counts(
@@ -159,3 +178,42 @@ async def test_a_stop_after_the_end_changes_nothing() -> None:
 
     assert sim.loop.end == "finished"
     assert sim.log.named("search_stopping") == []
+
+
+class HalfASecond:
+    """What is durable half a second after somebody waits for it."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return anyio.sleep(0.5).__await__()
+
+
+class SlowStore(MemoryStore):
+    """Takes half a second to make anything durable."""
+
+    def append(self, *facts: Event) -> Any:
+        super().append(*facts)
+        return HalfASecond()
+
+
+async def test_the_limit_of_failures_holds_although_another_trial_ends_well_meanwhile() -> None:
+    """What counts is the order of the records, not who is there when the failure is on the disk."""
+    hp = HyperParameters()
+    hp.Float("x", 0.0, 1.0)
+    limited = RandomSearchOracle(
+        "loss", max_trials=4, hyperparameters=hp, seed=1, max_consecutive_failed_trials=1
+    )
+    limited._book._store = SlowStore()
+
+    def act(order: RunAttempt) -> Script:
+        if order.index == 0:
+            return fails(FailureKind.CRASHED)
+        return completes(order, 0.5, seconds=1.2)
+
+    sim = Simulation(limited, act)
+
+    with pytest.raises(SearchAborted):
+        await sim.run()
+
+    statuses = [t.status for t in limited.trials.values()]
+    assert statuses[:2] == [TrialStatus.FAILED, TrialStatus.COMPLETED]
+    assert TrialStatus.COMPLETED not in statuses[2:]
