@@ -284,6 +284,7 @@ class Life:
             if self._search is None:
                 return  # it came before the search began, and is nobody's business here
             world.strike(fault, "user")
+            self._cancellations += 1
             self._search.stop(StopReason.CANCELLED, _TIMES.grace)
         else:
             world.strike(fault, "user")
@@ -299,7 +300,7 @@ class Life:
     def _may_leave_some(self) -> bool:
         """Whether processes may be left to the executor, or to their keepers.
 
-        A second Ctrl-C breaks every shield; who sleeps through the deadline of a stop gives up.
+        A second Ctrl-C, or one after SIGTERM, breaks every shield; who sleeps through the deadline of a stop gives up.
         """
         return self._cancellations > 1 or (self._slept and self.log.abandoned)
 
