@@ -58,7 +58,9 @@ _HOMES = {
     "Tuner": "aiotune.tuner",
     "synchronized": "aiotune.oracles",
 }
-_MODULES = frozenset({"applications", "engine", "errors", "migration", "oracles", "pruners", "tuners"})
+_MODULES = frozenset(
+    {"applications", "engine", "errors", "migration", "oracles", "pruners", "tuners"}
+)
 
 __all__ = (  # noqa: PLE0604 - names from the two tables, checked by a test
     "__version__",
