@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from aiotune._layout import Layout
 from aiotune.errors import ConfigurationError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aiotune.pruners import Pruner
     from aiotune.result import SearchResult
     from aiotune.trial import Trial
+    from aiotune.worker._oracle_view import OracleView
 
 __all__ = ("BaseTuner",)
 
@@ -110,7 +111,7 @@ class BaseTuner:
             stall_warn=stall_warn,
             stall_timeout=stall_timeout,
         )
-        self.oracle = oracle
+        self._oracle: Oracle | OracleView = oracle
         if pruner is not None:
             oracle.pruner = pruner
         self.hypermodel: HyperModel | None = as_hypermodel(hypermodel)
@@ -139,6 +140,21 @@ class BaseTuner:
         self._opened = False
         self._nursery: Nursery | None = None
 
+    @property
+    def oracle(self) -> Oracle:
+        """The oracle; within a trial its facts and its ``update_trial``, wherever trials run.
+
+        A trial of ``executor="inline"`` runs beside the real oracle, whose
+        ``update_trial`` is a coroutine: code that was debugged there would not
+        run in a process, and the reverse.
+        """
+        from aiotune.worker._context import current_attempt
+        from aiotune.worker._oracle_view import OracleView
+
+        if current_attempt.get() is not None:
+            return cast("Oracle", OracleView.of(self._oracle))
+        return cast("Oracle", self._oracle)
+
     # ── the search ─────────────────────────────────────────────────────────
 
     async def search(self, *fit_args: Any, **fit_kwargs: Any) -> SearchResult:
@@ -157,9 +173,14 @@ class BaseTuner:
             ConfigurationError: The search cannot begin; nothing was changed.
             ProjectError: The project directory is held, damaged or of another search.
         """
+        from aiotune._boundary import shortened
         from aiotune._search import run_search
 
-        return await run_search(self, fit_args, fit_kwargs)
+        try:
+            return await run_search(self, fit_args, fit_kwargs)
+        except BaseException as error:  # noqa: BLE001 - raised again, and shown with this line
+            ended = shortened(error)
+        raise ended
 
     def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> Any:
         """Run one configuration and return its result; runs in a worker process.
@@ -325,11 +346,11 @@ class BaseTuner:
         from aiotune.worker._oracle_view import OracleView
 
         state = {k: v for k, v in vars(self).items() if k not in _PARENT_ONLY}
-        state["oracle"] = OracleView.of(self.oracle)
+        state["_oracle"] = OracleView.of(self._oracle)
         return state
 
 
-_PARENT_ONLY = frozenset({"oracle", "executor", "_nursery", "_searching", "_opened"})
+_PARENT_ONLY = frozenset({"_oracle", "executor", "_nursery", "_searching", "_opened"})
 
 
 def _refuse_unknown(name: str, kwargs: Mapping[str, Any]) -> None:

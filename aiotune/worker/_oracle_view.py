@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,8 +42,8 @@ class OracleView:
         ``stop_reason`` of the trial that is returned says why it should end now, if
         a pruner has found so meanwhile: the answer to a report comes with a later one.
 
-        If ``run_trial`` then returns ``None``, the last metrics that hold the
-        objective are its result.
+        If ``run_trial`` then returns ``None``, the best of the reports that hold the
+        objective is its result.
 
         Raises:
             FatalRuntimeError: Called for another trial than the running one.
@@ -57,12 +58,17 @@ class OracleView:
             )
         numbers = {name: float(value) for name, value in metrics.items()}
         context.report(step, numbers)
-        if self.objective.has_value(numbers):
-            context.reported.update(numbers)
-            context.reported_step = step
+        if self._improves(numbers, context.reported):
+            context.reported, context.reported_step = numbers, step
         trial = context.trial
         trial.stop_reason = context.asked_to_finish()
         return trial
+
+    def _improves(self, new: Mapping[str, float], best: Mapping[str, float]) -> bool:
+        if not self.objective.has_value(new) or not best:
+            return self.objective.has_value(new)
+        value, least = self.objective.get_value(new), self.objective.get_value(best)
+        return math.isnan(least) or self.objective.better_than(value, least)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
