@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ("Activity", "Limits", "Patience")
 
-_LEAST_CPU = 1.0
+_LEAST_CPU, _LEAST_SHARE = 1.0, 0.02
+"""CPU seconds that are a sign of life, and as a share of the limit where that is short: on a
+machine with more trials than cores each gets but a part of one."""
 _LOOKS = 10
 _LONGEST_PERIOD = 10.0
 _GAP = 2.0
@@ -121,6 +123,12 @@ class Patience:
         for sign in self._signs.values():
             sign.at += gap
 
+    @property
+    def _least_cpu(self) -> float:
+        """CPU seconds that are a sign of life."""
+        known = (self.limits.stall_warn, self.limits.stall)
+        return min(_LEAST_CPU, *(_LEAST_SHARE * limit for limit in known if limit is not None))
+
     async def watch(self) -> None:
         """Look for signs of life for ever; returns at once if nobody wants to know."""
         while (period := self.limits.period) is not None:
@@ -136,7 +144,7 @@ class Patience:
         activity = await self._measure(running, pid)
         now, trial_id = self.clock.monotonic(), running.trial.trial_id
         sign = self._signs.get(trial_id)
-        if sign is None or _shows_life(sign, running, activity):
+        if sign is None or self._shows_life(sign, running, activity):
             self._signs[trial_id] = _Sign(running.attempt_id, now, running.reports, activity)
             return
         idle = now - sign.at
@@ -157,6 +165,14 @@ class Patience:
         if stall is not None and idle >= stall:
             self._end(running, EndedBy.STALLED)
 
+    def _shows_life(self, sign: _Sign, running: Running, activity: Activity) -> bool:
+        return (
+            running.attempt_id != sign.attempt_id
+            or running.reports != sign.reports
+            or activity.output_bytes != sign.activity.output_bytes
+            or activity.cpu_seconds - sign.activity.cpu_seconds >= self._least_cpu
+        )
+
     async def _measure(self, running: Running, pid: int) -> Activity:
         measure = self.measure or measure_activity
         return await self.offload.run("watch", measure, pid, running.paths.output_log)
@@ -164,15 +180,6 @@ class Patience:
     def _end(self, running: Running, reason: EndedBy) -> None:
         running.ended_by = reason
         self.end(running, reason)
-
-
-def _shows_life(sign: _Sign, running: Running, activity: Activity) -> bool:
-    return (
-        running.attempt_id != sign.attempt_id
-        or running.reports != sign.reports
-        or activity.output_bytes != sign.activity.output_bytes
-        or activity.cpu_seconds - sign.activity.cpu_seconds >= _LEAST_CPU
-    )
 
 
 def measure_activity(pid: int, output_log: str) -> Activity:

@@ -99,6 +99,18 @@ async def test_a_sign_of_life_is_enough(sign: str) -> None:
 
 
 @pytest.mark.virtual_time
+async def test_a_part_of_a_core_is_a_sign_of_life_under_a_short_limit() -> None:
+    """Two seconds' patience on a machine with ten trials for each core: a tenth of a core is progress."""
+    case = Case(stall=2)
+
+    for n in range(1, 20):
+        case.activity = Activity(0.05 * n, 0)
+        await case.watch(0.5)
+
+    assert case.ended == []
+
+
+@pytest.mark.virtual_time
 async def test_a_stall_over_the_users_limit_ends_the_attempt_after_its_stacks() -> None:
     """The stacks are written first, and do not count as a sign of life."""
     case = Case(stall=100)
