@@ -35,7 +35,7 @@ from aiotune.wire import (
     encode,
 )
 
-__all__ = ("ProcessWorker",)
+__all__ = ("ProcessWorker", "unreadable")
 
 _CHUNK = 64 * 1024
 _MOST_LEFT_OVER = 64  # chunks; more than any socket holds
@@ -184,13 +184,7 @@ class ProcessWorker:
             if self._reader.error is not None:
                 raise self._reader.error
         except FrameError as error:
-            failure = TrialFailure(
-                kind=FailureKind.ERROR,
-                type="FrameError",
-                message=f"The worker's channel cannot be read: {error} Code that writes to "
-                "descriptors it did not open is the usual cause.",
-            )
-            self._inbox.append(Failed(failure=failure, values={}, entries=[]))
+            self._inbox.append(unreadable(error))
             self._command(KeeperCommand(action="kill"))
             return False
         return bool(data)
@@ -260,3 +254,14 @@ class ProcessWorker:
         self._life.close()
         self._started.close()
         self._on_end(self)
+
+
+def unreadable(error: FrameError) -> Failed:
+    """Return what a worker is taken to have said whose channel cannot be read."""
+    failure = TrialFailure(
+        kind=FailureKind.ERROR,
+        type="FrameError",
+        message=f"The worker's channel cannot be read: {error} Code that writes to "
+        "descriptors it did not open is the usual cause.",
+    )
+    return Failed(failure=failure, values={}, entries=[])

@@ -16,7 +16,7 @@ from aiotune.store._codec import decode_line, encode_line
 from aiotune.store._recovery import Recovered, recover
 from aiotune.testing.simulator._faults import Fault
 from aiotune.testing.simulator._world import Watcher, World
-from aiotune.wire import Done
+from aiotune.wire import Done, RunAttempt
 
 __all__ = ("SimDisk", "SimStore")
 
@@ -47,6 +47,7 @@ class SimDisk:
         self.data = b""
         self.synced = 0
         self.results: dict[str, Done] = {}
+        self._saved: dict[str, tuple[int, int]] = {}
         self.holder: SimStore | None = None
         self.commits = 0
         self._due: dict[int, list[Fault]] = {}
@@ -64,6 +65,15 @@ class SimDisk:
         """Begin to count commits anew; nobody holds the lock of a process that is gone."""
         self._due.clear()
         self.commits, self.holder, self._full_until = 0, None, 0.0
+
+    def save(self, order: RunAttempt, epochs: int) -> None:
+        """Keep the state of a trial's training."""
+        self._saved[order.trial_dir] = (order.retry, epochs)
+
+    def saved_epochs(self, order: RunAttempt) -> int:
+        """Return how far a trial's training was saved; a trial that failed is trained afresh."""
+        retry, epochs = self._saved.get(order.trial_dir, (order.retry, 0))
+        return epochs if retry == order.retry else 0
 
     def takes(self, fault: Fault) -> bool:
         """Whether a fault is due at the present commit; it happens once."""
@@ -101,6 +111,8 @@ class SimDisk:
                 pending[low:high] = bytes(len(pending[low:high]))
         kept = numbers.randint(0, len(pending))
         self.data = self.data[: self.synced] + bytes(pending[:kept])
+        # A state that does not match its checksum is none.
+        self._saved = {k: v for k, v in self._saved.items() if numbers.random() < 0.5}  # noqa: PLR2004
 
     def recover(self) -> Recovered:
         """Read the journal as the product does, from a real file, and repair it there."""

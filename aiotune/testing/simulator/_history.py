@@ -202,6 +202,8 @@ class _Judge:
             self._wrong(
                 "I7", f"{record['attempt_id']} ends as {record['outcome']} of {trial.failure}"
             )
+        if trial.failure == "stalled" and record["attempt_id"] not in self._truth.hung:
+            self._wrong("I26", f"{record['attempt_id']} was stopped as stalled, and did not hang")
         if trial.failure in {"cancelled", "fatal"}:
             trial.concluded = False  # a later life takes it up
 

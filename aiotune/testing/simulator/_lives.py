@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from aiotune.scheduler import (
     Timing,
     Weigher,
     _attempts,
+    _patience,
 )
 from aiotune.store import Layout
 from aiotune.store._codec import BadLine
@@ -38,6 +40,7 @@ from aiotune.testing.simulator._monitors import Monitors
 from aiotune.testing.simulator._plan import Happening, Setup
 from aiotune.testing.simulator._processes import Crowd, SimExecutor
 from aiotune.testing.simulator._program import SimLog, make_oracle
+from aiotune.testing.simulator._script import when_reported
 from aiotune.testing.simulator._seams import replaced
 from aiotune.testing.simulator._world import World
 from aiotune.trial import Trial
@@ -103,6 +106,7 @@ class Life:
             (_adoption, "read_result", self.disk.read_result),
             (_adoption, "time", world),
             (_attempts, "read_result", self.disk.read_result),
+            (_patience, "measure_activity", self.executor.measure),
         )
         runner = asyncio.Runner(loop_factory=lambda: loop)
         try:
@@ -119,6 +123,8 @@ class Life:
                     _bury(loop)
                     runner.close()
         finally:
+            if world.dead:
+                self.end = "killed"  # what its code did while it was taken apart counts for nothing
             world.began, world.loop = world.monotonic() + 1.0, None
 
     def _told_by_loop(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -178,6 +184,9 @@ class Life:
         setup = self.setup
         oracle = self._oracle = make_oracle(setup, self.world.plan.seed % 1000)
         oracle.log, oracle.offload = self.log, InlineOffloader()
+        for interruption in self.world.plan.interruptions(self.world.life):
+            suffer = partial(self._suffer, interruption.fault)
+            when_reported(oracle, interruption.after, suffer)
         async with oracle.open(Path("/nowhere"), "simulated"):
             search = self._search = self._wired(oracle)
             try:
@@ -193,7 +202,9 @@ class Life:
 
     def _wired(self, oracle: Oracle) -> SearchLoop:
         resources = self.devices.resources()
-        admission = Admission(resources, oracle.calibration, space="simulated")
+        admission = Admission(
+            resources, oracle.calibration, space="simulated", trains=self.setup.trains
+        )
         shared: dict[str, Any] = {
             "oracle": oracle,
             "executor": self.executor,
@@ -209,7 +220,7 @@ class Life:
         timing = Timing(
             grace=_TIMES.grace,
             fatal_grace=_TIMES.fatal_grace,
-            limits=Limits(trial=self.setup.timeout),
+            limits=Limits(self.setup.timeout, self.setup.stall_warn, self.setup.stall),
             tick=_TIMES.tick,
             shutdown=_TIMES.shutdown,
             watch=_TIMES.watch,
@@ -307,7 +318,7 @@ class Life:
     def _time_goes_wrong(self, fault: Fault) -> None:
         self.world.strike(fault, "host")
         if fault is Fault.SUSPENDED:
-            self._slept = True
+            self._slept = self.monitors.slept = True
             self.world.running.advance(_SLEEP)
         else:
             numbers = self.world.plan.numbers("clock", self.world.life)

@@ -15,6 +15,9 @@ from gpu import GIB
 
 __all__ = ("Monitors", "Truth")
 
+_STALL_MARGIN = 75.0
+"""Two looks ten seconds apart, a warning, the grace, and half a minute that SIGKILL may take."""
+
 
 class Truth:
     """What the processes really did, which no crash of the tuner can change.
@@ -23,9 +26,11 @@ class Truth:
         launched: Attempts that had a process, in order, as (life, order).
         results: What was computed and written down, by attempt id.
         heard: Results that the tuner was told, by attempt id.
+        hung: Attempts that hung before they ended.
     """
 
     def __init__(self) -> None:
+        self.hung: set[str] = set()
         self.launched: list[tuple[int, RunAttempt]] = []
         self.results: dict[str, Done] = {}
         self.heard: dict[str, Done] = {}
@@ -40,6 +45,7 @@ class Monitors:
     Attributes:
         truth: What really happened.
         quarantined: Devices that the tuner has said it uses no more, in this life.
+        slept: Whether the host has slept in this life.
         fatal: Whether the tuner was told of a ``FatalError`` in this life and has recorded it.
     """
 
@@ -53,13 +59,16 @@ class Monitors:
         self._started: dict[str, dict[str, Any]] = {}
         self._ended: set[str] = set()
         self._spooled: dict[str, str] = {}
+        self._pruned: set[str] = set()
+        self._asked_early: set[str] = set()
+        self.slept = False
 
     def new_life(self) -> None:
         """Forget what belonged to the life that is over: its keepers have killed all its processes."""
         self._alive = {}
         self.quarantined.clear()
         self._asked.clear()
-        self.fatal = False
+        self.fatal = self.slept = False
 
     # ── what becomes durable ───────────────────────────────────────────────
 
@@ -70,6 +79,8 @@ class Monitors:
             match record.get("type"):
                 case "attempt_started":
                     self._started[record["attempt_id"]] = record
+                case "trial_pruned":
+                    self._pruned.add(record["trial_id"])
                 case "trial_ended":
                     self._ended.add(record["trial_id"])
                 case "attempt_ended" if record["attempt_id"] in self._asked:
@@ -121,6 +132,27 @@ class Monitors:
         elif isinstance(message, Failed):
             # The tuner was told of a failure before the result: it cannot know better.
             self._spooled.pop(worker.order.trial_id, None)
+
+    def finishes_early(self, worker: SimWorker) -> None:
+        """Check that a training is asked to end early only where that is durable, and once."""
+        key = (worker.order.trial_id, worker.attempt_id)
+        if worker.order.trial_id not in self._pruned:
+            self._world.wrong("I27", f"{key} is to end early, and that is not durable")
+        if worker.attempt_id in self._asked_early:
+            self._world.wrong("I27", f"{key} is asked to end early twice")
+        self._asked_early.add(worker.attempt_id)
+
+    def ended(self, worker: SimWorker) -> None:
+        """Check that no process hung for longer than it may."""
+        setup, since = self._world.plan.setup, worker.hangs_since
+        if since is None:
+            return
+        self.truth.hung.add(worker.attempt_id)
+        if setup.stall is None or self.slept:
+            return
+        took = self._world.monotonic() - since
+        if took > setup.stall + _STALL_MARGIN:
+            self._world.wrong("I26", f"{worker.attempt_id} hung for {took:.0f} s")
 
     def _intent_is_durable(self, worker: SimWorker) -> None:
         if worker.attempt_id not in self._started:

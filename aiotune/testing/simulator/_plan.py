@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from aiotune.testing.simulator._faults import (
@@ -18,17 +18,20 @@ from aiotune.testing.simulator._faults import (
     USER,
     Fault,
 )
+from aiotune.wire import RunAttempt
 
-__all__ = ("ORACLES", "Happening", "Plan", "Setup", "draw_plan")
+__all__ = ("ORACLES", "Happening", "Interruption", "Plan", "Setup", "draw_plan")
 
 ORACLES = ("random", "grid", "hyperband", "bayesian")
 _WEIGHTS = (10, 5, 4, 1)
 """The Gaussian process costs a thousand times as much as the others."""
+_PRUNERS = ("", "", "median", "threshold")
 _FAMILIES = (PROGRAM, ENDING, CHANNEL, SPAWN, DEVICE, DISK, TUNER, CLOCK, USER)
 _TROUBLED_LIVES = 5
 """After so many lives of the tuner nothing more happens to it, so that every search ends."""
 _BY_COMMIT = frozenset({*TUNER, *DISK} - {Fault.TUNER_KILLED})
-_ATTEMPT = frozenset({*PROGRAM, *ENDING, *CHANNEL, *SPAWN, Fault.MEMORY_LATE, Fault.MEMORY_LEAKED})
+_IN_ATTEMPT = (*PROGRAM, *ENDING, *CHANNEL)
+_ATTEMPT = frozenset({*_IN_ATTEMPT, *SPAWN, Fault.MEMORY_LATE, Fault.MEMORY_LEAKED})
 _EVENTUAL = frozenset({Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN})
 
 
@@ -47,7 +50,12 @@ class Setup:
         consecutive: ``max_consecutive_failed_trials``.
         timeout: Seconds that an attempt may take.
         discovers: Whether a worker finds a hyperparameter that was not declared.
-        prunes: Whether the median pruner is on.
+        prunes: Which pruner is on: ``"median"``, ``"threshold"``, or none.
+        epochs: How many a training has, where the searcher does not say.
+        trains: Whether the tuner trains Keras models, and so reckons with what their back end takes.
+        saves: Whether a training saves its state after each epoch.
+        stall_warn: Seconds without a sign of life after which stacks are dumped.
+        stall: Seconds without a sign of life after which an attempt is ended.
     """
 
     oracle: str = "random"
@@ -60,7 +68,12 @@ class Setup:
     consecutive: int | None = None
     timeout: float = 120.0
     discovers: bool = False
-    prunes: bool = False
+    prunes: str = ""
+    epochs: int = 2
+    trains: bool = True
+    saves: bool = False
+    stall_warn: float | None = None
+    stall: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +83,19 @@ class Happening:
     fault: Fault
     second: float = 0.0
     commit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """Something that happens when the first report of each of some attempts is durable.
+
+    Attributes:
+        fault: What happens.
+        after: The attempts, as (trial id, number).
+    """
+
+    fault: Fault
+    after: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +126,23 @@ class Plan:
         """Decide whether a fault of a family happens to something, and which."""
         numbers, able = self.numbers("strikes", *key), self.among(family)
         return numbers.choice(able) if able and numbers.random() < self.rate else None
+
+    def fault_of(self, order: RunAttempt) -> Fault | None:
+        """Decide what is wrong with an attempt."""
+        fault = self.strikes(_IN_ATTEMPT, "attempt", order.index, order.retry)
+        if fault in {Fault.FATAL, Fault.BAD_RESULT}:
+            spared = 1 + self.numbers("fatal", order.index).randint(0, 1)
+            # The cause was mended, or no search would ever end.
+            return None if order.attempt > spared else fault
+        return fault
+
+    def seconds_of_an_epoch(self, order: RunAttempt) -> float:
+        """Return how long an epoch of an attempt takes."""
+        return self.numbers("seconds", order.index, order.retry).uniform(0.5, 4.0)
+
+    def interruptions(self, life: int) -> Sequence[Interruption]:
+        """Return what happens to one life of the tuner when certain attempts have reported."""
+        return ()
 
     def happenings(self, life: int) -> list[Happening]:
         """Return what happens to one life of the tuner."""
@@ -160,5 +203,9 @@ def _setup(numbers: random.Random) -> Setup:
         consecutive=numbers.choice([None, None, 3, 5]),
         timeout=numbers.choice([60.0, 300.0]),
         discovers=oracle in {"random", "hyperband"} and numbers.random() < 0.3,  # noqa: PLR2004
-        prunes=oracle in {"random", "grid"} and numbers.random() < 0.3,  # noqa: PLR2004
+        prunes=numbers.choice(_PRUNERS) if oracle in {"random", "grid"} else "",
+        epochs=numbers.choice([2, 2, 3, 5]),
+        saves=numbers.random() < 0.5,  # noqa: PLR2004
+        stall_warn=numbers.choice([None, 20.0]),
+        stall=numbers.choice([None, None, 30.0]),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,15 +12,18 @@ import anyio
 
 from aiotune.executors import SpawnError, WorkerExit, WorkSpec
 from aiotune.executors._base import WorkerMessage
-from aiotune.failures import FailureKind, TrialFailure
-from aiotune.testing.simulator._careers import (
+from aiotune.executors._process import unreadable
+from aiotune.scheduler._patience import Activity
+from aiotune.testing.simulator._careers import career_of
+from aiotune.testing.simulator._deeds import (
     Career,
     Deed,
     Ends,
+    Hangs,
+    Saves,
     Says,
     ShutsUp,
     WritesDown,
-    career_of,
 )
 from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._disk import SimDisk
@@ -32,6 +36,7 @@ from aiotune.wire import (
     FrameReader,
     FromWorker,
     Probed,
+    Report,
     RunAttempt,
     RunProbe,
     RunWeighing,
@@ -44,6 +49,8 @@ _LINGER = 5.0
 _FIRST_PID = 1 << 30  # beyond what a kernel gives out, so that no real process is meant
 _HOPELESS_LIVES, _HOPELESS = 2, 0.2
 _KILLED, _TERMINATED = 9, 15
+_STACKS = 4_000
+"""Bytes that the stacks of all threads take in a log."""
 
 
 class Witness(Protocol):
@@ -63,6 +70,14 @@ class Witness(Protocol):
 
     def heard(self, worker: SimWorker, message: WorkerMessage) -> None:
         """Take in that the tuner was told something."""
+        ...
+
+    def finishes_early(self, worker: SimWorker) -> None:
+        """Take in that the tuner asks a training to end early."""
+        ...
+
+    def ended(self, worker: SimWorker) -> None:
+        """Take in that a process is gone."""
         ...
 
 
@@ -97,8 +112,13 @@ class SimWorker:
         self._gone = anyio.Event()
         self._exit: WorkerExit | None = None
         self._muted = self._concluded = self._stopped = False
-        self.career: Career = career_of(crowd.world.plan, self.order, self.pid)
+        saved = crowd.disk.saved_epochs(spec.order) if isinstance(spec.order, RunAttempt) else 0
+        self.career: Career = career_of(crowd.world.plan, self.order, self.pid, saved)
         self._next = iter(self.career.deeds)
+        self._timer: asyncio.TimerHandle | None = None
+        self._reports = self._dumps = 0
+        self._began = self._world.monotonic()
+        self.hangs_since: float | None = None
         self._advance()
 
     @property
@@ -111,21 +131,33 @@ class SimWorker:
         """Whether the process and all that it started have ended."""
         return self._exit is not None
 
+    def activity(self) -> Activity:
+        """Return what can be seen of it from outside: it computes until it hangs."""
+        now = self._world.monotonic() if self.hangs_since is None else self.hangs_since
+        return Activity(now - self._began, _STACKS * self._dumps)
+
     # ── the process itself ─────────────────────────────────────────────────
 
     def _advance(self) -> None:
         deed = next(self._next, None)
         if deed is not None:
-            self._world.running.call_later(deed.after, self._do, deed)
+            self._timer = self._world.running.call_later(deed.after, self._do, deed)
 
     def _do(self, deed: Deed) -> None:
         if self._exit is not None or self._world.dead:
             return
         match deed.what:
-            case Says(data=data):
+            case Says(data=data, message=message):
+                self._reports += isinstance(message, Report)
                 self._hear(data)
+            case Saves(epochs):
+                assert isinstance(self.order, RunAttempt)
+                self._crowd.disk.save(self.order, epochs)
             case WritesDown(done):
                 self._write_down(done)
+            case Hangs():
+                self.hangs_since = self._world.monotonic()
+                self._world.say("worker", f"{self.attempt_id} hangs")
             case ShutsUp():
                 self._muted = True
                 self._news.set()
@@ -152,6 +184,7 @@ class SimWorker:
         self._crowd.devices.give_back(self.pid, fault)
         how = f"signal {ending.signal}" if ending.signal else f"code {ending.exit_code}"
         self._world.say("worker", f"{self.attempt_id} is gone, {how}")
+        self._crowd.witness.ended(self)
         self._gone.set()
         self._news.set()
 
@@ -165,8 +198,7 @@ class SimWorker:
             if self._reader.error is not None:
                 raise self._reader.error
         except FrameError as error:
-            failure = TrialFailure(kind=FailureKind.ERROR, type="FrameError", message=str(error))
-            self._inbox.append(Failed(failure=failure, values={}, entries=[]))
+            self._inbox.append(unreadable(error))
             self._muted = True
             self._kill()
         if self.devices and self._inbox:
@@ -187,12 +219,22 @@ class SimWorker:
             yield message
 
     async def finish_early(self, reason: str) -> None:
-        """Do nothing: this training has no batches between which it could look."""
+        """Let the training end after its next batch, if it has epochs left."""
+        if self._world.dead:
+            return
         self._world.say("tuner", f"asks {self.attempt_id} to finish early: {reason}")
+        self._crowd.witness.finishes_early(self)
+        early = self.career.early
+        if early is not None and self._reports < self.career.trains and self._timer is not None:
+            self._timer.cancel()
+            self._next = iter(early(self._reports))
+            self._advance()
 
     def dump(self) -> None:
-        """Tell that stacks were asked for."""
-        self._world.say("tuner", f"wants the stacks of {self.attempt_id}")
+        """Let stacks be written to the log, which grows by it."""
+        if not self._world.dead:
+            self._dumps += 1
+            self._world.say("tuner", f"wants the stacks of {self.attempt_id}")
 
     # ── its keeper ─────────────────────────────────────────────────────────
 
@@ -279,6 +321,10 @@ class SimExecutor:
         if fault is not None and fails.get(fault, False):
             self._world.strike(fault, "nursery", work.attempt_id)
             raise SpawnError(f"Simulated: {fault.value}.")
+
+    def measure(self, pid: int, output_log: str) -> Activity:
+        """Return what a process has done so far, as a look into ``/proc`` and at its log does."""
+        return next((w.activity() for w in self.live if w.pid == pid), Activity(0.0, 0))
 
     async def aclose(self) -> None:
         """Kill whatever still lives, and wait for it."""

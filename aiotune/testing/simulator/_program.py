@@ -12,13 +12,14 @@ from aiotune.oracles import (
     Oracle,
     RandomSearchOracle,
 )
-from aiotune.pruners import MedianPruner
+from aiotune.pruners import MedianPruner, ThresholdPruner
 from aiotune.testing.simulator._monitors import Monitors
 from aiotune.testing.simulator._plan import Setup
 from aiotune.testing.simulator._world import World
 
 __all__ = ("SimLog", "make_oracle")
 
+_THRESHOLD = ThresholdPruner(upper=10.0)
 _QUIET_EVENTS = frozenset({"search_started", "attempt_started"})
 
 
@@ -48,7 +49,7 @@ def make_oracle(setup: Setup, seed: int) -> Oracle:
         else:
             oracle = RandomSearchOracle(max_trials=setup.trials, **common)
     if setup.prunes:
-        oracle.pruner = MedianPruner(min_trials=3)
+        oracle.pruner = MedianPruner(min_trials=3) if setup.prunes == "median" else _THRESHOLD
     return oracle
 
 

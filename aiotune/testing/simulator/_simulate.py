@@ -21,7 +21,7 @@ from aiotune.testing.simulator._monitors import Monitors
 from aiotune.testing.simulator._plan import Plan, Setup, draw_plan
 from aiotune.testing.simulator._world import Violation, World
 
-__all__ = ("Story", "simulate")
+__all__ = ("Run", "Story", "simulate")
 
 _MOST_LIVES = 14
 _MORE = 3
@@ -88,7 +88,7 @@ def simulate(
         arguments return the same, byte for byte.
     """
     plan = draw_plan(seed, trials=trials, faults=faults)
-    run = _Run(plan)
+    run = Run(plan)
     history = run.to_the_end()
     compared = False
     # Who sleeps through a training saves its time, and so may not run out of it.
@@ -111,7 +111,7 @@ def simulate(
     )
 
 
-class _Run:
+class Run:
     """All lives of one plan."""
 
     def __init__(self, plan: Plan, *, quiet: bool = False) -> None:
@@ -127,9 +127,13 @@ class _Run:
         """Live until the search is over, and judge what is left."""
         end = ""
         while end != "finished" and self.world.life < _MOST_LIVES:
-            end = self._live()
+            end = self.live()
         if end == "finished":
             self._afterwards()
+        return self.judge()
+
+    def judge(self) -> History:
+        """Judge what is left of all lives."""
         try:
             self.disk.recover()
         except JournalCorrupt as error:
@@ -138,7 +142,8 @@ class _Run:
         check_retries_logged(history, self._logged, self.world.wrong)
         return history
 
-    def _live(self) -> str:
+    def live(self) -> str:
+        """Live once; return how it ended."""
         self.world.dead = False
         self.disk.new_life()
         self.monitors.new_life()
@@ -156,10 +161,10 @@ class _Run:
             self._setup = _larger(self._setup)
             end = ""
             while end != "finished" and self.world.life < _MOST_LIVES + _MORE:
-                end = self._live()
+                end = self.live()
         elif plan.among({Fault.SEARCHED_AGAIN}):
             self.world.strike(Fault.SEARCHED_AGAIN, "user")
-            self._live()
+            self.live()
             more = self.monitors.truth.launched[before:]
             if more:
                 names = [order.attempt_id for _, order in more]
@@ -179,9 +184,9 @@ def _is_comparable(setup: Setup) -> bool:
     return True
 
 
-def _compare(run: _Run, history: History) -> bool:
+def _compare(run: Run, history: History) -> bool:
     """Compare a search with its uninterrupted twin; return whether there was one."""
-    twin = _Run(run.plan.calm(), quiet=True)
+    twin = Run(run.plan.calm(), quiet=True)
     expected = twin.to_the_end()
     run.world.violations.extend(twin.world.violations)
     if not expected.finished:
