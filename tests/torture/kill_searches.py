@@ -1,8 +1,4 @@
-"""Starts searches and kills them at random moments, then looks at what they left; prints figures.
-
-Each search runs in a process of its own, forked from this one, which has
-imported aiotune and done nothing else: so a start costs milliseconds.
-"""
+"""Starts searches and kills them at random moments, then looks at what they left; prints figures."""
 
 from __future__ import annotations
 
@@ -10,27 +6,24 @@ import asyncio
 import json
 import os
 import random
-import select
-import signal
 import sys
-import time
-import uuid
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from killing import Search, count
 
 import aiotune
 import aiotune._search  # what a search imports is imported before the fork
 from aiotune import events
-from aiotune.errors import JournalCorrupt, ProjectLocked
+from aiotune.errors import JournalCorrupt
 from aiotune.store import Layout, read_events
 from aiotune.store import _journal as journal_module
 
 __all__ = ("main",)
 
-_LIMIT = 1.0
-"""Seconds after which a process that is still there is left behind."""
-_TRIALS, _REFUSED = 60, 3
+_TRIALS = 60
 _EXECUTORS = ("local", "local", "local", "inline")
 """Of one project after the other; inline, records follow one another hundreds of times as fast."""
 
@@ -60,58 +53,6 @@ def _search(directory: Path, name: str, tell: int) -> None:
     asyncio.run(tuner.search(verbose=0))
 
 
-def _fork(directory: Path, name: str, mark: str) -> tuple[int, int]:
-    """Start a search; return its pid and where it tells of trials."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid:
-        os.close(writing)
-        return pid, reading
-    code = 1
-    try:
-        os.environ["AIOTUNE_TORTURE"] = mark
-        os.close(reading)
-        _search(directory, name, writing)
-        code = 0
-    except (JournalCorrupt, ProjectLocked) as error:
-        os.write(2, f"{error}\n".encode())
-        code = _REFUSED
-    finally:
-        os._exit(code)
-
-
-def _told_until(reading: int, most: int, seconds: float) -> bytes:
-    """Return what a search told until it had told of so many trials, ended, or time was up."""
-    told, deadline = b"", time.monotonic() + seconds
-    while told.count(b"\n") < most:
-        ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))
-        more = os.read(reading, 1 << 16) if ready else b""
-        if not more:
-            return told
-        told += more
-    return told
-
-
-def _rest(reading: int) -> bytes:
-    told = b""
-    while more := os.read(reading, 1 << 16):
-        told += more
-    return told
-
-
-def _marked(mark: str) -> list[int]:
-    """Return the processes that were started by a search, and by what it started."""
-    found, text = [], f"AIOTUNE_TORTURE={mark}".encode()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if text in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-            except OSError:
-                continue  # it ended meanwhile, or is another user's
-    return found
-
-
 class _Killer:
     """Kills searches of one project after the other, and counts."""
 
@@ -123,20 +64,17 @@ class _Killer:
         self.number = 0
 
     def round(self) -> None:
-        mark, name = uuid.uuid4().hex, f"p{self.number}-{_EXECUTORS[self.number % 4]}"
-        pid, reading = _fork(self.directory, name, mark)
+        name = f"p{self.number}-{_EXECUTORS[self.number % 4]}"
+        search = Search(partial(_search, self.directory, name))
         if self.rng.random() < 0.3:
-            told = _told_until(reading, 1_000, self.rng.uniform(0.0, 0.4))
+            search.listen(1_000, self.rng.uniform(0.0, 0.4))
         else:
-            told = _told_until(reading, self.rng.randint(1, 25), 10.0)
-            told += _told_until(reading, 1_000, self.rng.uniform(0.0, 0.02))
-        os.kill(pid, signal.SIGKILL)
-        killed = time.monotonic()
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        told += _rest(reading)
-        os.close(reading)
-        self._count_processes(mark, killed)
-        self._check(name, told, code)
+            search.listen(self.rng.randint(1, 25), 10.0)
+            search.listen(1_000, self.rng.uniform(0.0, 0.02))
+        found = search.kill()
+        count(self.figures, found)
+        self.slowest = max(self.slowest, found.seconds)
+        self._check(name, found.told, found.code)
 
     def told(self) -> str:
         """Return the figures."""
@@ -144,26 +82,8 @@ class _Killer:
         figures = dict.fromkeys((*counts, "processes_left"), 0) | self.figures
         return json.dumps({**figures, "slowest_end_s": round(self.slowest, 3)})
 
-    def _count_processes(self, mark: str, killed: float) -> None:
-        found = set[int]()
-        looked = time.monotonic()
-        while left := _marked(mark):
-            found.update(left)
-            if looked - killed > _LIMIT:
-                self.figures["processes_left"] += len(left)
-                for one in left:
-                    os.kill(one, signal.SIGKILL)
-                break
-            # A look takes long where much else runs; who is gone was gone when it began.
-            looked = time.monotonic()
-        self.figures["processes_seen"] += len(found)
-        self.slowest = max(self.slowest, looked - killed)
-
-    def _check(self, name: str, told: bytes, code: int) -> None:
-        self.figures["ended_before_the_kill" if code == 0 else "kills"] += 1
-        self.figures["refused_to_open"] += code == _REFUSED
-        self.figures["raised"] += code not in {0, _REFUSED, -signal.SIGKILL}
-        self.known |= dict(line.split(" ", 1) for line in told.decode().splitlines())
+    def _check(self, name: str, told: list[str], code: int) -> None:
+        self.known |= dict(line.split(" ", 1) for line in told)
         try:
             history = read_events(Layout(self.directory, name))
         except JournalCorrupt as error:
