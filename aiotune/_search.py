@@ -12,7 +12,7 @@ import inspect
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,16 +20,18 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from aiotune import events, logs
+from aiotune._boundary import one_error
 from aiotune._calibration_file import UserCalibration
 from aiotune._clock import SystemClock
 from aiotune._devices import Resources, Wanted, find_resources
 from aiotune._offload import Offloader, ThreadOffloader
+from aiotune._printable import printable
 from aiotune._probing import probe_space
 from aiotune._progress import Progress
 from aiotune._retention import Retention
-from aiotune._sigterm import on_sigterm
+from aiotune._signals import Signals
 from aiotune._tuner_state import keeps_state, load_state, save_state
-from aiotune.errors import ConfigurationError, FatalError, StorageError
+from aiotune.errors import ConfigurationError, StorageError
 from aiotune.executors import Executor, InlineExecutor, LocalExecutor
 from aiotune.executors._sweep import sweep
 from aiotune.hyperparameters import Space
@@ -65,35 +67,31 @@ async def run_search(
         raise ConfigurationError(
             "This tuner is already searching. Await the first search() before starting another."
         )
+    search = _Search(tuner, args, kwargs)
+    signals = Signals(search.hurry)
     tuner._searching = True  # noqa: SLF001
     try:
-        return await _unwrapped(_Search(tuner, args, kwargs).run())
+        with signals:
+            return await search.run()
+    except BaseException as error:  # noqa: BLE001 - raised below, where it is not its own context
+        ended = one_error(error)
     finally:
         tuner._searching = False  # noqa: SLF001
+        if signal.SIGTERM in signals.heard:
+            signal.raise_signal(signal.SIGTERM)  # die of it, as the sender expects
+    raise _told(ended, search, signals)
 
 
-async def _unwrapped(search: Awaitable[SearchResult]) -> SearchResult:
-    """Await a search; nobody outside ever meets an exception group of ours."""
-    try:
-        return await search
-    except BaseExceptionGroup as group:
-        leaves = _leaves(group)
-        cancelled = anyio.get_cancelled_exc_class()
-        first = next(
-            (e for e in leaves if isinstance(e, FatalError)),
-            next((e for e in leaves if not isinstance(e, cancelled)), leaves[0]),
-        )
-        for other in leaves:
-            if other is not first:
-                first.add_note(f"Also: {type(other).__name__}: {other}")
-        raise first from None
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    return found
+def _told(ended: BaseException, search: _Search, signals: Signals) -> BaseException:
+    """Return what to raise: of an interruption, one that says what is left of the search."""
+    if not isinstance(ended, asyncio.CancelledError):
+        return ended
+    if signal.SIGINT in signals.heard:
+        signals.take_back()
+        return KeyboardInterrupt(search.interrupted)
+    if not ended.args:  # who cancels with a message of their own looks for it
+        ended.args = (search.interrupted,)
+    return ended
 
 
 class _Search:
@@ -107,7 +105,7 @@ class _Search:
         self.payload = Payload(tuner, args, _for_trials(tuner, kwargs))
         self.offload = ThreadOffloader()
         self.clock = SystemClock()
-        self.terminated = False
+        self.loop: SearchLoop | None = None
         self.retention: Retention | None = None
         self.observed: list[events.MemoryObserved] = []
 
@@ -128,19 +126,36 @@ class _Search:
             await self._calibrate(stack, log)
             await self._look_at_ourselves(resources, log)
             await self._begin_retention()
-            loop = self._loop(executor, resources, log, progress)
-            stack.enter_context(self._sigterm(loop))
+            self.loop = loop = self._loop(executor, resources, log, progress)
             stack.enter_context(progress.showing(loop.running))
             try:
                 await loop.run()
+            except BaseException:
+                log.warning(logs.SEARCH_UNFINISHED, kept=self._kept())
+                raise
             finally:
                 self._record_end(loop)
             await _maybe_await(self.tuner.on_search_end())
             result = result_of(self.oracle, self.layout, elapsed=self.clock.monotonic() - started)
             log.info(logs.SEARCH_FINISHED, trials=len(result.trials), best_score=result.best_score)
-        if self.terminated:
-            signal.raise_signal(signal.SIGTERM)  # die of it, as the sender expects
         return result
+
+    def hurry(self) -> None:
+        """End at once what an interruption has begun to end in order."""
+        if self.loop is not None:
+            self.loop.stop(StopReason.CANCELLED, 0.0)
+
+    @property
+    def interrupted(self) -> str:
+        """What an interruption says of the search."""
+        if self.loop is None:
+            return "The search was interrupted before its first trial."
+        return f"The search was interrupted: {self._kept()}. Run it again to go on."
+
+    def _kept(self) -> str:
+        ended = sum(trial.status.is_final for trial in self.oracle.trials.values())
+        most = f" of {self.oracle.max_trials}" if self.oracle.max_trials else ""
+        return f"{ended}{most} trials are finished and kept in {printable(self.layout.project_dir)}"
 
     async def _open(self, stack: AsyncExitStack) -> None:
         tuner = self.tuner
@@ -254,14 +269,6 @@ class _Search:
         # is what the loop has raised.
         with contextlib.suppress(StorageError):
             self.oracle.record(events.SearchEnded(reason=loop.end, at=self.clock.now()))
-
-    def _sigterm(self, loop: SearchLoop) -> Any:
-        def stop() -> None:
-            self.terminated = True
-            self.oracle.log.warning(logs.SEARCH_INTERRUPTED, running=len(loop.running))
-            loop.stop(StopReason.CANCELLED, self.tuner.stop_grace)
-
-        return on_sigterm(stop)
 
 
 def _wanted(tuner: BaseTuner) -> Wanted:

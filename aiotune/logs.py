@@ -30,6 +30,8 @@ SEARCH_STOPPING = "search_stopping"
 """The search ends before its budget is spent; ``reason``."""
 SEARCH_INTERRUPTED = "search_interrupted"
 """The caller cancelled the search, or Ctrl-C was pressed."""
+SEARCH_UNFINISHED = "search_unfinished"
+"""search() raises; ``kept`` says what is finished, and where it is."""
 SEARCH_FAILED = "search_failed"
 """The error that search() will raise."""
 SEARCH_FINISHED = "search_finished"
@@ -341,7 +343,7 @@ class _Blank(dict[str, str]):
 _SENTENCES = {
     SEARCH_STARTED: "Trials at a time: {slots}, {why}",
     SEARCH_INTERRUPTED: (
-        "Stopping {running} running trials; run the program again to continue the search."
+        "Stopping {running} running trials, which may take up to {grace} s."
     ),
     SEARCH_FAILED: "The search ends: {error_type}: {error_message}",
     PROJECT_RESUMED: "Continuing the project: {trials} trials, {unfinished} of them unfinished.",
@@ -350,6 +352,7 @@ _SENTENCES = {
     NURSERY_FAILED: "Workers cannot be forked here ({reason}); each trial starts a fresh interpreter.",
     TRIAL_RETRY: (
         "Trial {trial} failed on {device} ({error_type}: {error_message}); trying again, "
+    SEARCH_UNFINISHED: "{kept}; run the program again to go on.",
         "{attempts_left} attempts left."
     ),
     DEVICE_QUARANTINED: (

@@ -153,8 +153,9 @@ class SearchLoop:
             try:
                 await self._finished.wait()
             except anyio.get_cancelled_exc_class():
-                self._log.warning(logs.SEARCH_INTERRUPTED, running=len(self.running))
-                self.stop(StopReason.CANCELLED, self._timing.grace)
+                grace = self._timing.grace
+                self._log.warning(logs.SEARCH_INTERRUPTED, running=len(self.running), grace=grace)
+                self.stop(StopReason.CANCELLED, grace)
                 with anyio.CancelScope(shield=True):
                     await self._finished.wait()
                 raise
@@ -304,11 +305,13 @@ class SearchLoop:
             return
         self._error = error
         known = isinstance(error, AiotuneError) or reason is StopReason.FATAL
+        message, _, details = str(error).partition("\n")
         self._log.error(
             logs.SEARCH_FAILED,
             reason=reason.value,
             error_type=type(error).__name__,
-            error_message=str(error),
+            error_message=message,
+            details=details or None,  # for the file; people see them in the traceback
             exc_info=None if known else error,
         )
         grace = self._timing.fatal_grace if reason is StopReason.FATAL else self._timing.grace
