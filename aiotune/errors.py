@@ -11,6 +11,7 @@ from typing import Any
 
 __all__ = (
     "AiotuneError",
+    "CheckpointDamaged",
     "ConfigurationError",
     "DeviceError",
     "FailedTrialError",
@@ -30,6 +31,8 @@ __all__ = (
     "SpaceChanged",
     "StorageError",
     "UnknownDirection",
+    "UnknownName",
+    "WrongType",
 )
 
 
@@ -86,6 +89,23 @@ class ConfigurationError(AiotuneError, ValueError):
     """The arguments cannot describe a search."""
 
 
+class WrongType(TypeError, ConfigurationError):
+    """An argument is of a type that cannot stand there.
+
+    ``except TypeError``, as in programs written for KerasTuner, catches it, and so does
+    ``except ConfigurationError``.
+    """
+
+    # TypeError comes first for those who ask for the nearest built-in class; its
+    # own __init__, which would be found before ours, takes no hint and no fields.
+    def __init__(self, message: str = "", *, hint: str | None = None, **fields: Any) -> None:
+        AiotuneError.__init__(self, message, hint=hint, **fields)
+
+
+class UnknownName(AiotuneError, KeyError):
+    """Nothing goes by a name that was asked for. Its text is a sentence, not a quoted key."""
+
+
 class PayloadError(ConfigurationError):
     """Something that must reach a worker process cannot travel there."""
 
@@ -108,6 +128,10 @@ class ProjectLocked(ProjectError):
 
 class JournalCorrupt(ProjectError):
     """Synced records of the journal are damaged; nothing was changed."""
+
+
+class CheckpointDamaged(ProjectError):
+    """A trial's weights are not those that it left, by their recorded checksum."""
 
 
 class SpaceChanged(ProjectError):

@@ -7,7 +7,6 @@ unit interval, in the scale of ``sampling``, are equally likely.
 
 from __future__ import annotations
 
-import math
 import numbers
 import random
 from abc import ABC, abstractmethod
@@ -17,14 +16,13 @@ from hashlib import blake2b
 from json import dumps
 from typing import Any, ClassVar, Self
 
+from aiotune._printable import shown
 from aiotune._values import Value
-from aiotune.errors import ConfigurationError
+from aiotune.errors import ConfigurationError, WrongType
+from aiotune.hyperparameters._checks import check_portable, checked_conditions, checked_name
 from aiotune.hyperparameters._conditions import Parent, condition_from_config
 
-__all__ = ("INT64", "Boolean", "Choice", "Fixed", "HyperParameter", "index_of", "middle_of")
-
-INT64 = range(-(2**63), 2**63)
-"""The whole numbers that a frame between processes and a record can carry."""
+__all__ = ("Boolean", "Choice", "Fixed", "HyperParameter", "index_of", "middle_of")
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -49,7 +47,8 @@ class HyperParameter(ABC):
 
     def _freeze(self, name: str, conditions: Iterable[Parent] | None, **own: Any) -> None:
         """Set every field once; a frozen class has no other way to be written."""
-        name, conditions = str(name), tuple(conditions or ())
+        name = checked_name(self.kind, name)
+        conditions = checked_conditions(f"{self.kind} {name!r}", conditions)
         text = dumps([name, [[parent.name, parent.values] for parent in conditions]])
         key = blake2b(text.encode(), digest_size=16).digest()
         fields = {"name": name, "conditions": conditions, "draw_key": key, **own}
@@ -138,9 +137,11 @@ class Choice(HyperParameter):
         conditions: When it is active; default always.
 
     Raises:
-        ConfigurationError: There are no values, one is not finite, the default
-            is not among them, or values that are no numbers are to be ordered.
-        TypeError: The values are of several types, or of another type.
+        ConfigurationError: There are no values, one cannot be written down (NaN, infinite,
+            more than 64 bits, too long a text), the default is not among them, or values that
+            are no numbers are to be ordered.
+        WrongType: The values are no list, of several types, or of another type; the name is not
+            text, or ``ordered`` neither ``True`` nor ``False``. It is a ``TypeError``.
     """
 
     kind: ClassVar[str] = "Choice"
@@ -156,21 +157,17 @@ class Choice(HyperParameter):
         default: Value | None = None,
         conditions: Iterable[Parent] | None = None,
     ) -> None:
+        name = checked_name(self.kind, name)
         choices = _checked_choices(name, values)
-        numeric = not isinstance(choices[0], (str, bool))
-        if ordered and not numeric:
+        is_ordered = _checked_order(name, choices, ordered)
+        wanted = choices[0] if default is None else _plain(default)
+        if wanted not in choices:
             raise ConfigurationError(
-                f"`ordered` must be False for Choice {name!r}, since its values {list(choices)} are "
-                "not numbers. Leave it out."
-            )
-        if default is not None and default not in choices:
-            raise ConfigurationError(
-                f"The default value should be one of the choices {list(choices)} of Choice {name!r}, "
-                f"but it is {default!r}."
+                f"The default value should be one of the choices {shown(list(choices))} of Choice "
+                f"{name!r}, but it is {shown(default)}. Choose one of them, or leave the default out."
             )
         # The choice equal to the default, so that 1 does not stand for True.
-        chosen = choices[0] if default is None else choices[choices.index(default)]
-        is_ordered = numeric if ordered is None else bool(ordered)
+        chosen = choices[choices.index(wanted)]
         self._freeze(name, conditions, values=choices, ordered=is_ordered, default=chosen)
 
     @property
@@ -190,7 +187,8 @@ class Choice(HyperParameter):
         """
         if value not in self.values:
             raise ConfigurationError(
-                f"{value!r} is not one of the choices {list(self.values)} of Choice {self.name!r}."
+                f"{shown(value)} is not one of the choices {shown(list(self.values))} of Choice "
+                f"{self.name!r}. Choose one of them."
             )
         return middle_of(self.values.index(value), len(self.values))
 
@@ -199,25 +197,64 @@ class Choice(HyperParameter):
 
 
 def _checked_choices(name: str, values: Iterable[Value]) -> tuple[Value, ...]:
-    listed = list(values)
+    listed = _checked_list(name, values)
     if not listed:
-        raise ConfigurationError(f"`values` must be provided: Choice {name!r} has none to choose.")
+        raise ConfigurationError(
+            f"`values` must be provided: Choice {name!r} has none to choose. List at least one."
+        )
     plain = [_plain(value) for value in listed]
     for value, as_listed in zip(plain, listed, strict=True):
         if value is None:
-            raise TypeError(
+            raise WrongType(
                 f"A Choice can contain only `int`, `float`, `str`, or `bool` values, but {name!r} has "
-                f"{as_listed!r} of type {type(as_listed).__name__}. Choose among names, and look the "
-                "objects up in build()."
+                f"{shown(as_listed)} of type {type(as_listed).__name__}. Choose among names, and look "
+                "the objects up in build()."
             )
-        _check_portable(f"Choice {name!r} has", value)
+        check_portable(f"Choice {name!r} has", value)
     types = sorted({type(value).__name__ for value in plain})
     if len(types) > 1:
-        raise TypeError(
-            f"A Choice can contain only one type of values, but {name!r} has {listed} of types "
+        raise WrongType(
+            f"A Choice can contain only one type of values, but {name!r} has {shown(listed)} of types "
             f"{', '.join(types)}. Write them all as one type."
         )
     return tuple(dict.fromkeys(value for value in plain if value is not None))
+
+
+def _checked_list(name: str, values: Iterable[Value]) -> list[Value]:
+    if isinstance(values, (str, bytes)):
+        raise WrongType(
+            f"`values` of Choice {name!r} is the text {shown(values)}, of which each letter would be a "
+            "choice. Write a list of values, as in ['adam', 'sgd']."
+        )
+    if isinstance(values, (set, frozenset)):
+        raise WrongType(
+            f"`values` of Choice {name!r} is the set {shown(values)}, whose order may be another one each "
+            "time the program runs. Write a list."
+        )
+    try:
+        return list(values)
+    except TypeError:
+        raise WrongType(
+            f"`values` of Choice {name!r} must be a list, but is {shown(values)} of type "
+            f"{type(values).__name__}. Write a list of values, or hp.Fixed() for a single one."
+        ) from None
+
+
+def _checked_order(name: str, choices: tuple[Value, ...], ordered: Any) -> bool:
+    numeric = not isinstance(choices[0], (str, bool))
+    if ordered is None:
+        return numeric
+    if not _is_truth(ordered):
+        raise WrongType(
+            f"`ordered` of Choice {name!r} must be True, False or None, but is {shown(ordered)}. Leave it "
+            "out: numbers are ordered, names are not."
+        )
+    if ordered and not numeric:
+        raise ConfigurationError(
+            f"`ordered` must be False for Choice {name!r}, since its values {shown(list(choices))} are "
+            "not numbers. Leave it out."
+        )
+    return bool(ordered)
 
 
 def _plain(value: object) -> Value | None:
@@ -231,16 +268,11 @@ def _plain(value: object) -> Value | None:
     return None
 
 
-def _check_portable(whose: str, value: Value) -> None:
-    """Refuse numbers that JSON or a 64-bit integer cannot carry to a worker and back."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigurationError(
-            f"{whose} the value {value}, which JSON cannot write. Use a finite number, or a name."
-        )
-    if isinstance(value, int) and value not in INT64:
-        raise ConfigurationError(
-            f"{whose} the value {value}, which does not fit into 64 bits. Use a float, or a name."
-        )
+def _is_truth(value: Any) -> bool:
+    try:
+        return value in (True, False)
+    except ValueError:  # an array of several, compared with one
+        return False
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -254,6 +286,7 @@ class Boolean(HyperParameter):
 
     Raises:
         ConfigurationError: The default is neither ``True`` nor ``False``.
+        WrongType: The name is not text; it is a ``TypeError``.
     """
 
     kind: ClassVar[str] = "Boolean"
@@ -263,9 +296,11 @@ class Boolean(HyperParameter):
     def __init__(
         self, name: str, default: bool = False, conditions: Iterable[Parent] | None = None
     ) -> None:
-        if default not in (True, False):
+        name = checked_name(self.kind, name)
+        if not _is_truth(default):
             raise ConfigurationError(
-                f"`default` must be a Python boolean, but that of Boolean {name!r} is {default!r}."
+                f"`default` must be a Python boolean, but that of Boolean {name!r} is {shown(default)}. "
+                "Write True or False."
             )
         self._freeze(name, conditions, default=bool(default))
 
@@ -302,7 +337,8 @@ class Fixed(HyperParameter):
 
     Raises:
         ConfigurationError: The value is not an ``int``, ``float``, ``str`` or
-            ``bool``, or it is not finite.
+            ``bool``, or it cannot be written down.
+        WrongType: The name is not text; it is a ``TypeError``.
     """
 
     kind: ClassVar[str] = "Fixed"
@@ -310,13 +346,14 @@ class Fixed(HyperParameter):
     value: Value
 
     def __init__(self, name: str, value: Value, conditions: Iterable[Parent] | None = None) -> None:
-        constant = _plain(value)
+        name, constant = checked_name(self.kind, name), _plain(value)
         if constant is None:
             raise ConfigurationError(
                 f"`Fixed` value must be an `int`, `float`, `str`, or `bool`, but that of {name!r} is "
-                f"{value!r} of type {type(value).__name__}."
+                f"{shown(value)} of type {type(value).__name__}. Use a name, and look the object up in "
+                "build()."
             )
-        _check_portable(f"Fixed {name!r} has", constant)
+        check_portable(f"Fixed {name!r} has", constant)
         self._freeze(name, conditions, default=constant, value=constant)
 
     @property

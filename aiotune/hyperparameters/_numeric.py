@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import math
-import numbers
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from aiotune._values import Value
-from aiotune.errors import ConfigurationError
+from aiotune.hyperparameters._checks import (
+    check_count,
+    check_range,
+    checked_default,
+    checked_name,
+    checked_number,
+    checked_scale,
+    checked_whole,
+)
 from aiotune.hyperparameters._conditions import Parent
-from aiotune.hyperparameters._kinds import INT64, HyperParameter, index_of, middle_of
+from aiotune.hyperparameters._kinds import HyperParameter, index_of, middle_of
 
 __all__ = ("Float", "Int")
 
-_SCALES = ("linear", "log", "reverse_log")
 _SLACK = 1e-8
 """Steps that end within this part of a step before ``max_value`` reach it."""
-_N = TypeVar("_N", int, float)
 _PROBES = tuple(0.05 + 0.1 * i for i in range(10))
 """Where a grid looks into a range that has no step."""
 
@@ -121,8 +126,8 @@ class Int(_Range):
         conditions: When it is active; default always.
 
     Raises:
-        ConfigurationError: A bound, the step, the scale or the default is impossible.
-        TypeError: One of them is not a number.
+        ConfigurationError: The name, a bound, the step, the scale or the default is impossible.
+        WrongType: One of them is not a number, or the name not text; it is a ``TypeError``.
     """
 
     kind: ClassVar[str] = "Int"
@@ -142,17 +147,18 @@ class Int(_Range):
         default: int | None = None,
         conditions: Iterable[Parent] | None = None,
     ) -> None:
-        who = f"Int {name!r}"
-        low, high = _whole(who, "min_value", min_value), _whole(who, "max_value", max_value)
-        scale = _scale(who, sampling)
-        ratio = None if step is None else _whole(who, "step", step)
+        who = f"Int {checked_name('Int', name)!r}"
+        low = checked_whole(who, "min_value", min_value)
+        high = checked_whole(who, "max_value", max_value)
+        scale = checked_scale(who, sampling)
+        ratio = None if step is None else checked_whole(who, "step", step)
         if ratio is None and scale == "linear":
             ratio = 1
-        _check_range(who, low, high, ratio, scale)
+        check_range(who, low, high, ratio, scale)
         self._freeze(
             name,
             conditions,
-            default=_default(who, default, low, high, _whole),
+            default=checked_default(who, default, low, high, checked_whole),
             min_value=low,
             max_value=high,
             step=ratio,
@@ -211,8 +217,8 @@ class Float(_Range):
         conditions: When it is active; default always.
 
     Raises:
-        ConfigurationError: A bound, the step, the scale or the default is impossible.
-        TypeError: One of them is not a number.
+        ConfigurationError: The name, a bound, the step, the scale or the default is impossible.
+        WrongType: One of them is not a number, or the name not text; it is a ``TypeError``.
     """
 
     kind: ClassVar[str] = "Float"
@@ -232,20 +238,21 @@ class Float(_Range):
         default: float | None = None,
         conditions: Iterable[Parent] | None = None,
     ) -> None:
-        who = f"Float {name!r}"
-        low, high = _number(who, "min_value", min_value), _number(who, "max_value", max_value)
-        scale = _scale(who, sampling)
-        width = None if step is None else _number(who, "step", step)
-        _check_range(who, low, high, width, scale)
+        who = f"Float {checked_name('Float', name)!r}"
+        low = checked_number(who, "min_value", min_value)
+        high = checked_number(who, "max_value", max_value)
+        scale = checked_scale(who, sampling)
+        width = None if step is None else checked_number(who, "step", step)
+        check_range(who, low, high, width, scale)
         self._freeze(
             name,
             conditions,
-            default=_default(who, default, low, high, _number),
+            default=checked_default(who, default, low, high, checked_number),
             min_value=low,
             max_value=high,
             step=width,
             sampling=scale,
-            _count=None if width is None else _count_floats(low, high, width, scale),
+            _count=None if width is None else _count_floats(who, low, high, width, scale),
             _ticks=_ticks(low, width) if width is not None and scale == "linear" else (0, 0, 1),
         )
 
@@ -302,11 +309,13 @@ def _count_ints(low: int, high: int, step: int, scale: str) -> int:
     return count
 
 
-def _count_floats(low: float, high: float, step: float, scale: str) -> int:
+def _count_floats(who: str, low: float, high: float, step: float, scale: str) -> int:
     if scale == "linear":
-        steps = (_decimal(high) - _decimal(low)) / _decimal(step)
-        return math.floor(steps + _SLACK) + 1
-    return math.floor(math.log(high / low) / math.log(step) + _SLACK) + 1
+        steps: float | Fraction = (_decimal(high) - _decimal(low)) / _decimal(step)
+    else:
+        steps = math.log(high / low) / math.log(step)
+    check_count(who, step, float(min(steps, 1e300)))
+    return math.floor(steps + _SLACK) + 1
 
 
 def _ticks(low: float, step: float) -> tuple[int, int, int]:
@@ -318,67 +327,3 @@ def _ticks(low: float, step: float) -> tuple[int, int, int]:
 def _decimal(number: float) -> Fraction:
     """Return the number as it is written: 1/10 for 0.1, not the binary float next to it."""
     return Fraction(repr(number))
-
-
-def _number(who: str, what: str, value: Any) -> float:
-    if isinstance(value, (str, bytes, bool)) or not (
-        hasattr(value, "__float__") or hasattr(value, "__index__")
-    ):
-        raise TypeError(
-            f"{what} must be a number, but is {value!r} of type {type(value).__name__} for {who}."
-        )
-    number = float(value)
-    if not math.isfinite(number):
-        raise ConfigurationError(f"{what} must be finite, but is {number} for {who}.")
-    return number
-
-
-def _whole(who: str, what: str, value: Any) -> int:
-    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    number = int(value) if is_whole else _number(who, what, value)
-    if number != int(number):
-        raise ConfigurationError(f"{what} must be an int, but is {value!r} for {who}.")
-    if int(number) not in INT64:
-        raise ConfigurationError(f"{what} is {value!r} for {who}, which does not fit into 64 bits.")
-    return int(number)
-
-
-def _scale(who: str, sampling: str | None) -> str:
-    scale = "linear" if sampling is None else str(sampling).lower()
-    if scale not in _SCALES:
-        raise ConfigurationError(
-            f"`sampling` must be one of {', '.join(_SCALES)}, but is {sampling!r} for {who}."
-        )
-    return scale
-
-
-def _check_range(who: str, low: float, high: float, step: float | None, scale: str) -> None:
-    if low > high:
-        raise ConfigurationError(
-            f"min_value {low} is greater than the max_value {high} of {who}. Exchange them."
-        )
-    if scale != "linear" and low <= 0:
-        raise ConfigurationError(
-            f"`sampling={scale!r}` does not support negative values or 0, but min_value is {low} for "
-            f"{who}. Raise min_value, or sample linearly."
-        )
-    if step is not None and scale == "linear" and step <= 0:
-        raise ConfigurationError(
-            f"`step` must be greater than 0, but is {step} for {who}. It is the distance of two values."
-        )
-    if step is not None and scale != "linear" and step <= 1:
-        raise ConfigurationError(
-            f"`sampling={scale!r}` expected step > 1, but it is {step} for {who}. It is the ratio of "
-            "two neighbouring values."
-        )
-
-
-def _default(who: str, given: Any, low: _N, high: _N, read: Callable[[str, str, Any], _N]) -> _N:
-    if given is None:
-        return low
-    default = read(who, "default", given)
-    if not low <= default <= high:
-        raise ConfigurationError(
-            f"The default {default} of {who} lies outside its range from {low} to {high}."
-        )
-    return default

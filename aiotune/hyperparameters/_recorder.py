@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
+from aiotune._printable import shown
 from aiotune._values import Value
 from aiotune.errors import ConfigurationError
-from aiotune.hyperparameters._codec import deserialize, serialize
+from aiotune.hyperparameters._checks import checked_name, unknown
+from aiotune.hyperparameters._codec import checked_entries, read_space, serialize
 from aiotune.hyperparameters._conditions import Parent, hold
 from aiotune.hyperparameters._kinds import Boolean, Choice, Fixed, HyperParameter
 from aiotune.hyperparameters._numeric import Float, Int
@@ -68,10 +69,17 @@ class HyperParameters:
         parent_name: str | None = None,
         parent_values: Value | Sequence[Value] | None = None,
     ) -> Any:
-        """Return one of several values; see :class:`~aiotune.hyperparameters.Choice`."""
+        """Return one of several values; see :class:`~aiotune.hyperparameters.Choice`.
+
+        Raises:
+            ConfigurationError: An argument is impossible, or the parent was not asked for before.
+            WrongType: An argument is of a wrong type; it is a ``TypeError``.
+        """
         with self._parent_scope(parent_name, parent_values):
             return self._ask(
-                name, lambda n, c: Choice(n, values, ordered=ordered, default=default, conditions=c)
+                Choice,
+                name,
+                lambda n, c: Choice(n, values, ordered=ordered, default=default, conditions=c),
             )
 
     def Int(  # noqa: N802
@@ -85,10 +93,15 @@ class HyperParameters:
         parent_name: str | None = None,
         parent_values: Value | Sequence[Value] | None = None,
     ) -> Any:
-        """Return a whole number; see :class:`~aiotune.hyperparameters.Int`."""
+        """Return a whole number; see :class:`~aiotune.hyperparameters.Int`.
+
+        Raises:
+            ConfigurationError: An argument is impossible, or the parent was not asked for before.
+            WrongType: An argument is of a wrong type; it is a ``TypeError``.
+        """
         with self._parent_scope(parent_name, parent_values):
             return self._ask(
-                name, lambda n, c: Int(n, min_value, max_value, step, sampling, default, c)
+                Int, name, lambda n, c: Int(n, min_value, max_value, step, sampling, default, c)
             )
 
     def Float(  # noqa: N802
@@ -102,10 +115,15 @@ class HyperParameters:
         parent_name: str | None = None,
         parent_values: Value | Sequence[Value] | None = None,
     ) -> Any:
-        """Return a number; see :class:`~aiotune.hyperparameters.Float`."""
+        """Return a number; see :class:`~aiotune.hyperparameters.Float`.
+
+        Raises:
+            ConfigurationError: An argument is impossible, or the parent was not asked for before.
+            WrongType: An argument is of a wrong type; it is a ``TypeError``.
+        """
         with self._parent_scope(parent_name, parent_values):
             return self._ask(
-                name, lambda n, c: Float(n, min_value, max_value, step, sampling, default, c)
+                Float, name, lambda n, c: Float(n, min_value, max_value, step, sampling, default, c)
             )
 
     def Boolean(  # noqa: N802
@@ -115,9 +133,14 @@ class HyperParameters:
         parent_name: str | None = None,
         parent_values: Value | Sequence[Value] | None = None,
     ) -> Any:
-        """Return ``True`` or ``False``."""
+        """Return ``True`` or ``False``; see :class:`~aiotune.hyperparameters.Boolean`.
+
+        Raises:
+            ConfigurationError: An argument is impossible, or the parent was not asked for before.
+            WrongType: An argument is of a wrong type; it is a ``TypeError``.
+        """
         with self._parent_scope(parent_name, parent_values):
-            return self._ask(name, lambda n, c: Boolean(n, default, c))
+            return self._ask(Boolean, name, lambda n, c: Boolean(n, default, c))
 
     def Fixed(  # noqa: N802
         self,
@@ -126,12 +149,20 @@ class HyperParameters:
         parent_name: str | None = None,
         parent_values: Value | Sequence[Value] | None = None,
     ) -> Any:
-        """Return a constant, which is listed with the others."""
+        """Return a constant; see :class:`~aiotune.hyperparameters.Fixed`.
+
+        Raises:
+            ConfigurationError: An argument is impossible, or the parent was not asked for before.
+            WrongType: An argument is of a wrong type; it is a ``TypeError``.
+        """
         with self._parent_scope(parent_name, parent_values):
-            return self._ask(name, lambda n, c: Fixed(n, value, c))
+            return self._ask(Fixed, name, lambda n, c: Fixed(n, value, c))
 
     def _ask(
-        self, name: str, make: Callable[[str, tuple[Parent, ...]], HyperParameter]
+        self,
+        kind: type[HyperParameter],
+        name: str,
+        make: Callable[[str, tuple[Parent, ...]], HyperParameter],
     ) -> Value | None:
         full = self._full_name(name)
         conditions = tuple(self._conditions)
@@ -144,6 +175,12 @@ class HyperParameters:
                 )
             hp = make(full, conditions)
             self.add((hp,))
+        elif type(hp) is not kind:
+            raise ConfigurationError(
+                f"The hyperparameter {shown(full)} is {hp.kind} already and is asked for as {kind.kind} now, "
+                "under the same conditions, so one would get the other's values. Rename one of them; or "
+                "choose another project_name, if the project is older than this program."
+            )
         return self._valued(hp) if hold(conditions, self.values) else None
 
     def _valued(self, hp: HyperParameter) -> Value:
@@ -156,8 +193,13 @@ class HyperParameters:
 
     @contextmanager
     def name_scope(self, name: str) -> Iterator[None]:
-        """Prefix names: ``Int("units")`` in ``name_scope("a")`` is ``"a/units"``."""
-        self._names.append(str(name))
+        """Prefix names: ``Int("units")`` in ``name_scope("a")`` is ``"a/units"``.
+
+        Raises:
+            ConfigurationError: The prefix is empty, too long, or cannot be written down.
+            WrongType: It is not text; that is a ``TypeError``.
+        """
+        self._names.append(checked_name("", name))
         try:
             yield
         finally:
@@ -177,8 +219,9 @@ class HyperParameters:
             parent_values: One value or several.
 
         Raises:
-            ConfigurationError: The parent was not asked for before.
-            TypeError: A parent value is not an ``int``, ``float``, ``str`` or ``bool``.
+            ConfigurationError: The parent was not asked for before, or no value of it is named.
+            WrongType: A parent value is not an ``int``, ``float``, ``str`` or ``bool``; that is a
+                ``TypeError``.
         """
         full = self._full_name(parent_name)
         open_now = set(self._conditions)
@@ -202,13 +245,19 @@ class HyperParameters:
         self, parent_name: str | None, parent_values: Value | Sequence[Value] | None
     ) -> Iterator[None]:
         if not parent_name:
+            if parent_values is not None:
+                raise ConfigurationError(
+                    f"parent_values={shown(parent_values)} are values of no parent. Name it with "
+                    "parent_name=..., or leave parent_values out."
+                )
             yield
             return
         with self.conditional_scope(parent_name, parent_values):  # type: ignore[arg-type]
             yield
 
     def _full_name(self, name: str) -> str:
-        return "/".join([*self._names, str(name)]) if self._names else str(name)
+        plain = name if type(name) is str and name else checked_name("", name)
+        return "/".join([*self._names, plain]) if self._names else plain
 
     # ── reading ────────────────────────────────────────────────────────────
 
@@ -224,7 +273,8 @@ class HyperParameters:
 
         Raises:
             ConfigurationError: The hyperparameter is known and not active.
-            KeyError: There is none of that name.
+            UnknownName: There is none of that name; it is a ``KeyError``.
+            WrongType: The name is not text; it is a ``TypeError``.
         """
         full = self._full_name(name)
         if full in self.values:
@@ -235,11 +285,7 @@ class HyperParameters:
                 f"The hyperparameter {full!r} is currently inactive. Ask `hp.is_active({full!r})` before, "
                 "or read it within its conditional scope."
             )
-        similar = get_close_matches(full, names, n=3)
-        raise KeyError(
-            f"The hyperparameter {full!r} does not exist."
-            + (f" Similar names are {', '.join(map(repr, similar))}." if similar else "")
-        )
+        raise unknown(full, names)
 
     def __getitem__(self, name: str) -> Any:
         return self.get(name)
@@ -304,9 +350,11 @@ class HyperParameters:
             overwrite: Whether an entry replaces the known one with its name and
                 conditions, and an active one resets the value to its default.
                 If not, known entries and existing values stay.
+
+        Raises:
+            WrongType: It is neither; that is a ``TypeError``.
         """
-        entries = hps.space if isinstance(hps, HyperParameters) else hps
-        for hp in list(entries):
+        for hp in checked_entries(hps):
             is_new = bool(self.add((hp,)))
             if overwrite and not is_new:
                 self._own()
@@ -339,8 +387,12 @@ class HyperParameters:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> HyperParameters:
-        """Rebuild from :meth:`get_config`."""
+        """Rebuild from :meth:`get_config`.
+
+        Raises:
+            ConfigurationError: It is in another form.
+        """
         made = cls()
-        made.add(deserialize(entry) for entry in config["space"])
-        made.values = dict(config["values"])
+        entries, made.values = read_space(config)
+        made.add(entries)
         return made

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from aiotune.testing._providers import DeviceScript as DeviceScript
     from aiotune.testing._providers import ProviderRig as ProviderRig
     from aiotune.testing._pruners import PRUNER_CHECKS as PRUNER_CHECKS
+    from aiotune.testing._refusals import BadInput as BadInput
+    from aiotune.testing._refusals import check_refusal as check_refusal
     from aiotune.testing._searchers import SEARCHER_CHECKS as SEARCHER_CHECKS
     from aiotune.testing._searchers import Rehearsal as Rehearsal
     from aiotune.testing._simulation import RecordingLog as RecordingLog
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from aiotune.testing._stores import StoreContract as StoreContract
 
 _HOMES = {
+    "BadInput": "_refusals",
     "Behaving": "_executors",
     "Behaviour": "_executors",
     "Deadlock": "_loop",
@@ -44,6 +47,7 @@ _HOMES = {
     "Simulation": "_simulation",
     "StoreContract": "_stores",
     "VirtualTimeLoop": "_loop",
+    "check_refusal": "_refusals",
     "completes": "_simulation",
     "fails": "_simulation",
     "run_virtual": "_loop",

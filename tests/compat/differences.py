@@ -64,6 +64,11 @@ TABLE = (
         ("hp: no parent values", "raises IndexError", "raises ValueError"),
     ),
     *because(
+        "What can only be a slip is told, in place of searching another space than was meant.",
+        ("hp: a second registration as another kind", "[1, 1]", "raises ValueError"),
+        ('list(Choice("x", "abc").values)', "['a', 'b', 'c']", "raises TypeError"),
+    ),
+    *because(
         "One entry a name and condition.",
         ("hp: entries after merging and overwriting", "['x', 'x', 'y']", "['x', 'y']"),
     ),

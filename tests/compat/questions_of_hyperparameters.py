@@ -37,7 +37,12 @@ def _(hp: Any) -> Any:
 
 @of_container("a second registration is ignored")
 def _(hp: Any) -> Any:
-    return [hp.Int("x", 1, 3), hp.Int("x", 5, 9), hp.Float("x", 0.0, 1.0), len(hp.space)]
+    return [hp.Int("x", 1, 3), hp.Int("x", 5, 9), len(hp.space)]
+
+
+@of_container("a second registration as another kind")
+def _(hp: Any) -> Any:
+    return [hp.Int("x", 1, 3), hp.Float("x", 0.0, 1.0)]
 
 
 @of_container("a value that is there already wins")

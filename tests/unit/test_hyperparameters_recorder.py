@@ -70,7 +70,7 @@ def test_the_first_registration_wins() -> None:
     hp = HyperParameters()
     hp.Int("a", 1, 5)
 
-    assert hp.Float("a", 100, 200) == 1
+    assert hp.Int("a", 100, 200) == 1
     assert [Int("a", 1, 5)] == hp.space
 
 
