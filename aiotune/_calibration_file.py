@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aiotune import events, logs
+from aiotune._disk import write_private
 from aiotune.errors import ConfigurationError
 from aiotune.memory import Calibration, CalibrationKey, decode_calibration, encode_calibration
 
@@ -52,10 +53,8 @@ class UserCalibration:
         # Two searches that end at once: the later one wins, and a few peaks
         # are lost. That is not worth a lock.
         text = encode_calibration(self.read(log).merged(fresh))
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(text)
-            partial.replace(self.path)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(self.path, text)
         except OSError as error:
             log.warning(logs.CALIBRATION_UNREADABLE, path=str(self.path), error_message=str(error))

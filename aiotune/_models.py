@@ -19,6 +19,7 @@ def load_trial_model(tuner: Tuner, trial: Trial) -> Any:
     Raises:
         ConfigurationError: The tuner has no hypermodel to build with.
         FileNotFoundError: The trial left no checkpoint.
+        CheckpointDamaged: It is not the one that the trial left.
     """
     from aiotune.worker._keras import build_model, load_model
 
@@ -28,5 +29,7 @@ def load_trial_model(tuner: Tuner, trial: Trial) -> Any:
             "Override load_model(trial), reading what your run_trial() saved."
         )
     return load_model(
-        lambda: build_model(tuner, trial.hyperparameters), tuner.get_trial_dir(trial.trial_id)
+        lambda: build_model(tuner, trial.hyperparameters),
+        tuner.get_trial_dir(trial.trial_id),
+        trial.files,
     )

@@ -24,13 +24,14 @@ from aiotune._boundary import one_error
 from aiotune._calibration_file import UserCalibration
 from aiotune._clock import SystemClock
 from aiotune._devices import Resources, Wanted, find_resources
-from aiotune._offload import Offloader, ThreadOffloader
+from aiotune._hooks import TunerHooks, settled
+from aiotune._offload import ThreadOffloader
 from aiotune._printable import printable
 from aiotune._probing import probe_space
 from aiotune._progress import Progress
 from aiotune._retention import Retention
 from aiotune._signals import Signals
-from aiotune._tuner_state import keeps_state, load_state, save_state
+from aiotune._tuner_state import load_state
 from aiotune.errors import ConfigurationError, StorageError
 from aiotune.executors import Executor, InlineExecutor, LocalExecutor
 from aiotune.executors._sweep import sweep
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from aiotune.hyperparameters import HyperParameters
     from aiotune.oracles import Oracle
     from aiotune.store import Layout
-    from aiotune.trial import Trial
 
 __all__ = ("known_space", "result_of", "run_search")
 
@@ -135,7 +135,7 @@ class _Search:
                 raise
             finally:
                 self._record_end(loop)
-            await _maybe_await(self.tuner.on_search_end())
+            await settled(self.tuner.on_search_end())
             result = result_of(self.oracle, self.layout, elapsed=self.clock.monotonic() - started)
             log.info(logs.SEARCH_FINISHED, trials=len(result.trials), best_score=result.best_score)
         return result
@@ -185,7 +185,7 @@ class _Search:
         return found
 
     async def _prepare(self, executor: Executor, resources: Resources, log: Any) -> None:
-        await _maybe_await(self.tuner.on_search_begin())
+        await settled(self.tuner.on_search_begin())
         if self.tuner.hypermodel is not None:
             await probe_space(self.oracle, executor, resources, self.layout, log)
 
@@ -238,7 +238,7 @@ class _Search:
             "layout": self.layout,
             "log": log,
             "admission": admission,
-            "hooks": _TunerHooks(tuner, progress, self.offload, self.retention),
+            "hooks": TunerHooks(tuner, progress, self.offload, self.retention),
         }
         runner = AttemptRunner(clock=self.clock, offload=self.offload, **shared)
         self.observed = runner.observed
@@ -262,7 +262,7 @@ class _Search:
         )
 
     async def _pre_create_trial(self) -> None:
-        await _maybe_await(self.tuner.pre_create_trial())
+        await settled(self.tuner.pre_create_trial())
 
     def _record_end(self, loop: SearchLoop) -> None:
         # Closing the project makes it durable. If the journal has failed, that
@@ -293,36 +293,6 @@ def _for_trials(tuner: BaseTuner, kwargs: dict[str, Any]) -> dict[str, Any]:
     if takes_all or "verbose" in parameters:
         return kwargs
     return {name: value for name, value in kwargs.items() if name != "verbose"}
-
-
-class _TunerHooks:
-    """Shows what ended, and calls the hooks that a tuner overrides."""
-
-    def __init__(
-        self, tuner: BaseTuner, progress: Progress, offload: Offloader, retention: Retention | None
-    ) -> None:
-        self._progress, self._offload, self._retention = progress, offload, retention
-        self._save = partial(save_state, tuner) if keeps_state(tuner) else None
-        self._began = tuner.on_trial_begin if tuner.overrides("on_trial_begin") else None
-        self._ended = tuner.on_trial_end if tuner.overrides("on_trial_end") else None
-
-    async def trial_began(self, trial: Trial) -> None:
-        if self._began is not None:
-            await _maybe_await(self._began(trial))
-
-    async def trial_ended(self, trial: Trial, seconds: float) -> None:
-        self._progress.ended(trial, seconds)
-        if self._ended is not None:
-            await _maybe_await(self._ended(trial))
-        if self._retention is not None:
-            await self._retention.ended(trial)
-        if self._save is not None:
-            await self._offload.run("disk", self._save)
-
-
-async def _maybe_await(result: Any) -> None:
-    if inspect.isawaitable(result):
-        await result
 
 
 @asynccontextmanager

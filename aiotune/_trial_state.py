@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from aiotune._disk import write_private
 from aiotune.errors import ConfigurationError, ProjectError
 from aiotune.hyperparameters import HyperParameters
 from aiotune.metrics import MetricsTracker
@@ -98,13 +99,7 @@ class StatefulTrial:
 
     def save(self, fname: str | os.PathLike[str]) -> None:
         """Write the state to a JSON file, whole or not at all; NaN and infinity stand bare in it."""
-        path = Path(fname)
-        beside = path.with_name(f".partial-{os.getpid()}.{path.name}")
-        try:
-            beside.write_text(json.dumps(self.get_state()), encoding="utf-8")
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_private(Path(fname), json.dumps(self.get_state()).encode())
 
     @classmethod
     def load(cls, fname: str | os.PathLike[str]) -> Self:

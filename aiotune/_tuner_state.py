@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
+from aiotune._disk import read_private, write_private
 from aiotune.errors import ConfigurationError, ProjectError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def save_state(tuner: BaseTuner) -> None:
 
     Raises:
         ConfigurationError: The state is nothing that JSON can hold.
+        OSError: It could not be written; what was there before still is.
     """
     state = tuner.get_state()
     try:
@@ -34,16 +35,8 @@ def save_state(tuner: BaseTuner) -> None:
             "lists, strings, numbers and None."
         ) from error
     path = tuner._layout.tuner_state(tuner.tuner_id)  # noqa: SLF001 - its other half
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".partial-{os.getpid()}.{path.name}")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_private(path, text.encode(), durable=True)
 
 
 def load_state(tuner: BaseTuner) -> None:
@@ -54,12 +47,10 @@ def load_state(tuner: BaseTuner) -> None:
     """
     path = tuner._layout.tuner_state(tuner.tuner_id)  # noqa: SLF001 - its other half
     try:
-        text = path.read_text(encoding="utf-8")
+        state: dict[str, Any] = json.loads(read_private(path))
     except FileNotFoundError:
         return
-    try:
-        state: dict[str, Any] = json.loads(text)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise ProjectError(
             f"The tuner's own state in {path} cannot be read: {error}.",
             hint="Remove the file; trials do not depend on it.",

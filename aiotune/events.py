@@ -224,7 +224,8 @@ class TrialEnded(_Fact, frozen=True, kw_only=True):
 
     ``metrics`` are the trial's result (means over executions, at ``best_step``),
     ``executions`` the result of each execution, ``values`` the final values,
-    with hyperparameters discovered while it ran.
+    with hyperparameters discovered while it ran. ``files`` are the SHA-256 of what others may
+    load from its directory, by name.
     """
 
     trial_id: str
@@ -235,6 +236,7 @@ class TrialEnded(_Fact, frozen=True, kw_only=True):
     metrics: dict[str, float] = {}
     executions: list[dict[str, float]] = []
     failure: TrialFailure | None = None
+    files: dict[str, str] = {}
     at: float = 0.0
 
 

@@ -104,6 +104,12 @@ DISK_FULL = "disk_full"
 """The journal cannot grow, so the search pauses; told again each minute. ``reason``, ``free_bytes``."""
 DISK_HAS_SPACE = "disk_has_space"
 """Everything is recorded, and the search goes on, after ``waited`` seconds."""
+TRIAL_WAITS = "trial_waits"
+"""A file of a trial finds no space, so its training stands still; told again each minute. ``free_bytes``."""
+TRIAL_GOES_ON = "trial_goes_on"
+"""There is space for the file that a training waited for, after ``waited`` seconds."""
+STATE_NOT_SAVED = "state_not_saved"
+"""A subclass's own state could not be written, for want of space; it is tried again at the next trial's end."""
 SINK_FAILED = "sink_failed"
 """A place where events were shown raised an error and is used no more."""
 LOG_LOST = "log_lost"
@@ -346,13 +352,13 @@ _SENTENCES = {
         "Stopping {running} running trials, which may take up to {grace} s."
     ),
     SEARCH_FAILED: "The search ends: {error_type}: {error_message}",
+    SEARCH_UNFINISHED: "{kept}; run the program again to go on.",
     PROJECT_RESUMED: "Continuing the project: {trials} trials, {unfinished} of them unfinished.",
     JOURNAL_REPAIRED: "The journal ended in an unfinished record ({bytes} bytes), which was cut off.",
     SEED_CONTINUED: "The project goes on with its own seed {seed}.",
     NURSERY_FAILED: "Workers cannot be forked here ({reason}); each trial starts a fresh interpreter.",
     TRIAL_RETRY: (
         "Trial {trial} failed on {device} ({error_type}: {error_message}); trying again, "
-    SEARCH_UNFINISHED: "{kept}; run the program again to go on.",
         "{attempts_left} attempts left."
     ),
     DEVICE_QUARANTINED: (
@@ -372,6 +378,12 @@ _SENTENCES = {
         "it goes on when there is space."
     ),
     DISK_HAS_SPACE: "There is space again; the search goes on after {waited} s.",
+    TRIAL_WAITS: (
+        "Trial {trial} waits: the disk is full, and {path} cannot be written ({free_bytes} bytes are free). "
+        "Nothing is lost; it goes on when there is space."
+    ),
+    TRIAL_GOES_ON: "There is space again; trial {trial} goes on after {waited} s.",
+    STATE_NOT_SAVED: "The disk is full, so {path} was not written; it is tried again later.",
     LOG_LOST: "The log {path} cannot be written ({error}); the search goes on without it.",
     SINK_FAILED: "{sink} cannot be written ({error}); the search goes on without it.",
     SHUTDOWN_ABANDONED: "The trials {running} did not end in time; they die with this process.",

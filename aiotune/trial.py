@@ -44,6 +44,7 @@ class Trial(StatefulTrial):
         foreign: How often others had left it too little memory.
         devices: Where the last attempt ran; empty on the CPU.
         executions: Metrics of each execution.
+        files: SHA-256, by name, of what it left in its directory for others to load.
         history: One ``(execution, step, metrics)`` for each reported epoch of the last attempt.
         stream: Random stream of its values; see ``Proposal``.
         budget: Control data of the searcher.
@@ -59,6 +60,7 @@ class Trial(StatefulTrial):
         "executions",
         "failure",
         "failures",
+        "files",
         "foreign",
         "history",
         "index",
@@ -93,6 +95,7 @@ class Trial(StatefulTrial):
         self.foreign = 0
         self.devices: list[str] = []
         self.executions: list[dict[str, float]] = []
+        self.files: Mapping[str, str] = {}
         self.history: list[tuple[int, int, dict[str, float]]] = []
         self.stream: int | None = None
         self.budget: Mapping[str, Value] = {}

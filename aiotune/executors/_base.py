@@ -9,6 +9,7 @@ from typing import Protocol
 
 from aiotune.wire import (
     Discovered,
+    DiskPaused,
     Done,
     Failed,
     Hello,
@@ -23,7 +24,7 @@ from aiotune.wire import (
 __all__ = ("Executor", "SpawnError", "WorkSpec", "Worker", "WorkerExit", "WorkerMessage")
 
 Order = RunAttempt | RunWeighing | RunProbe
-WorkerMessage = Hello | Discovered | Report | Done | Probed | Weighed | Failed
+WorkerMessage = Hello | Discovered | Report | DiskPaused | Done | Probed | Weighed | Failed
 """What a worker may say."""
 
 

@@ -45,6 +45,6 @@ async def _adopt(oracle: Oracle, trial: Trial, attempt_id: str | None, done: Don
     hp = trial.hyperparameters
     hp.add(HyperParameters.from_config({"space": done.entries, "values": {}}).space)
     hp.values = dict(done.values)
-    trial.executions = done.executions
+    trial.executions, trial.files = done.executions, done.files
     await oracle.report_result(trial, done.metrics, done.best_step)
     await oracle.end_trial(trial)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aiotune import events
+from aiotune import events, logs
+from aiotune._disk import is_full, read_private, write_private
 from aiotune._offload import Offloader
 from aiotune.errors import ConfigurationError, ProjectError
 from aiotune.oracles._book import Book
@@ -36,6 +36,7 @@ class FamiliarOracle(SearchedSpace):
     directory: Path | None
     project_name: str | None
     offload: Offloader
+    log: Any
     _policy: RetryPolicy
     _seed: int
     _verbose: int | str = "auto"
@@ -153,7 +154,13 @@ class FamiliarOracle(SearchedSpace):
                 f"{type(self).__name__}.get_state() returned what JSON cannot hold: {error}. Return "
                 "dicts, lists, strings, numbers and None."
             ) from error
-        await self.offload.run("disk", partial(_write, path, text))
+        try:
+            await self.offload.run("disk", partial(write_private, path, text.encode()))
+        except OSError as error:
+            if not is_full(error):
+                raise
+            # All that trials depend on is in the journal, which waits for space.
+            self.log.warning(logs.STATE_NOT_SAVED, path=str(path))
 
     async def _take_state_back(self) -> None:
         """Give a subclass what it has added, if it was written down."""
@@ -166,24 +173,12 @@ class FamiliarOracle(SearchedSpace):
             self.set_state(state)
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    beside = path.with_name(f".partial-{os.getpid()}.{path.name}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        text = path.read_text(encoding="utf-8")
+        state = json.loads(read_private(path))
     except FileNotFoundError:
         return None
-    try:
-        state = json.loads(text)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise ProjectError(
             f"The oracle's own state in {path} cannot be read: {error}.",
             hint="Remove the file; trials do not depend on it.",

@@ -260,6 +260,7 @@ def _ended(
         metrics=trial.metrics.at(trial.best_step) if done else {},
         executions=trial.executions if done else [],
         failure=failure,
+        files=dict(trial.files) if done else {},
         at=at,
     )
 

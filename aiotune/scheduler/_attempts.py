@@ -9,27 +9,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import anyio
-
 from aiotune import events, logs
 from aiotune.errors import SearchAborted
 from aiotune.executors import Executor, SpawnError, Worker, WorkerExit, WorkSpec
 from aiotune.failures import FailureKind, TrialFailure
-from aiotune.hyperparameters import HyperParameters, deserialize, serialize
+from aiotune.hyperparameters import deserialize
 from aiotune.memory import MemoryPeak
 from aiotune.scheduler._admission import Admission, Need
 from aiotune.scheduler._commands import EndedBy, Launch
 from aiotune.scheduler._memory import lessons, with_rung
 from aiotune.scheduler._outcomes import Outcome, classify, status_after
+from aiotune.scheduler._starting import Orders, start_worker
 from aiotune.status import TrialStatus
 from aiotune.wire import (
     Discovered,
+    DiskPaused,
     Done,
     Failed,
     Hello,
     Probed,
     Report,
-    RunAttempt,
     Weighed,
     read_result,
 )
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ("AttemptRunner", "Hooks", "Running", "take_in")
 
-_SPAWN_DELAYS = (0.1, 0.5, 2.0, 5.0)
+_TELL_AGAIN = 60.0
 _NO_PROCESS = WorkerExit(exit_code=None)
 
 
@@ -70,6 +69,8 @@ class Running:
         step: Last reported step, or ``None``.
         reports: How often it has said something.
         metrics: Last reported metrics.
+        paused: Seconds that it has waited for space on the disk, this time.
+        told: How many those were when the log was told last; ``None`` if it was not.
     """
 
     trial: Trial
@@ -89,6 +90,8 @@ class Running:
     step: int | None = None
     reports: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
+    paused: float = 0.0
+    told: float | None = None
 
     async def stop(self, reason: EndedBy, grace: float) -> None:
         """Ask the worker to end, now or as soon as it exists."""
@@ -125,8 +128,7 @@ class AttemptRunner:
         self._admission = admission
         self.observed: list[events.MemoryObserved] = []
         self.on_steps: Callable[[str, int, float], None] = lambda *_: None
-        self._objective = oracle.objective.to_dicts()
-        self._space_entries: list[dict[str, Any]] = []
+        self._orders = Orders(oracle, layout)
 
     def begin(self, trial: Trial, launch: Launch) -> Running:
         """Give a trial its next attempt, where its lease is."""
@@ -174,7 +176,11 @@ class AttemptRunner:
             alone=lease.exclusive,
         )
         await self._hooks.trial_began(trial)
-        outcome = await self._outcome(running)
+        try:
+            outcome = await self._outcome(running)
+        except SpawnError as error:
+            self._record_end(running, TrialStatus.INVALID, _not_started(error))
+            raise
         try:
             await self._conclude(running, outcome)
         except SearchAborted:  # it is recorded, and was one too many in a row
@@ -188,7 +194,10 @@ class AttemptRunner:
 
     async def _outcome(self, running: Running) -> Outcome:
         log_path = Path(running.paths.output_log)
-        worker = await self._launch(running, log_path)
+        work = WorkSpec(self._orders.of(running), running.attempt_id, log_path)
+        worker = await start_worker(
+            self._executor, work, self._log, lambda: running.ended_by is None
+        )
         if worker is None:
             return self._classified(running, None, _NO_PROCESS)
         running.worker, running.started = worker, self._clock.monotonic()
@@ -221,6 +230,8 @@ class AttemptRunner:
                     running.peak = message.peak or running.peak
                 case Report():
                     await self._reported(running, message, worker)
+                case DiskPaused():
+                    self._paused(running, message)
                 case Discovered():
                     await take_in(self._oracle, running.trial, message.entries, message.values)
                 case Hello(pid=pid):
@@ -241,61 +252,6 @@ class AttemptRunner:
             log_tail=tail,
         )
 
-    async def _launch(self, running: Running, log_path: Path) -> Worker | None:
-        """Start the attempt's process; return ``None`` if the attempt is stopped before there is one."""
-        work = WorkSpec(self._order(running), running.attempt_id, log_path)
-        for delay in _SPAWN_DELAYS:
-            if running.ended_by is not None:
-                return None
-            try:
-                return await self._executor.launch(work)
-            except SpawnError as error:
-                self._log.warning(
-                    logs.SPAWN_FAILED,
-                    attempt_id=work.attempt_id,
-                    error_message=str(error),
-                    delay=delay,
-                )
-                await anyio.sleep(delay)
-        return None if running.ended_by is not None else await self._executor.launch(work)
-
-    def _order(self, running: Running) -> RunAttempt:
-        trial, place, paths = running.trial, running.place, running.paths
-        return RunAttempt(
-            trial_id=trial.trial_id,
-            index=trial.index,
-            attempt=running.attempt,
-            attempt_id=running.attempt_id,
-            seed=self._oracle.seed,
-            stream=trial.stream,
-            space={
-                "space": self._entries(trial.hyperparameters),
-                "values": trial.hyperparameters.values,
-            },
-            objective=self._objective,
-            budget=dict(trial.budget),
-            environment=dict(place.environment),
-            threads=place.threads,
-            memory=place.limit,
-            cpus=list(place.cpus),
-            batch_divisor=trial.batch_divisor,
-            retry=trial.failures,
-            parent_id=trial.parent_id or "",
-            parent_dir=""
-            if trial.parent_id is None
-            else str(self._layout.trial_dir(trial.parent_id)),
-            prunable=self._oracle.pruner is not None,
-            project_dir=str(self._layout.project_dir),
-            trial_dir=paths.trial_dir,
-            attempt_dir=paths.attempt_dir,
-        )
-
-    def _entries(self, hp: HyperParameters) -> list[dict[str, Any]]:
-        # Spaces only grow, and all trials share one: one list serves them all.
-        if len(hp.space) != len(self._space_entries):
-            self._space_entries = [serialize(entry) for entry in hp.space]
-        return self._space_entries
-
     async def _reported(self, running: Running, message: Report, worker: Worker) -> None:
         running.step, running.metrics = message.step, message.metrics
         running.peak = message.peak or running.peak
@@ -312,6 +268,18 @@ class AttemptRunner:
         )
         if message.execution == 0:
             await self._judge(running, message.step, worker)
+
+    def _paused(self, running: Running, message: DiskPaused) -> None:
+        """Give a training back the time that it waited for space on the disk, and say so now and then."""
+        running.started += message.waited
+        running.paused += message.waited
+        fields = {"trial": running.trial.trial_id, "path": message.path}
+        if message.over:
+            self._log.info(logs.TRIAL_GOES_ON, **fields, waited=round(running.paused, 1))
+            running.paused, running.told = 0.0, None
+        elif running.told is None or running.paused - running.told >= _TELL_AGAIN:
+            running.told = running.paused
+            self._log.warning(logs.TRIAL_WAITS, **fields, free_bytes=message.free)
 
     async def _judge(self, running: Running, step: int, worker: Worker) -> None:
         """End a training early that a pruner has no hope for."""
@@ -333,26 +301,13 @@ class AttemptRunner:
         trial, done = running.trial, outcome.done
         failure = with_rung(running, outcome.failure, self._admission)
         status = TrialStatus.COMPLETED if done is not None else status_after(failure)
-        self._oracle.record(
-            events.AttemptEnded(
-                trial_id=trial.trial_id,
-                attempt=running.attempt,
-                attempt_id=running.attempt_id,
-                outcome=status,
-                failure=failure,
-                duration=self._clock.monotonic() - running.started,
-                peak_host_bytes=done.peak_host_bytes if done else None,
-                peak=running.peak,
-                driver_bytes=running.driver_bytes,
-                at=self._clock.now(),
-            )
-        )
+        self._record_end(running, status, failure, done.peak_host_bytes if done else None)
         learned = lessons(running, failure, self._admission)
         self.observed += learned
         self._oracle.record(*learned)
         if done is not None:
             await take_in(self._oracle, trial, done.entries, done.values)
-            trial.executions = done.executions
+            trial.executions, trial.files = done.executions, done.files
             await self._oracle.report_result(trial, done.metrics, done.best_step)
             trial.status = TrialStatus.COMPLETED
             await self._oracle.end_trial(trial)
@@ -367,6 +322,28 @@ class AttemptRunner:
         trial.status = status
         await self._oracle.end_trial(trial)
 
+    def _record_end(
+        self,
+        running: Running,
+        status: TrialStatus,
+        failure: TrialFailure | None,
+        peak_host_bytes: int | None = None,
+    ) -> None:
+        self._oracle.record(
+            events.AttemptEnded(
+                trial_id=running.trial.trial_id,
+                attempt=running.attempt,
+                attempt_id=running.attempt_id,
+                outcome=status,
+                failure=failure,
+                duration=self._clock.monotonic() - running.started,
+                peak_host_bytes=peak_host_bytes,
+                peak=running.peak,
+                driver_bytes=running.driver_bytes,
+                at=self._clock.now(),
+            )
+        )
+
 
 async def take_in(
     oracle: Oracle, trial: Trial, entries: list[dict[str, Any]], values: Mapping[str, Any]
@@ -379,6 +356,10 @@ async def take_in(
         hp.values.update(values)
     if entries:
         await oracle.update_space(hp)
+
+
+def _not_started(error: SpawnError) -> TrialFailure:
+    return TrialFailure(kind=FailureKind.SPAWN_FAILED, type="SpawnError", message=str(error))
 
 
 def _ids() -> Callable[[], str]:

@@ -257,6 +257,7 @@ class ProjectState:
         trial.metrics = MetricsTracker()
         trial.history = []
         trial.executions = []
+        trial.files = {}
         trial.score = None
         # What others discovered meanwhile is known to it when it runs again.
         trial.hyperparameters.add(self.space.space)
@@ -272,7 +273,7 @@ class ProjectState:
         trial.message = None
         _failed(trial, event.failure)
         trial.score, trial.best_step = event.score, event.best_step
-        trial.executions = event.executions
+        trial.executions, trial.files = event.executions, event.files
         unknown = {n: v for n, v in event.metrics.items() if not trial.metrics.exists(n)}
         self.observe(trial, unknown, event.best_step)
         self._final_values(trial, event)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 import threading
@@ -11,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ("DiskPause", "SpaceWaiter", "is_full")
+from aiotune._disk import free_bytes, is_full
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+__all__ = ("DiskPause", "SpaceWaiter", "free_bytes", "is_full")
+
 PATIENCE = 3600.0
 """Seconds that a full disk is waited for."""
 LAST_PATIENCE = 1.0
@@ -40,11 +40,6 @@ class DiskPause:
     free: int
     waited: float
     over: bool
-
-
-def is_full(error: BaseException) -> bool:
-    """Whether an error says that there is no space, or none that this user may use."""
-    return isinstance(error, OSError) and error.errno in _FULL
 
 
 class SpaceWaiter:
@@ -107,12 +102,3 @@ class SpaceWaiter:
 def _pause(path: Path, error: OSError | None, waited: float) -> DiskPause:
     reason = "" if error is None else os.strerror(error.errno or 0)
     return DiskPause(path, reason, free_bytes(path.parent), waited, over=error is None)
-
-
-def free_bytes(folder: Path) -> int:
-    """Return how much this user may still write where a folder is; -1 if that is not known."""
-    try:
-        found = os.statvfs(folder)
-    except OSError:
-        return -1
-    return found.f_bavail * found.f_frsize

@@ -4,6 +4,7 @@ from aiotune.wire._frames import MAX_FRAME, FrameError, FrameReader, encode
 from aiotune.wire._messages import (
     Adopt,
     Discovered,
+    DiskPaused,
     Done,
     Failed,
     FinishEarly,
@@ -27,12 +28,13 @@ from aiotune.wire._messages import (
     WorkerStarted,
 )
 from aiotune.wire._payload import Packed, Payload, Surroundings, load, pack, surroundings_of
-from aiotune.wire._spool import read_result, write_result
+from aiotune.wire._spool import read_result, sealed, unsealed, write_result
 
 __all__ = (
     "MAX_FRAME",
     "Adopt",
     "Discovered",
+    "DiskPaused",
     "Done",
     "Failed",
     "FinishEarly",
@@ -63,6 +65,8 @@ __all__ = (
     "load",
     "pack",
     "read_result",
+    "sealed",
     "surroundings_of",
+    "unsealed",
     "write_result",
 )

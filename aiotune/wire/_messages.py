@@ -18,6 +18,7 @@ from aiotune.memory import MemoryLimit, MemoryPeak, ModelSize
 __all__ = (
     "Adopt",
     "Discovered",
+    "DiskPaused",
     "Done",
     "Failed",
     "FinishEarly",
@@ -63,7 +64,8 @@ class RunAttempt(_Message, frozen=True, kw_only=True):
     many times smaller, and as many of them for each update of the weights.
     ``retry`` counts failures so far: a training that failed is run again with
     other random numbers, one that was interrupted with the same. ``parent_id``
-    and ``parent_dir``: the trial whose training this one continues, if any.
+    and ``parent_dir``: the trial whose training this one continues, if any;
+    ``parent_files``: the checksums of what that one has left.
     ``prunable``: the parent may send ``FinishEarly`` while it runs.
     """
 
@@ -87,6 +89,7 @@ class RunAttempt(_Message, frozen=True, kw_only=True):
     retry: int = 0
     parent_id: str = ""
     parent_dir: str = ""
+    parent_files: dict[str, str] = {}
     prunable: bool = False
 
 
@@ -178,11 +181,24 @@ class Report(_Message, frozen=True, kw_only=True):
     peak: MemoryPeak | None = None
 
 
+class DiskPaused(_Message, frozen=True, kw_only=True):
+    """A file of the trial waits for space on the disk, and the training with it.
+
+    ``free`` bytes are free, -1 if that is not known; it has waited for ``waited`` seconds since this
+    was said last. ``over``: it was written, or given up, and the training goes on.
+    """
+
+    path: str
+    free: int
+    waited: float
+    over: bool
+
+
 class Done(_Message, frozen=True, kw_only=True):
     """The attempt has a result; it was spooled to disk before this was sent.
 
     ``values`` are all active values, discovered ones included; ``entries`` the
-    newly discovered hyperparameters.
+    newly discovered hyperparameters; ``files`` the SHA-256 of what it left for others, by name.
     """
 
     metrics: dict[str, float]
@@ -192,6 +208,7 @@ class Done(_Message, frozen=True, kw_only=True):
     entries: list[dict[str, Any]]
     peak_host_bytes: int | None = None
     peak: MemoryPeak | None = None
+    files: dict[str, str] = {}
 
 
 class Weighed(_Message, frozen=True, kw_only=True):
@@ -228,7 +245,7 @@ class Failed(_Message, frozen=True, kw_only=True):
     peak: MemoryPeak | None = None
 
 
-FromWorker = Hello | Discovered | Report | Done | Probed | Weighed | Failed
+FromWorker = Hello | Discovered | Report | DiskPaused | Done | Probed | Weighed | Failed
 
 # ── parent → nursery, nursery → parent ─────────────────────────────────────
 

@@ -8,18 +8,36 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import zlib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from aiotune._disk import folder_within, read_private, write_private
 from aiotune.wire._messages import Done
 
-__all__ = ("read_result", "write_result")
+__all__ = ("read_result", "sealed", "unsealed", "write_result")
 
 _NON_FINITE = "$float"  # JSON has no NaN and no infinity
+
+
+def sealed(body: bytes) -> bytes:
+    """Return a line of a checksum and JSON."""
+    return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def unsealed(line: bytes) -> bytes:
+    """Return the JSON of a line that :func:`sealed` has made.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    checksum, _, body = line.partition(b" ")
+    body = body.removesuffix(b"\n")
+    if checksum != b"%08x" % zlib.crc32(body):
+        raise ValueError("its checksum is wrong")
+    return body
 
 
 def write_result(path: Path, done: Done) -> None:
@@ -29,15 +47,7 @@ def write_result(path: Path, done: Done) -> None:
         OSError: It could not be written.
     """
     body = json.dumps(_plain(msgspec.to_builtins(done)), allow_nan=False).encode()
-    line = b"%08x %s\n" % (zlib.crc32(body), body)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    _sync_directory(path.parent)
+    write_private(path, sealed(body), durable=True)
 
 
 def read_result(path: Path) -> Done | None:
@@ -47,9 +57,19 @@ def read_result(path: Path) -> Done | None:
     directory keeps the evidence and the next attempt does not stumble over it.
     """
     try:
-        line = path.read_bytes()
+        with folder_within(path.parents[2], path.parent) as folder:
+            return _read(Path(f"/proc/self/fd/{folder}") / path.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return None  # no attempt has begun, or its folder is a link to somewhere else
+
+
+def _read(path: Path) -> Done | None:
+    try:
+        line = read_private(path)
     except FileNotFoundError:
-        return None
+        raise
+    except OSError:
+        line = b""  # a link, say
     done = _parse(line)
     if done is None:
         path.replace(path.with_name(f"{path.name}.damaged"))
@@ -57,12 +77,8 @@ def read_result(path: Path) -> Done | None:
 
 
 def _parse(line: bytes) -> Done | None:
-    checksum, _, body = line.partition(b" ")
-    body = body.removesuffix(b"\n")
-    if checksum != b"%08x" % zlib.crc32(body):
-        return None
     try:
-        return msgspec.convert(json.loads(body, object_hook=_original), Done)
+        return msgspec.convert(json.loads(unsealed(line), object_hook=_original), Done)
     except (ValueError, RecursionError):  # msgspec's validation errors are ValueErrors
         return None
 
@@ -79,11 +95,3 @@ def _plain(value: Any) -> Any:
 
 def _original(value: dict[str, Any]) -> Any:
     return float(value[_NON_FINITE]) if value.keys() == {_NON_FINITE} else value
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

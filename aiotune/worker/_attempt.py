@@ -15,6 +15,7 @@ from aiotune.status import TrialStatus
 from aiotune.trial import Trial, shown_control
 from aiotune.wire import Done, FromWorker, Payload, RunAttempt
 from aiotune.worker._context import AttemptContext, current_attempt
+from aiotune.worker._left import left_files
 from aiotune.worker._results import normalize_result
 
 __all__ = ("Attempt", "completed", "run_attempt", "seed_generators")
@@ -102,6 +103,7 @@ class Attempt:
             executions=outcome.executions,
             values=context.values,
             entries=[serialize(entry) for entry in hp.space[context.known :]],
+            files=left_files(context.trial_dir),
         )
 
     def close(self) -> None:

@@ -10,27 +10,29 @@ have had the epochs that it is counted with.
 from __future__ import annotations
 
 import json
-import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from aiotune.errors import FailedTrialError
+from aiotune._disk import replace_file
+from aiotune.errors import CheckpointDamaged, FailedTrialError
+from aiotune.worker._left import CHECKPOINT, RECIPE, check_left, state_name
+from aiotune.worker._room import complain, wait_for_room
 
 __all__ = (
     "CHECKPOINT",
     "build_as_before",
     "continue_from",
     "load_weights",
-    "replace_file",
     "save_recipe",
     "save_state",
     "save_weights",
 )
 
-CHECKPOINT = "checkpoint.weights.h5"
-_RECIPE = "build_config.json"
+
+_UNKNOWN: Mapping[str, str] = MappingProxyType({})
 
 
 def save_weights(model: Any, trial_dir: Path) -> None:
@@ -44,28 +46,38 @@ def save_weights(model: Any, trial_dir: Path) -> None:
         finally:
             model.optimizer = optimizer
 
-    replace_file(trial_dir / CHECKPOINT, write)
+    place = trial_dir / CHECKPOINT
+    if not wait_for_room(place, lambda: replace_file(place, write)):
+        # Weights of an earlier epoch beside this one's score would be taken for its own.
+        place.unlink(missing_ok=True)
     save_recipe(model, trial_dir)
 
 
 def save_recipe(model: Any, trial_dir: Path) -> None:
     """Write what an unbuilt model needs to be built again before its weights are loaded."""
-    if model.built and not (trial_dir / _RECIPE).exists():
-        text = json.dumps(model.get_build_config())
-        replace_file(trial_dir / _RECIPE, lambda path: path.write_text(text))
+    if model.built and not (trial_dir / RECIPE).exists():
+        text, place = json.dumps(model.get_build_config()), trial_dir / RECIPE
+        wait_for_room(place, lambda: replace_file(place, lambda path: path.write_text(text)))
 
 
 def save_state(model: Any, trial_dir: Path, execution: int) -> None:
     """Write a model's weights and its optimizer's variables, as they are now."""
-    replace_file(trial_dir / _state_name(execution), model.save_weights)
+    place = trial_dir / state_name(execution)
+    wait_for_room(place, lambda: replace_file(place, model.save_weights))
     save_recipe(model, trial_dir)
 
 
-def load_weights(model: Any, trial_dir: Path) -> None:
+def load_weights(model: Any, trial_dir: Path, files: Mapping[str, str] = _UNKNOWN) -> None:
     """Load the weights of a trial's best epoch into a model, which is built first if it must be.
+
+    Args:
+        model: The trial's model, untrained.
+        trial_dir: The trial's directory.
+        files: Checksums that the trial's end has recorded.
 
     Raises:
         FileNotFoundError: The trial left none.
+        CheckpointDamaged: They are not those that it left.
     """
     checkpoint = trial_dir / CHECKPOINT
     if not checkpoint.exists():
@@ -74,7 +86,8 @@ def load_weights(model: Any, trial_dir: Path) -> None:
             "trial leaves some only if its fit() passes on the callbacks that it is given, see "
             "HyperModel.fit."
         )
-    build_as_before(model, trial_dir)
+    check_left(trial_dir, CHECKPOINT, files)
+    build_as_before(model, trial_dir, files)
     with warnings.catch_warnings():
         # A file that KerasTuner wrote holds a trained optimizer's variables; a
         # model made for predictions has none to load them into.
@@ -82,31 +95,40 @@ def load_weights(model: Any, trial_dir: Path) -> None:
         model.load_weights(checkpoint)
 
 
-def build_as_before(model: Any, trial_dir: Path) -> None:
+def build_as_before(model: Any, trial_dir: Path, files: Mapping[str, str] = _UNKNOWN) -> None:
     """Build a model that only ``fit`` would build, for the shapes that a trial had trained it with."""
-    recipe = trial_dir / _RECIPE
+    recipe = trial_dir / RECIPE
     if not model.built and recipe.exists():
+        check_left(trial_dir, RECIPE, files)
         model.build_from_config(json.loads(recipe.read_text()))
 
 
-def continue_from(model: Any, parent_dir: Path, execution: int) -> bool:
+def continue_from(
+    model: Any, parent_dir: Path, execution: int, files: Mapping[str, str] = _UNKNOWN
+) -> bool:
     """Put a model, its optimizer included, into the state that another trial has left.
 
     Args:
         model: Compiled, built or not.
         parent_dir: The other trial's directory.
         execution: Which training of the trial.
+        files: Checksums that the other trial's end has recorded.
 
     Returns:
-        Whether there was one; if not, the model is as it was.
+        Whether there was one that is whole; if not, the model is as it was.
 
     Raises:
         FailedTrialError: It is of another model.
     """
-    state = parent_dir / _state_name(execution)
+    state = parent_dir / state_name(execution)
     if not state.exists():
         return False
-    build_as_before(model, parent_dir)
+    try:
+        check_left(parent_dir, state.name, files)
+        build_as_before(model, parent_dir, files)
+    except CheckpointDamaged as error:
+        complain(f"{error.message} The training begins at its first epoch.")
+        return False
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and not optimizer.built:
         optimizer.build(model.trainable_variables)
@@ -118,18 +140,3 @@ def continue_from(model: Any, parent_dir: Path, execution: int) -> bool:
             "same hyperparameters must build the same model."
         ) from error
     return True
-
-
-def _state_name(execution: int) -> str:
-    return f"state-{execution}.weights.h5"
-
-
-def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file beside its place, then move it there: a kill in the middle leaves the older one whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{os.getpid()}.{path.name}")
-    try:
-        write(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -130,8 +130,9 @@ class _Training:
         begins = self.resumption.restore(model)
         if begins is not None:
             return {"initial_epoch": begins}
-        parent = self.context.order.parent_dir
-        if parent and not continue_from(model, Path(parent), execution):
+        order = self.context.order
+        parent = order.parent_dir
+        if parent and not continue_from(model, Path(parent), execution, order.parent_files):
             # Only what would probably be continued was kept. What comes up
             # in place of one that failed has its first epochs again.
             return {"initial_epoch": 0}
@@ -224,12 +225,13 @@ def _override_compile(model: Any, tuner: Tuner) -> None:
     )
 
 
-def load_model(build: Callable[[], Any], trial_dir: Path) -> Any:
+def load_model(build: Callable[[], Any], trial_dir: Path, files: Mapping[str, str]) -> Any:
     """Build a trial's model and load the weights of its best epoch.
 
     Raises:
         FileNotFoundError: The trial left no checkpoint.
+        CheckpointDamaged: It is not the one that the trial left.
     """
     model = build()
-    load_weights(model, trial_dir)
+    load_weights(model, trial_dir, files)
     return model

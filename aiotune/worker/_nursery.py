@@ -33,6 +33,7 @@ from aiotune.wire import (
 )
 from aiotune.worker._keeper import Charge, keep
 from aiotune.worker._linux import fork_quietly, set_name
+from aiotune.worker._room import tolerate_full_disk
 
 __all__ = ("import_all", "listen_for_dumps", "serve")
 
@@ -117,12 +118,13 @@ def _leaving_with(owner_fd: int) -> Iterator[None]:
 
 
 def listen_for_dumps() -> None:
-    """Write stacks to stderr on a fatal signal and on SIGUSR2; forked children inherit it."""
+    """Write stacks to stderr on a fatal signal and on SIGUSR2; output may be lost but never raises.
+
+    Forked children inherit both.
+    """
+    tolerate_full_disk()
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR2, all_threads=True, chain=False)
-    # Output is read while the attempt runs, and must survive a SIGKILL.
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
 def import_all(modules: Iterable[str]) -> dict[str, str]:

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import math
 import time
-import zlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import keras  # noqa: TID253 - only imported where a model is trained
 import msgspec
 
-from aiotune.wire import Report
-from aiotune.worker._checkpoints import build_as_before, replace_file
+from aiotune._disk import read_private, replace_file, sha256_of, tells_full
+from aiotune.wire import Report, sealed, unsealed
+from aiotune.worker._checkpoints import build_as_before
 from aiotune.worker._context import AttemptContext
+from aiotune.worker._room import complain
 
 __all__ = ("Resumption", "SaveProgress")
 
@@ -60,7 +60,7 @@ class _Progress(msgspec.Struct):
     done: list[_Execution] = []
     current: _Execution = msgspec.field(default_factory=_Execution)
     state: str = ""
-    crc: int = 0
+    sha256: str = ""
     best: float | None = None
 
 
@@ -98,11 +98,17 @@ class Resumption:
         if self.every is None:
             return None
         try:
-            found = msgspec.json.decode(self._file.read_bytes(), type=_Progress)
+            body = unsealed(read_private(self._file))
+            found = msgspec.json.decode(body, type=_Progress)
             same = found.retry == self._context.order.retry
-            whole = not found.state or _crc(self._dir / found.state) == found.crc
-        except (OSError, msgspec.DecodeError):
+            whole = not found.state or sha256_of(self._dir / found.state) == found.sha256
+        except FileNotFoundError:
             return None
+        except (OSError, ValueError) as error:
+            complain(f"{self._file} cannot be used, so the training begins anew: {error}")
+            return None
+        if not whole:
+            complain(f"{self._dir / found.state} is damaged, so the training begins anew")
         return found if same and whole else None
 
     def restore(self, model: Any) -> int | None:
@@ -157,30 +163,46 @@ class Resumption:
         """Write the model's state and all that is known, and make it count."""
         progress, old = self._progress, self._progress.state
         number, epoch = len(progress.done), progress.current.epochs[-1]
-        name = f"resume-{number}-{epoch}.weights.h5"
-        replace_file(self._dir / name, model.save_weights)
-        progress.state, progress.crc = name, _crc(self._dir / name)
-        progress.best = best if math.isfinite(best) else None
-        self._write()
-        if old and old != name:
+        place = self._dir / f"resume-{number}-{epoch}.weights.h5"
+        replace_file(place, model.save_weights)
+        digest = sha256_of(place)
+        try:
+            self._write(
+                msgspec.structs.replace(
+                    progress, state=place.name, sha256=digest, best=_finite(best)
+                )
+            )
+        except BaseException:
+            place.unlink(missing_ok=True)
+            raise
+        if old and old != place.name:
             (self._dir / old).unlink(missing_ok=True)
 
     def finished(self, best: float, *, is_last: bool) -> None:
         """Note the end of an execution: the next one begins afresh."""
-        progress, old = self._progress, self._progress.state
+        old, done = self._progress.state, [*self._progress.done, self._progress.current]
         self._restored = False
-        progress.done = [*progress.done, progress.current]
-        progress.current, progress.state, progress.crc = _Execution(), "", 0
-        progress.best = best if math.isfinite(best) else None
+        progress = _Progress(self._progress.retry, done, best=_finite(best))
         # After the last one only where a file would tell of a state that goes now.
-        if self.every is not None and (self._file.exists() or not is_last):
-            self._write()
+        if self.every is None or (is_last and not self._file.exists()):
+            self._progress = progress
+            return
+        try:
+            self._write(progress)
+        except (OSError, RuntimeError) as error:
+            if not tells_full(error):
+                raise
+            # What is on the disk is older, and still true: an interrupted trial goes on from there.
+            complain(f"the disk is full, so {self._file} was not written: {error}")
+            self._progress = msgspec.structs.replace(progress, state=old)
+            return
         if old:
             (self._dir / old).unlink(missing_ok=True)
 
-    def _write(self) -> None:
-        text = msgspec.json.encode(self._progress)
-        replace_file(self._file, lambda path: path.write_bytes(text))
+    def _write(self, progress: _Progress) -> None:
+        line = sealed(msgspec.json.encode(progress))
+        replace_file(self._file, lambda path: path.write_bytes(line))
+        self._progress = progress
 
 
 class SaveProgress(keras.callbacks.Callback):  # type: ignore[misc]
@@ -200,14 +222,16 @@ class SaveProgress(keras.callbacks.Callback):  # type: ignore[misc]
         least = max(self._every, _SHARE * self._cost) if self._every else 0.0
         if began - self._saved < least:
             return
-        self._resumption.save(self.model, self._best())
+        try:
+            self._resumption.save(self.model, self._best())
+        except (OSError, RuntimeError) as error:
+            if not tells_full(error):
+                raise
+            # Only an interruption would need it, and by the next epoch there may be space.
+            complain(f"the disk is full, so epoch {epoch + 1} was not saved to go on from: {error}")
         self._saved = time.monotonic()
         self._cost = self._saved - began
 
 
-def _crc(path: Path) -> int:
-    crc = 0
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            crc = zlib.crc32(chunk, crc)
-    return crc
+def _finite(best: float) -> float | None:
+    return best if math.isfinite(best) else None

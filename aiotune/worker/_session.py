@@ -18,6 +18,7 @@ from typing import NoReturn, assert_never
 
 import msgspec
 
+from aiotune._disk import folder_within
 from aiotune.wire import (
     Done,
     Failed,
@@ -37,6 +38,7 @@ from aiotune.worker._failures import describe_exception
 from aiotune.worker._limits import limit_memory
 from aiotune.worker._linux import mark, set_name
 from aiotune.worker._peaks import device_peak, memory_counters
+from aiotune.worker._room import complain
 
 __all__ = ("RESULT_FILE", "limit_threads", "run_session")
 
@@ -176,13 +178,13 @@ def _with_peak(done: Done) -> Done:
 
 
 def _spool(order: RunAttempt, done: Done) -> None:
-    directory = Path(order.attempt_dir)
+    folder = Path(order.attempt_dir)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        write_result(directory / RESULT_FILE, done)
+        with folder_within(Path(order.project_dir), folder, make=True) as fd:
+            write_result(Path(f"/proc/self/fd/{fd}") / RESULT_FILE, done)
     except OSError as error:
         # The message may still arrive; a full disk must not cost a result.
-        sys.stderr.write(f"aiotune: the result could not be written to disk: {error}\n")
+        complain(f"the result could not be written to {folder / RESULT_FILE}: {error}")
 
 
 def _exit_code(leaving: SystemExit) -> int:

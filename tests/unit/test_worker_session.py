@@ -158,7 +158,7 @@ def test_result_survives_an_unwritable_directory(
 
     assert code == 0
     assert isinstance(messages[-1], Done)
-    assert "could not be written to disk" in capsys.readouterr().err
+    assert "the result could not be written to" in capsys.readouterr().err
 
 
 def test_bad_environment_is_reported(tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""What happens around each trial in the calling process, beside the search itself."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from aiotune import logs
+from aiotune._disk import is_full
+from aiotune._offload import Offloader
+from aiotune._progress import Progress
+from aiotune._retention import Retention
+from aiotune._tuner_state import keeps_state, save_state
+
+if TYPE_CHECKING:
+    from aiotune.base_tuner import BaseTuner
+    from aiotune.trial import Trial
+
+__all__ = ("TunerHooks", "settled")
+
+
+class TunerHooks:
+    """Shows what ended, and calls the hooks that a tuner overrides."""
+
+    def __init__(
+        self, tuner: BaseTuner, progress: Progress, offload: Offloader, retention: Retention | None
+    ) -> None:
+        self._progress, self._offload, self._retention = progress, offload, retention
+        self._save = partial(save_state, tuner) if keeps_state(tuner) else None
+        self._state_file = tuner._layout.tuner_state(tuner.tuner_id)  # noqa: SLF001
+        self._began = tuner.on_trial_begin if tuner.overrides("on_trial_begin") else None
+        self._ended = tuner.on_trial_end if tuner.overrides("on_trial_end") else None
+
+    async def trial_began(self, trial: Trial) -> None:
+        """Call the hook before an attempt."""
+        if self._began is not None:
+            await settled(self._began(trial))
+
+    async def trial_ended(self, trial: Trial, seconds: float) -> None:
+        """Show the end, call the hook, remove weights and keep the state."""
+        self._progress.ended(trial, seconds)
+        if self._ended is not None:
+            await settled(self._ended(trial))
+        if self._retention is not None:
+            await self._retention.ended(trial)
+        if self._save is not None:
+            await self._keep_state(self._save)
+
+    async def _keep_state(self, save: Callable[[], None]) -> None:
+        try:
+            await self._offload.run("disk", save)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            # All that trials depend on is in the journal, which waits for space.
+            self._progress.log.warning(logs.STATE_NOT_SAVED, path=str(self._state_file))
+
+
+async def settled(result: Any) -> None:
+    """Await what a hook returned, if it is a coroutine."""
+    if inspect.isawaitable(result):
+        await result
