@@ -36,7 +36,7 @@ _REFUSED = 1e9
 """What being refused costs: more than a promise can differ."""
 _RELAXED = 8
 """Values from which a list of numbers is searched like a range, and rounded."""
-_STARTS = 4
+_STARTS = 8
 _ROUNDS = 3
 
 
@@ -173,8 +173,10 @@ def _with_slopes(posterior: Posterior, point: Points) -> tuple[Floats, Floats, F
     cross = posterior.covariance(placed)[0]
     by_squared = hyper.signal * matern_slope(squared)
     slopes = metric.slopes(point, placed, posterior.rows, hyper.weights) * by_squared[:, None]
+    slopes += hyper.trend * metric.trend_slopes(point, posterior.rows)
+    own = 2.0 * hyper.trend * metric.trend_slopes(point, placed)[0]
     solved = posterior.root.T @ (posterior.root @ cross)
-    return mean, variance, slopes.T @ posterior.alpha, -2.0 * slopes.T @ solved
+    return mean, variance, slopes.T @ posterior.alpha, own - 2.0 * slopes.T @ solved
 
 
 def maximise(

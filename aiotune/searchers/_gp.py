@@ -6,12 +6,12 @@ Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, chapters
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from aiotune.searchers._encoding import Floats
-from aiotune.searchers._kernel import Metric, Placed, matern, matern_slope
+from aiotune.searchers._kernel import Metric, Pairs, Placed, matern, matern_slope
 
 __all__ = ("Hyper", "Posterior", "Prior", "condition", "fit", "negative_log_posterior")
 
@@ -25,25 +25,29 @@ class Hyper:
 
     Attributes:
         weights: One over the squared length scale, for each axis.
-        signal: Variance of the function.
+        trend: Factor of the trend's covariance.
+        signal: Variance of what the trend leaves.
         noise: Variance of an observation around it.
     """
 
     weights: Floats
+    trend: float
     signal: float
     noise: float
 
     @property
     def vector(self) -> Floats:
         """The logarithms, in this order, as an optimiser wants them."""
-        vector: Floats = np.log(np.concatenate([self.weights, [self.signal, self.noise]]))
+        vector: Floats = np.log(
+            np.concatenate([self.weights, [self.trend, self.signal, self.noise]])
+        )
         return vector
 
     @staticmethod
     def of(vector: Floats) -> Hyper:
         """Return what :attr:`vector` was made of."""
-        values = np.exp(vector)
-        return Hyper(values[:-2], float(values[-2]), float(values[-1]))
+        *weights, trend, signal, noise = np.exp(vector).tolist()
+        return Hyper(np.array(weights), trend, signal, noise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ class Prior:
     Attributes:
         length: Median length scale of a single axis, in widths of its range.
         length_spread: Standard deviation of its logarithm.
-        signal_spread: Likewise of the function's variance, whose median is 1.
+        trend_spread: Likewise of the trend's factor, whose median is 1.
+        signal_spread: Likewise of the variance of what it leaves, whose median is 1.
         noise: Median variance of the noise.
         noise_spread: Standard deviation of its logarithm.
         least_noise: What the noise is never less than.
@@ -65,6 +70,7 @@ class Prior:
 
     length: float = 0.5
     length_spread: float = 1.0
+    trend_spread: float = 1.5
     signal_spread: float = 0.5
     noise: float = 1e-4
     noise_spread: float = 2.0
@@ -75,28 +81,27 @@ class Prior:
         # A weight is a length to the power of -2, so its logarithm spreads twice as far.
         length = np.log(self.length * np.sqrt(max(axes, 1)))
         noise = max(self.noise, self.least_noise, _JITTER)
-        mean = np.concatenate([np.full(axes, -2.0 * length), [0.0, np.log(noise)]])
-        spread = np.concatenate(
-            [np.full(axes, 2.0 * self.length_spread), [self.signal_spread, self.noise_spread]]
-        )
-        return mean, spread
+        mean = np.concatenate([np.full(axes, -2.0 * length), [0.0, 0.0, np.log(noise)]])
+        others = [self.trend_spread, self.signal_spread, self.noise_spread]
+        return mean, np.concatenate([np.full(axes, 2.0 * self.length_spread), others])
 
     def bounds(self, axes: int) -> list[tuple[float, float]]:
         """Return the least and greatest of each element of :attr:`Hyper.vector`."""
         floor = float(np.log(max(self.least_noise, _JITTER)))
         weight = (float(np.log(1e-6)), float(np.log(1e5)))
+        trend = (float(np.log(1e-4)), float(np.log(1e3)))
         signal = (float(np.log(1e-3)), float(np.log(1e3)))
-        return [weight] * axes + [signal, (floor, max(floor, 1.0))]
+        return [weight] * axes + [trend, signal, (floor, max(floor, 1.0))]
 
 
 def negative_log_posterior(
-    vector: Floats, by_axis: Floats, targets: Floats, prior: Prior
+    vector: Floats, pairs: Pairs, targets: Floats, prior: Prior
 ) -> tuple[float, Floats]:
     """Return what a fit minimises, and its gradient.
 
     Args:
         vector: As of :attr:`Hyper.vector`.
-        by_axis: Squared distances, (axes, rows, rows).
+        pairs: Of the rows.
         targets: One for each row.
         prior: Its log density is added to the log marginal likelihood.
 
@@ -106,11 +111,11 @@ def negative_log_posterior(
     """
     from scipy.linalg import lapack
 
-    hyper = Hyper.of(vector)
+    hyper, by_axis = Hyper.of(vector), pairs.by_axis
     rows = len(targets)
     squared = np.tensordot(hyper.weights, by_axis, 1) if len(hyper.weights) else 0 * by_axis.sum(0)
     signal = hyper.signal * matern(squared)
-    covariance = signal.copy()
+    covariance = signal + hyper.trend * pairs.trend
     covariance[np.diag_indices(rows)] += hyper.noise
     factor, failed = lapack.dpotrf(covariance, lower=1)
     if failed:
@@ -126,37 +131,38 @@ def negative_log_posterior(
     along = (pull * matern_slope(squared)).ravel() * hyper.signal
     gradient = off / spread
     if len(hyper.weights):
-        gradient[:-2] += hyper.weights * (by_axis.reshape(len(hyper.weights), -1) @ along)
+        gradient[:-3] += hyper.weights * (by_axis.reshape(len(hyper.weights), -1) @ along)
+    gradient[-3] += hyper.trend * (pull * pairs.trend).sum()
     gradient[-2] += (pull * signal).sum()
     gradient[-1] += hyper.noise * np.trace(pull)
     return float(value), gradient
 
 
-def fit(by_axis: Floats, targets: Floats, prior: Prior, *, steps: int = 60) -> Hyper:
+def fit(pairs: Pairs, targets: Floats, prior: Prior, *, steps: int = 60) -> Hyper:
     """Find the most probable hyperparameters.
 
     Starts from the prior's median and from length scales of a third of it, and
     from nothing else, so that equal data give equal answers.
 
     Args:
-        by_axis: Squared distances, (axes, rows, rows).
+        pairs: Of the rows.
         targets: One for each row.
         prior: What is believed before.
         steps: Iterations of L-BFGS-B from each start, at most.
     """
     from scipy.optimize import minimize
 
-    axes = len(by_axis)
+    axes = len(pairs.by_axis)
     mean, _ = prior.moments(axes)
     bounds = prior.bounds(axes)
     low, high = np.array(bounds).T
-    shift = np.concatenate([np.full(axes, 2 * np.log(3.0)), [0.0, 0.0]])
+    shift = np.concatenate([np.full(axes, 2 * np.log(3.0)), [0.0, 0.0, 0.0]])
     best: tuple[float, Floats] = (np.inf, np.clip(mean, low, high))
     for start in (mean, mean + shift):
         found = minimize(
             negative_log_posterior,
             np.clip(start, low, high),
-            args=(by_axis, targets, prior),
+            args=(pairs, targets, prior),
             jac=True,
             method="L-BFGS-B",
             bounds=bounds,
@@ -165,6 +171,12 @@ def fit(by_axis: Floats, targets: Floats, prior: Prior, *, steps: int = 60) -> H
         if found.fun < best[0]:
             best = (float(found.fun), found.x)
     return Hyper.of(best[1])
+
+
+def _covariance(metric: Metric, left: Placed, right: Placed, hyper: Hyper) -> Floats:
+    """Return the prior covariance of the function, without noise."""
+    result: Floats = hyper.signal * matern(metric.between(left, right, hyper.weights))
+    return result + hyper.trend * metric.trend(left, right)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,21 +201,20 @@ class Posterior:
 
     def covariance(self, placed: Placed) -> Floats:
         """Return the prior covariance of configurations and rows."""
-        squared = self.metric.between(placed, self.rows, self.hyper.weights)
-        result: Floats = self.hyper.signal * matern(squared)
-        return result
+        return _covariance(self.metric, placed, self.rows, self.hyper)
 
     def predict(self, placed: Placed) -> tuple[Floats, Floats]:
         """Return means, (configurations, columns), and variances of the function, without noise."""
         cross = self.covariance(placed)
+        own = self.hyper.signal + self.hyper.trend * self.metric.trend_variances(placed)
         explained = ((cross @ self.root.T) ** 2).sum(1)
-        return cross @ self.alpha, np.maximum(self.hyper.signal - explained, 1e-12)
+        return cross @ self.alpha, np.maximum(own - explained, 1e-12)
 
     def joint(self, placed: Placed) -> tuple[Floats, Floats]:
         """Return means, (configurations, columns), and the covariance of the configurations."""
         cross = self.covariance(placed)
         part = cross @ self.root.T
-        own = self.hyper.signal * matern(self.metric.between(placed, placed, self.hyper.weights))
+        own = _covariance(self.metric, placed, placed, self.hyper)
         return cross @ self.alpha, own - part @ part.T
 
     @property
@@ -225,10 +236,10 @@ def condition(metric: Metric, rows: Placed, targets: Floats, hyper: Hyper) -> Po
     """
     from scipy.linalg import lapack
 
-    signal = hyper.signal * matern(metric.between(rows, rows, hyper.weights))
+    prior = _covariance(metric, rows, rows, hyper)
     noise = hyper.noise
     while True:
-        covariance = signal.copy()
+        covariance = prior.copy()
         covariance[np.diag_indices(len(rows))] += noise
         factor, failed = lapack.dpotrf(covariance, lower=1, clean=1)
         if not failed:
@@ -236,5 +247,5 @@ def condition(metric: Metric, rows: Placed, targets: Floats, hyper: Hyper) -> Po
         noise = max(10.0 * noise, _JITTER)
     root, _ = lapack.dtrtri(factor, lower=1)
     alpha = root.T @ (root @ targets)
-    used = Hyper(hyper.weights, hyper.signal, noise)
+    used = replace(hyper, noise=noise)
     return Posterior(metric, rows, used, np.ascontiguousarray(root), alpha, targets)

@@ -1,4 +1,4 @@
-r"""How alike two configurations are: a Matérn kernel over axes of every kind.
+r"""How alike two configurations are: a Matérn kernel over axes of every kind, and a trend.
 
 The kernel is Matérn 5/2 with one length scale an axis,
 
@@ -19,6 +19,14 @@ The kernel is Matérn 5/2 with one length scale an axis,
 
 Each is a squared distance in a Euclidean space, so any sum is, and the kernel
 is positive definite.
+
+To it a trend is added: what each hyperparameter does whatever the others are, a
+parabola for a number and a constant for each category. It is the quadratic prior
+mean of Snoek et al. (Scalable Bayesian Optimization Using Deep Neural Networks,
+2015, section 3.2) with normal coefficients, which makes it a kernel (Rasmussen and
+Williams, section 2.7). From a few trials in many dimensions little but such a bowl
+can be learned, and losses of trainings are mostly of that shape (Pushak and Hoos,
+Algorithm Configuration Landscapes: More Benign Than Expected?, 2018).
 """
 
 from __future__ import annotations
@@ -30,9 +38,11 @@ from numpy.typing import NDArray
 
 from aiotune.searchers._encoding import Encoding, Floats, Points
 
-__all__ = ("Metric", "Placed", "matern", "matern_slope")
+__all__ = ("Metric", "Pairs", "Placed", "matern", "matern_slope")
 
 _SQRT5 = 5.0**0.5
+_SLOPE, _BEND = 3.0**0.5, 2.5**0.5
+"""Factors of the first two Legendre polynomials, which make variances of 1 and 1/2 over a range."""
 
 
 def matern(squared: Floats) -> Floats:
@@ -56,17 +66,33 @@ class Placed:
     Attributes:
         at: One row each: coordinates of numbers.
         codes: One row each: numbers of categories; -1 where not active.
+        shape: One row each: the trend's linear and quadratic terms of numbers; 0
+            where not active.
     """
 
     at: Floats
     codes: NDArray[np.int64]
+    shape: Floats
 
     def __len__(self) -> int:
         return len(self.at)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """What a fit has to know of all pairs of rows.
+
+    Attributes:
+        by_axis: Squared distances by axis: (axes, rows, rows).
+        trend: The trend's covariance: (rows, rows).
+    """
+
+    by_axis: Floats
+    trend: Floats
+
+
 class Metric:
-    """Distances in the space of an encoding.
+    """Distances, and the trend, in the space of an encoding.
 
     Args:
         encoding: The axes.
@@ -87,6 +113,8 @@ class Metric:
         self._bent = self.numbers[bent]
         # Of each coordinate, the axis it belongs to: a bent one has two.
         self._owner = np.concatenate([self._straight, self._bent, self._bent])
+        # However many axes share the trend, its variance is about that of one.
+        self._share = max(self.width, 1) ** -0.5
 
     def place(self, points: Points) -> Placed:
         """Place configurations."""
@@ -94,7 +122,14 @@ class Metric:
         arc = (np.where(on, np.cos(angle), 0.0), np.where(on, np.sin(angle), 0.0))
         at = np.concatenate([points.z[:, self._straight], *arc], axis=1)
         codes = points.z[:, self.categories].astype(np.int64)
-        return Placed(at, np.where(points.active[:, self.categories], codes, -1))
+        codes = np.where(points.active[:, self.categories], codes, -1)
+        u, is_on = 2.0 * points.z[:, self.numbers] - 1.0, points.active[:, self.numbers]
+        terms = (_SLOPE * u * is_on, _BEND * (1.5 * u * u - 0.5) * is_on)
+        return Placed(at, codes, np.concatenate(terms, axis=1) * self._share)
+
+    def pairs(self, placed: Placed) -> Pairs:
+        """Return what a fit has to know of all pairs."""
+        return Pairs(self.by_axis(placed), self.trend(placed, placed))
 
     def by_axis(self, placed: Placed) -> Floats:
         """Return the squared distances of all pairs, by axis: (axes, rows, rows)."""
@@ -147,4 +182,27 @@ class Metric:
         angle, on = point.z[0, self._bent], point.active[0, self._bent]
         cosine, sine = away[:, straight : straight + bent], away[:, straight + bent :]
         result[:, self._bent] = (sine * np.cos(angle) - cosine * np.sin(angle)) * on
+        return result
+
+    def trend(self, left: Placed, right: Placed) -> Floats:
+        """Return the covariance of the trend, up to a factor, at rows and at columns."""
+        result: Floats = left.shape @ right.shape.T
+        for column in range(len(self.categories)):
+            codes = np.where(left.codes[:, column] < 0, -2, left.codes[:, column])
+            result += self._share**2 * (codes[:, None] == right.codes[:, column][None, :])
+        return result
+
+    def trend_variances(self, placed: Placed) -> Floats:
+        """Return the diagonal of :meth:`trend`."""
+        result: Floats = (placed.shape**2).sum(1) + self._share**2 * (placed.codes >= 0).sum(1)
+        return result
+
+    def trend_slopes(self, point: Points, others: Placed) -> Floats:
+        """Return the derivatives of the trend's covariance: (others, axes), as :meth:`slopes`."""
+        u, is_on = 2.0 * point.z[0, self.numbers] - 1.0, point.active[0, self.numbers]
+        count = len(self.numbers)
+        linear = 2.0 * _SLOPE * self._share * is_on * others.shape[:, :count]
+        bend = 6.0 * _BEND * self._share * u * is_on * others.shape[:, count:]
+        result = np.zeros((len(others), self.width))
+        result[:, self.numbers] = linear + bend
         return result

@@ -183,8 +183,8 @@ class Surrogate:
         if key not in self._fitted:
             if len(self._fitted) > 64:  # noqa: PLR2004 - a few are in use at a time
                 self._fitted.clear()
-            by_axis = self.metric.by_axis(self.metric.place(points))
-            self._fitted[key] = fit(by_axis, targets, prior)
+            pairs = self.metric.pairs(self.metric.place(points))
+            self._fitted[key] = fit(pairs, targets, prior)
         return self._fitted[key]
 
     def _burden(self, evidence: Evidence) -> Posterior | None:

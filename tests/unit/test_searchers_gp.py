@@ -8,7 +8,7 @@ import pytest
 from aiotune.hyperparameters import HyperParameters
 from aiotune.searchers._encoding import Encoding, Floats, Points
 from aiotune.searchers._gp import Hyper, Prior, condition, fit, negative_log_posterior
-from aiotune.searchers._kernel import Metric
+from aiotune.searchers._kernel import Metric, Pairs
 
 
 def mixed_encoding() -> Encoding:
@@ -37,21 +37,35 @@ def dense_matern(squared: Floats) -> Floats:
     return result
 
 
+def dense_trend(points: Points) -> Floats:
+    """Return the trend's covariance in :func:`mixed_encoding`: two terms a number, one a name."""
+    u, is_on = 2.0 * points.z - 1.0, points.active
+    columns = []
+    for axis in (0, 1, 3):
+        columns += [3**0.5 * u[:, axis], 2.5**0.5 * (3 * u[:, axis] ** 2 - 1) / 2]
+        columns = [*columns[:-2], columns[-2] * is_on[:, axis], columns[-1] * is_on[:, axis]]
+    for axis, count in ((2, 3), (4, 2)):
+        columns += [(points.z[:, axis] == name) * is_on[:, axis] for name in range(count)]
+    features = np.column_stack(columns) / 5**0.5
+    result: Floats = features @ features.T
+    return result
+
+
 def test_the_gradient_of_the_fit_is_that_of_finite_differences() -> None:
     """Each derivative agrees with a central difference to five digits."""
     encoding = mixed_encoding()
     metric = Metric(encoding)
-    by_axis = metric.by_axis(metric.place(some_points(encoding, 25)))
+    pairs = metric.pairs(metric.place(some_points(encoding, 25)))
     targets, prior = some_targets(25), Prior()
-    vector = np.random.default_rng(2).normal(0.0, 0.7, encoding.width + 2)
+    vector = np.random.default_rng(2).normal(0.0, 0.7, encoding.width + 3)
     vector[-1] = np.log(0.05)
 
     def value(at: Floats) -> float:
-        return negative_log_posterior(at, by_axis, targets, prior)[0]
+        return negative_log_posterior(at, pairs, targets, prior)[0]
 
     steps = 1e-5 * np.eye(len(vector))
     expected = [(value(vector + step) - value(vector - step)) / 2e-5 for step in steps]
-    _, gradient = negative_log_posterior(vector, by_axis, targets, prior)
+    _, gradient = negative_log_posterior(vector, pairs, targets, prior)
 
     assert gradient == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
@@ -60,13 +74,14 @@ def test_the_fit_minimises_the_marginal_likelihood_of_the_textbook() -> None:
     """Without the prior's part, the value is Rasmussen and Williams' equation 2.30."""
     encoding = mixed_encoding()
     metric = Metric(encoding)
-    by_axis = metric.by_axis(metric.place(some_points(encoding, 12)))
-    targets, flat = some_targets(12), Prior(length_spread=1e9, signal_spread=1e9, noise_spread=1e9)
-    hyper = Hyper(np.linspace(0.5, 2.0, encoding.width), 1.3, 0.02)
+    points = some_points(encoding, 12)
+    pairs, targets = metric.pairs(metric.place(points)), some_targets(12)
+    flat = Prior(length_spread=1e9, trend_spread=1e9, signal_spread=1e9, noise_spread=1e9)
+    hyper = Hyper(np.linspace(0.5, 2.0, encoding.width), 0.7, 1.3, 0.02)
 
-    value, _ = negative_log_posterior(hyper.vector, by_axis, targets, flat)
-    squared = np.tensordot(hyper.weights, by_axis, 1)
-    covariance = 1.3 * dense_matern(squared) + 0.02 * np.eye(12)
+    value, _ = negative_log_posterior(hyper.vector, pairs, targets, flat)
+    squared = np.tensordot(hyper.weights, pairs.by_axis, 1)
+    covariance = 1.3 * dense_matern(squared) + 0.7 * dense_trend(points) + 0.02 * np.eye(12)
     expected = 0.5 * targets @ np.linalg.solve(covariance, targets)
     expected += 0.5 * np.linalg.slogdet(covariance)[1]
 
@@ -79,12 +94,12 @@ def test_the_posterior_is_that_of_the_direct_formula() -> None:
     metric = Metric(encoding)
     rows, asked = some_points(encoding, 20), some_points(encoding, 6, seed=9)
     targets = np.stack([some_targets(20), some_targets(20, seed=5)], axis=1)
-    hyper = Hyper(np.linspace(0.5, 2.0, encoding.width), 1.3, 0.02)
+    hyper = Hyper(np.linspace(0.5, 2.0, encoding.width), 0.7, 1.3, 0.02)
     posterior = condition(metric, metric.place(rows), targets, hyper)
 
-    everything = metric.place(Points.join(rows, asked))
-    squared = np.tensordot(hyper.weights, metric.by_axis(everything), 1)
-    prior = 1.3 * dense_matern(squared)
+    everything = Points.join(rows, asked)
+    squared = np.tensordot(hyper.weights, metric.by_axis(metric.place(everything)), 1)
+    prior = 1.3 * dense_matern(squared) + 0.7 * dense_trend(everything)
     noisy, cross = prior[:20, :20] + 0.02 * np.eye(20), prior[20:, :20]
     expected_mean = cross @ np.linalg.solve(noisy, targets)
     expected_covariance = prior[20:, 20:] - cross @ np.linalg.solve(noisy, cross.T)
@@ -102,7 +117,7 @@ def test_the_smoothed_targets_are_the_means_at_the_rows() -> None:
     encoding = mixed_encoding()
     metric = Metric(encoding)
     rows = metric.place(some_points(encoding, 15))
-    hyper = Hyper(np.ones(encoding.width), 1.0, 0.1)
+    hyper = Hyper(np.ones(encoding.width), 1.0, 1.0, 0.1)
     posterior = condition(metric, rows, some_targets(15)[:, None], hyper)
 
     mean, _ = posterior.predict(rows)
@@ -118,10 +133,10 @@ def test_a_fit_recovers_which_axis_matters() -> None:
     encoding = Encoding(hp.space)
     metric = Metric(encoding)
     points = some_points(encoding, 40)
-    targets = np.sin(6.0 * points.z[:, 0])
+    targets = np.sin(12.0 * points.z[:, 0])
     targets = (targets - targets.mean()) / targets.std()
 
-    found = fit(metric.by_axis(metric.place(points)), targets, Prior())
+    found = fit(metric.pairs(metric.place(points)), targets, Prior())
 
     assert found.weights[0] > 16.0 * found.weights[1]
 
@@ -132,7 +147,7 @@ def test_a_fit_never_takes_less_noise_than_the_least() -> None:
     metric = Metric(encoding)
     points = some_points(encoding, 30)
 
-    found = fit(metric.by_axis(metric.place(points)), points.z[:, 0], Prior(least_noise=1e-3))
+    found = fit(metric.pairs(metric.place(points)), points.z[:, 0], Prior(least_noise=1e-3))
 
     assert found.noise >= 1e-3 * (1 - 1e-9)
 
@@ -143,7 +158,7 @@ def test_equal_rows_without_noise_are_made_regular() -> None:
     metric = Metric(encoding)
     one = some_points(encoding, 3)
     rows = metric.place(Points.join(one, one))
-    hyper = Hyper(np.ones(encoding.width), 1.0, 0.0)
+    hyper = Hyper(np.ones(encoding.width), 1.0, 1.0, 0.0)
 
     posterior = condition(metric, rows, np.zeros((6, 1)), hyper)
 
@@ -153,10 +168,10 @@ def test_equal_rows_without_noise_are_made_regular() -> None:
 
 def test_a_singular_covariance_is_infinitely_bad() -> None:
     """An optimiser that steps there steps back."""
-    by_axis = np.zeros((1, 3, 3))
-    vector = Hyper(np.ones(1), 1.0, 1e-300).vector
+    pairs = Pairs(np.zeros((1, 3, 3)), np.zeros((3, 3)))
+    vector = Hyper(np.ones(1), 1.0, 1.0, 1e-300).vector
 
-    value, gradient = negative_log_posterior(vector, by_axis, np.ones(3), Prior())
+    value, gradient = negative_log_posterior(vector, pairs, np.ones(3), Prior())
 
     assert value == float("inf")
-    assert gradient.tolist() == [0.0, 0.0, 0.0]
+    assert gradient.tolist() == [0.0] * 4
