@@ -148,8 +148,8 @@ class _Search:
     @property
     def interrupted(self) -> str:
         """What an interruption says of the search."""
-        if self.loop is None:
-            return "The search was interrupted before its first trial."
+        if not self.tuner._opened:  # noqa: SLF001
+            return "The search was interrupted before it opened its project."
         return f"The search was interrupted: {self._kept()}. Run it again to go on."
 
     def _kept(self) -> str:

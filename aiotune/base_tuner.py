@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from aiotune._layout import Layout
+from aiotune._notebook import explain_in_cells
 from aiotune.errors import ConfigurationError
 from aiotune.hypermodel import HyperModel, as_hypermodel
 
@@ -143,6 +144,7 @@ class BaseTuner:
     @property
     def oracle(self) -> Oracle:
         """The oracle; within a trial its facts and its ``update_trial``, wherever trials run.
+        explain_in_cells()
 
         A trial of ``executor="inline"`` runs beside the real oracle, whose
         ``update_trial`` is a coroutine: code that was debugged there would not
