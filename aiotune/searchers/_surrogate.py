@@ -23,7 +23,6 @@ from aiotune.searchers._targets import (
     Evidence,
     burdens,
     representative,
-    stagnates,
     standardised,
 )
 
@@ -33,9 +32,6 @@ _ENUMERATED = 2048
 """Finite spaces up to this size are looked through completely."""
 _DRAWS = 16
 """Joint draws of the results of trials that run."""
-_LEAP = 2.0
-"""Improvement, in standard deviations of the targets, that every other proposal aims at where
-small ones are found no more: where much is unknown, not where little is left to gain."""
 _RANDOM, _LOCAL = 512, 512
 _FIT_ROWS = 160
 """Rows from which hyperparameters are fitted, at most; all rows give the prediction."""
@@ -145,8 +141,6 @@ class Surrogate:
         incumbents = points.take(order[:5])
         posterior = self._imagined(history, index, posterior, points, evidence)
         best = posterior.smoothed.min(0)
-        if index % 2 and stagnates(evidence.losses):
-            best = best - _LEAP
         burden = self._burden(evidence)
         return Beliefs(self.encoding, posterior, best, self._width, burden), incumbents
 

@@ -19,7 +19,6 @@ __all__ = (
     "burdens",
     "evidence_of",
     "representative",
-    "stagnates",
     "standardised",
 )
 
@@ -27,7 +26,6 @@ MOST_ROWS = 1000
 """Trials that a model learns from, at most."""
 _FAR = 19.0
 """Distances from the best to the median from which losses no longer differ."""
-_PATIENCE = 8
 _GAP = 1.02
 """Ratio of the least memory refused and the most that ran, below which the limit is known."""
 
@@ -106,20 +104,6 @@ def _scaled(values: Floats) -> Floats:
     spread = float(values.std())
     centred: Floats = values - values.mean()
     return centred / spread if spread > 0.0 else centred
-
-
-def stagnates(losses: Floats) -> bool:
-    """Return whether the last eight of many trials found hardly anything better.
-
-    Better by less than a hundred-thousandth of the distance from the best to the median:
-    what is still being refined is not stuck.
-    """
-    good = losses[np.isfinite(losses)]
-    if len(good) <= _PATIENCE + 4:
-        return False
-    best = good.min()
-    gain = good[:-_PATIENCE].min() / 2 - best / 2  # halves, whose difference cannot overflow
-    return bool(gain <= 1e-5 * (np.median(good) / 2 - best / 2))
 
 
 def representative(losses: Floats, most: int) -> Indices:

@@ -241,18 +241,14 @@ def test_with_many_at_once_the_first_results_are_awaited_by_the_design() -> None
     ],
 )
 def test_where_trials_fail_is_avoided(status: TrialStatus, score: float | None) -> None:
-    """The optimum lies where all trials fail, so proposals turn to what works.
-
-    Not all: while the best place is known and nothing is gained, every other trial
-    looks where little is known, in the half that fails too.
-    """
+    """The optimum lies where all trials fail, so proposals turn to what works."""
     tried: list[Tried] = []
     for index in range(24):
         values = ask(line(), tried)
         fails = float(values["x"]) < 0.5
         tried.append(Tried(index, values, status, score) if fails else _done(index, values))
 
-    assert sum(float(t.values["x"]) < 0.5 for t in tried[12:]) <= 4
+    assert sum(float(t.values["x"]) < 0.5 for t in tried[12:]) <= 3
     assert abs(min(float(t.values["x"]) for t in tried if t.score == t.values["x"]) - 0.5) < 0.05
 
 

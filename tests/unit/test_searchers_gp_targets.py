@@ -11,7 +11,7 @@ from aiotune._values import Value
 from aiotune.hyperparameters import HyperParameters
 from aiotune.searchers import FrozenHistory, Tried
 from aiotune.searchers._surrogate import refit_size
-from aiotune.searchers._targets import burdens, evidence_of, representative, stagnates, standardised
+from aiotune.searchers._targets import burdens, evidence_of, representative, standardised
 from aiotune.status import TrialStatus
 
 DONE, REJECTED = TrialStatus.COMPLETED, TrialStatus.REJECTED
@@ -117,17 +117,6 @@ def test_fits_become_rarer_as_trials_become_many() -> None:
     assert sizes[:64] == list(range(1, 65))
     assert all(size <= rows < size * 1.13 for rows, size in enumerate(sizes, start=1))
     assert 80 < len(set(sizes)) < 200
-
-
-def test_a_search_stagnates_when_the_last_eight_trials_gained_hardly_anything() -> None:
-    """A hundred-thousandth of the distance from the best to the median is hardly anything."""
-    early = [5.0, 4.0, 3.0, 2.0, 1.0]
-
-    assert not stagnates(np.array(early))
-    assert stagnates(np.array([*early, *[1.5] * 8]))
-    assert stagnates(np.array([*early, *[1.5] * 7, 0.999999]))
-    assert not stagnates(np.array([*early, *[1.5] * 7, 0.999]))
-    assert not stagnates(np.array([*early, *[1.5] * 7, math.nan]))
 
 
 def test_without_refusals_there_is_no_burden() -> None:
