@@ -7,9 +7,29 @@ import statistics
 from collections.abc import Iterable
 from typing import Any
 
+from aiotune._printable import shown
+from aiotune.errors import ConfigurationError, WrongType
 from aiotune.objective import infer_metric_direction
 
-__all__ = ("MetricHistory", "MetricObservation", "MetricsTracker")
+__all__ = ("MetricHistory", "MetricObservation", "MetricsTracker", "checked_value")
+
+
+def checked_value(name: str, value: Any) -> float:
+    """Return a metric's value as a number.
+
+    Raises:
+        WrongType: It is not one; that is a ``TypeError``.
+    """
+    try:
+        return float(value) if not isinstance(value, (str, bytes)) else _refused(name, value)
+    except (TypeError, ValueError):
+        return _refused(name, value)
+
+
+def _refused(name: str, value: Any) -> float:
+    raise WrongType(
+        f"The metric {shown(name)} is {shown(value)} of type {type(value).__name__}. Report a number."
+    ) from None
 
 
 class MetricObservation:
@@ -50,14 +70,16 @@ class MetricHistory:
         direction: ``"min"`` or ``"max"``.
 
     Raises:
-        ValueError: The direction is neither.
+        ConfigurationError: The direction is neither.
     """
 
     __slots__ = ("_observations", "direction")
 
     def __init__(self, direction: str = "min") -> None:
         if direction not in {"min", "max"}:
-            raise ValueError(f"`direction` should be one of 'min' and 'max', but is {direction!r}.")
+            raise ConfigurationError(
+                f"`direction` should be one of 'min' and 'max', but is {shown(direction)}."
+            )
         self.direction = direction
         self._observations: dict[int, MetricObservation] = {}
 
@@ -148,14 +170,21 @@ class MetricsTracker:
             direction: Default inferred from the name, else ``"min"``.
 
         Raises:
-            ValueError: It is known already.
+            ConfigurationError: It is known already.
         """
         if name in self.metrics:
-            raise ValueError(f"The metric {name!r} already exists.")
+            raise ConfigurationError(
+                f"The metric {shown(name)} already exists. Report its values with update()."
+            )
         self.metrics[name] = MetricHistory(direction or infer_metric_direction(name) or "min")
 
     def update(self, name: str, value: float, step: int = 0) -> bool:
-        """Add a value; return whether the best mean over executions became better by it."""
+        """Add a value; return whether the best mean over executions became better by it.
+
+        Raises:
+            WrongType: The value is not a number; that is a ``TypeError``.
+        """
+        value = checked_value(name, value)
         if name not in self.metrics:
             self.register(name)
         history = self.metrics[name]
@@ -169,7 +198,11 @@ class MetricsTracker:
         return after < before if history.direction == "min" else after > before
 
     def get_history(self, name: str) -> list[MetricObservation]:
-        """Return a metric's observations."""
+        """Return a metric's observations.
+
+        Raises:
+            ConfigurationError: No metric is known by that name; so of the methods below.
+        """
         return self._of(name).get_history()
 
     def set_history(self, name: str, observations: Iterable[MetricObservation]) -> None:
@@ -219,7 +252,10 @@ class MetricsTracker:
 
     def _of(self, name: str) -> MetricHistory:
         if name not in self.metrics:
-            raise ValueError(f"Unknown metric {name!r}; known: {sorted(self.metrics)}.")
+            raise ConfigurationError(
+                f"Unknown metric {shown(name)}; known: {shown(sorted(self.metrics), 200)}. Metrics become "
+                "known by register() and update()."
+            )
         return self.metrics[name]
 
     def get_config(self) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from aiotune.errors import ConfigurationError, UnknownDirection
+from aiotune._printable import shown
+from aiotune.errors import ConfigurationError, UnknownDirection, WrongType
 
 __all__ = (
     "DEFAULT_OBJECTIVE_NAME",
@@ -21,6 +22,8 @@ __all__ = (
 
 DEFAULT_OBJECTIVE_NAME = "default_objective"
 _DIRECTIONS = ("min", "max")
+_LONGEST = 1000
+"""Characters of a metric's name."""
 
 
 class Objective:
@@ -31,15 +34,19 @@ class Objective:
         direction: ``"min"`` or ``"max"``.
 
     Raises:
-        ConfigurationError: The direction is neither.
+        ConfigurationError: The direction is neither, or the name empty or too long.
+        WrongType: The name is not text; that is a ``TypeError``.
     """
 
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, name: str, direction: str) -> None:
-        if direction not in _DIRECTIONS:
+        _check_name(name)
+        if not isinstance(direction, str) or direction not in _DIRECTIONS:
+            meant = f" Write Objective({direction!r}, {name!r})." if name in _DIRECTIONS else ""
             raise ConfigurationError(
-                f"The direction of the objective {name!r} must be 'min' or 'max', but is {direction!r}."
+                f"The direction of the objective {shown(name)} must be 'min' or 'max', but is "
+                f"{shown(direction)}.{meant}"
             )
         self.name = name
         self.direction = direction
@@ -84,10 +91,15 @@ class MultiObjective(Objective):
 
     Args:
         objectives: The members, unweighted.
+
+    Raises:
+        ConfigurationError: Two of them are of one metric.
+        WrongType: One is not an :class:`Objective`; that is a ``TypeError``.
     """
 
     def __init__(self, objectives: Sequence[Objective]) -> None:
         super().__init__("multi_objective", "min")
+        _check_members(objectives)
         self.objectives = tuple(objectives)
 
     @property
@@ -126,7 +138,8 @@ def create_objective(objective: Any) -> Objective:
 
     Raises:
         UnknownDirection: A name does not tell its direction.
-        ConfigurationError: It is something else, or an empty list.
+        ConfigurationError: It is an empty list or name, or names a metric twice.
+        WrongType: It is something else; that is a ``TypeError``.
     """
     match objective:
         case None:
@@ -134,21 +147,61 @@ def create_objective(objective: Any) -> Objective:
         case Objective():
             return objective
         case str():
-            direction = infer_metric_direction(objective)
-            if direction is None:
-                raise UnknownDirection(
-                    f"Could not infer optimization direction: that of {objective!r} is unknown.",
-                    hint=f"Write Objective({objective!r}, 'max') or Objective({objective!r}, 'min').",
-                )
-            return Objective(objective, direction)
+            return _by_name(objective)
         case [_, *_]:
             members = [create_objective(member) for member in objective]
             return MultiObjective(members) if len(members) > 1 else members[0]
-        case _:
+        case []:
             raise ConfigurationError(
-                "`objective` not understood, expected a metric's name, an Objective or a list of "
-                f"these, but received {objective!r} of type {type(objective).__name__}."
+                "`objective` not understood: it is an empty list. Name at least one metric, or leave the objective out if "
+                "trials return a single number."
             )
+        case _:
+            raise WrongType(
+                "`objective` not understood, expected a metric's name, an Objective or a list of "
+                f"these, but received {shown(objective)} of type {type(objective).__name__}."
+            )
+
+
+def _by_name(name: str) -> Objective:
+    _check_name(name)
+    direction = infer_metric_direction(name)
+    if direction is None:
+        quoted = shown(name)
+        raise UnknownDirection(
+            f"Could not infer optimization direction: that of {quoted} is unknown.",
+            hint=f"Write Objective({quoted}, 'max') or Objective({quoted}, 'min').",
+        )
+    return Objective(name, direction)
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str):
+        raise WrongType(
+            f"`objective` must be the name of a metric, but is {shown(name)} of type {type(name).__name__}."
+        )
+    if not name:
+        raise ConfigurationError("`objective` is an empty text. Write the name of a metric.")
+    if len(name) > _LONGEST:
+        raise ConfigurationError(
+            f"The name {shown(name, 40)} of a metric has {len(name):,} characters, and {_LONGEST:,} are "
+            "allowed. Choose a shorter one."
+        )
+
+
+def _check_members(members: Sequence[Any]) -> None:
+    wrong = [member for member in members if not isinstance(member, Objective)]
+    if wrong:
+        raise WrongType(
+            f"A MultiObjective consists of Objectives, but {shown(wrong[0])} of type "
+            f"{type(wrong[0]).__name__} is none. Write Objective(name, 'min') or Objective(name, 'max')."
+        )
+    names = [name for member in members for name in member.names]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ConfigurationError(
+            f"The metric {shown(twice[0])} is in the objective twice. Name each metric once."
+        )
 
 
 def objective_from_dicts(members: Sequence[Mapping[str, str]]) -> Objective:

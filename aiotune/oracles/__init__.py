@@ -22,7 +22,11 @@ __all__ = (
 
 
 class RandomSearchOracle(Oracle):
-    """Random configurations, never the same one twice; see :class:`Oracle` for the arguments."""
+    """Random configurations, never the same one twice; see :class:`Oracle` for the arguments.
+
+    Raises:
+        ConfigurationError: An argument is impossible.
+    """
 
     proposes_ahead = True
 
@@ -51,7 +55,11 @@ class RandomSearchOracle(Oracle):
 
 
 class GridSearchOracle(Oracle):
-    """Every combination once; see :class:`Oracle` for the arguments."""
+    """Every combination once; see :class:`Oracle` for the arguments.
+
+    Raises:
+        ConfigurationError: An argument is impossible.
+    """
 
     proposes_ahead = True
 

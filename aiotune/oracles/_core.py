@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from aiotune import events
+from aiotune._arguments import check_plugin, check_whole
+from aiotune._printable import shown
 from aiotune.errors import ConfigurationError, FatalValueError, SpaceChanged
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.hyperparameters import (
@@ -28,6 +30,7 @@ from aiotune.trial import Trial
 __all__ = (
     "RetryPolicy",
     "check_limits",
+    "check_plugins",
     "check_search",
     "check_space",
     "checked_metrics",
@@ -62,16 +65,9 @@ class RetryPolicy:
     max_rejected: int = 100
 
     def __post_init__(self) -> None:
-        if not _is_whole(self.max_retries) or self.max_retries < 0:
-            raise ConfigurationError(
-                f"max_retries_per_trial must be a whole number >= 0, but is {self.max_retries!r}."
-            )
-        limit = self.max_consecutive
-        if limit is not None and (not _is_whole(limit) or limit < 1):
-            raise ConfigurationError(
-                "max_consecutive_failed_trials must be a whole number >= 1, or None for no limit, but "
-                f"is {limit!r}."
-            )
+        check_whole("max_retries_per_trial", self.max_retries, 0)
+        if (limit := self.max_consecutive) is not None:
+            check_whole("max_consecutive_failed_trials", limit, 1, also="None for no limit")
 
 
 def check_limits(max_trials: int | None, seed: int | None) -> None:
@@ -80,16 +76,20 @@ def check_limits(max_trials: int | None, seed: int | None) -> None:
     Raises:
         ConfigurationError: ``max_trials`` is no whole number >= 1, or ``seed`` none at all.
     """
-    if max_trials is not None and (not _is_whole(max_trials) or max_trials < 1):
-        raise ConfigurationError(
-            f"max_trials must be a whole number >= 1, or None for no limit, but is {max_trials!r}."
-        )
-    if seed is not None and not _is_whole(seed):
-        raise ConfigurationError(f"seed must be a whole number or None, but is {seed!r}.")
+    if max_trials is not None:
+        check_whole("max_trials", max_trials, 1, also="None for no limit")
+    if seed is not None:
+        check_whole("seed", seed, also="None")
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def check_plugins(searcher: object, pruner: object) -> None:
+    """Refuse a searcher or a pruner that is none.
+
+    Raises:
+        WrongType: It is none.
+    """
+    check_plugin("searcher", searcher, "propose", "aiotune.searchers")
+    check_plugin("pruner", pruner, "judge", "aiotune.pruners")
 
 
 def trial_id_of(index: int, max_trials: int | None) -> str:
@@ -115,7 +115,7 @@ def decision_of(answer: SearcherDecision | Mapping[str, Any]) -> SearcherDecisio
         return Exhausted()
     raise FatalValueError(
         "populate_space() must return a Proposal, Wait() or Exhausted(), or a dict with 'status' "
-        f"'RUNNING' (and 'values'), 'IDLE' or 'STOPPED'; it returned {answer!r}."
+        f"'RUNNING' (and 'values'), 'IDLE' or 'STOPPED'; it returned {shown(answer)}."
     )
 
 

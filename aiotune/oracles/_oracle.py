@@ -63,7 +63,7 @@ class Oracle(FamiliarOracle):
         pruner: Ends trials early that do worse than others; see :mod:`aiotune.pruners`.
 
     Raises:
-        ConfigurationError: An argument is impossible.
+        ConfigurationError: An argument is impossible, or of a wrong type (:class:`WrongType`).
 
     Attributes:
         proposes_ahead: Whether a trial may be proposed before it can run, since
@@ -93,6 +93,7 @@ class Oracle(FamiliarOracle):
         pruner: Pruner | None = None,
     ) -> None:
         _core.check_limits(max_trials, seed)
+        _core.check_plugins(searcher, pruner)
         self._policy = _core.RetryPolicy(max_retries_per_trial, max_consecutive_failed_trials)
         self._seed_was_given = seed is not None
         self._seed = secrets.randbelow(2**31) if seed is None else seed
@@ -120,6 +121,7 @@ class Oracle(FamiliarOracle):
         project_name: str | None = None,
         *,
         overwrite: bool = False,
+        allow_shared: bool = False,
     ) -> AsyncIterator[Oracle]:
         """Hold a project while the context lasts.
 
@@ -131,6 +133,7 @@ class Oracle(FamiliarOracle):
             directory: Where projects are; default the working directory.
             project_name: The project's directory; default ``"untitled_project"``.
             overwrite: Discard an existing project.
+            allow_shared: Use a directory that is another user's, or that others may write to.
 
         Raises:
             ProjectLocked: Another process holds the project.
@@ -141,7 +144,8 @@ class Oracle(FamiliarOracle):
             await self._continue(Book(self._book.state, MemoryStore()), None)
             yield self
             return
-        store = await open_project(layout := Layout(directory, project_name), overwrite=overwrite)
+        layout = Layout(directory, project_name)
+        store = await open_project(layout, overwrite=overwrite, allow_shared=allow_shared)
         try:
             state = await self.offload.run("disk", self._replayed, store.history())
             await self._continue(Book(state, store), layout)

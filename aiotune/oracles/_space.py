@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from aiotune import events
-from aiotune.errors import ConfigurationError
+from aiotune._printable import shown
+from aiotune.errors import ConfigurationError, UnknownName, WrongType
 from aiotune.hyperparameters import HyperParameters
 from aiotune.memory import Calibration
 from aiotune.objective import DefaultObjective, Objective
@@ -35,6 +36,7 @@ class SearchedSpace:
 
     Raises:
         ConfigurationError: There is no space, and none may be found.
+        WrongType: The space given is none; that is a ``TypeError``.
     """
 
     def __init__(
@@ -51,6 +53,11 @@ class SearchedSpace:
             raise ConfigurationError(
                 "With allow_new_entries=False or tune_new_entries=False you must specify the search "
                 "space: pass hyperparameters=..."
+            )
+        if given is not None and not isinstance(given, HyperParameters):
+            raise WrongType(
+                f"hyperparameters must be a search space or None, but is {shown(given)} of type "
+                f"{type(given).__name__}. Make one: hp = HyperParameters(); hp.Int('units', 32, 512)."
             )
         self.objective = objective
         self.max_trials = max_trials
@@ -146,10 +153,14 @@ class SearchedSpace:
         """Return a trial.
 
         Raises:
-            KeyError: There is none with this id.
+            UnknownName: There is none with this id; it is a ``KeyError``.
         """
-        if trial_id not in self.trials:
-            raise KeyError(f"There is no trial {trial_id!r}; there are {len(self.trials)}.")
+        if not isinstance(trial_id, str) or trial_id not in self.trials:
+            known = shown(list(self.trials), 200) if self.trials else "none yet"
+            raise UnknownName(
+                f"There is no trial {shown(trial_id)}; there are {len(self.trials)}: {known}. Take an id "
+                "from trial.trial_id."
+            )
         return self.trials[trial_id]
 
     def get_best_trials(self, num_trials: int = 1) -> list[Trial]:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from aiotune.errors import ConfigurationError
+from aiotune import _arguments
 
 __all__ = ("check_number", "check_whole")
 
 
-def check_whole(pruner: object, name: str, value: Any, *, least: int) -> None:
-    """Refuse what is not a whole number, or too small a one.
+def check_whole(
+    pruner: object, name: str, value: Any, *, least: int, most: int | None = None
+) -> None:
+    """Refuse what is not a whole number, or too small or too large a one.
 
     Raises:
         ConfigurationError: Naming the pruner, the argument and its value.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ConfigurationError(
-            f"{name} of {type(pruner).__name__} must be a whole number >= {least}, but is {value!r}."
-        )
+    _arguments.check_whole(name, value, least, most=most, whose=type(pruner).__name__)
 
 
 def check_number(pruner: object, name: str, value: Any) -> None:
@@ -28,7 +26,4 @@ def check_number(pruner: object, name: str, value: Any) -> None:
     Raises:
         ConfigurationError: Naming the pruner, the argument and its value.
     """
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or math.isnan(value):
-        raise ConfigurationError(
-            f"{name} of {type(pruner).__name__} must be a number, but is {value!r}."
-        )
+    _arguments.check_number(name, value, whose=type(pruner).__name__)

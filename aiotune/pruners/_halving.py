@@ -34,7 +34,7 @@ class SuccessiveHalvingPruner:
 
     Raises:
         ConfigurationError: ``min_resource`` is no whole number >= 1, ``factor``
-            none >= 2, or ``min_early_stopping_rate`` none >= 0.
+            none >= 2, or ``min_early_stopping_rate`` none from 0 to 60.
     """
 
     min_resource: int = 1
@@ -44,7 +44,7 @@ class SuccessiveHalvingPruner:
     def __post_init__(self) -> None:
         check_whole(self, "min_resource", self.min_resource, least=1)
         check_whole(self, "factor", self.factor, least=2)
-        check_whole(self, "min_early_stopping_rate", self.min_early_stopping_rate, least=0)
+        check_whole(self, "min_early_stopping_rate", self.min_early_stopping_rate, least=0, most=60)
 
     def judge(
         self, curve: Curve, step: int, others: Sequence[Curve], *, minimize: bool

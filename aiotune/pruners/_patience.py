@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aiotune._printable import shown
 from aiotune.errors import ConfigurationError
 from aiotune.pruners._arguments import check_number, check_whole
 from aiotune.pruners._base import Curve, Pruner, badness
@@ -40,12 +41,17 @@ class PatiencePruner:
         check_number(self, "min_delta", self.min_delta)
         if self.min_delta < 0:
             raise ConfigurationError(
-                f"min_delta of PatiencePruner must not be negative, but is {self.min_delta!r}."
+                f"min_delta of PatiencePruner must not be negative, but is {shown(self.min_delta)}."
+            )
+        if isinstance(self.wrapped, type):
+            raise ConfigurationError(
+                f"wrapped of PatiencePruner must be a pruner or None, but is the class "
+                f"{self.wrapped.__name__}. Write {self.wrapped.__name__}()."
             )
         if self.wrapped is not None and not callable(getattr(self.wrapped, "judge", None)):
             raise ConfigurationError(
-                f"wrapped of PatiencePruner must be a pruner or None, but is {self.wrapped!r}, which has "
-                "no method judge()."
+                f"wrapped of PatiencePruner must be a pruner or None, but is {shown(self.wrapped)}, which "
+                "has no method judge()."
             )
 
     def judge(

@@ -41,7 +41,7 @@ class ThresholdPruner:
         if self.lower is not None and self.upper is not None and self.lower > self.upper:
             raise ConfigurationError(
                 f"ThresholdPruner would stop every trial: its lower limit of {self.lower} is above its "
-                f"upper limit of {self.upper}."
+                f"upper limit of {self.upper}. Exchange them."
             )
 
     def judge(

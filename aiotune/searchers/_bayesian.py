@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from aiotune._printable import shown
 from aiotune.errors import ConfigurationError
 from aiotune.searchers._base import History, Proposal, SearcherDecision
 from aiotune.searchers._blas import on_one_thread
@@ -103,7 +104,7 @@ def _checked_count(count: Any) -> int | None:
         return None
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
         raise ConfigurationError(
-            f"`num_initial_points` must be a whole number that is not negative, but is {count!r}. "
+            f"`num_initial_points` must be a whole number that is not negative, but is {shown(count)}. "
             "Leave it out to let the search space decide."
         )
     return count
@@ -113,6 +114,6 @@ def _checked(name: str, value: Any, why: str) -> float:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or value < 0:
         raise ConfigurationError(
-            f"`{name}` must be a finite number that is not negative, since {why}, but is {value!r}."
+            f"`{name}` must be a finite number that is not negative, since {why}, but is {shown(value)}."
         )
     return float(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from aiotune._printable import shown
 from aiotune._values import Value
 from aiotune.errors import ConfigurationError
 from aiotune.searchers._base import (
@@ -19,6 +20,9 @@ from aiotune.searchers._brackets import Bracket, BracketRun, Promotion, brackets
 from aiotune.searchers._random import RandomSearcher
 
 __all__ = ("HyperbandSearcher",)
+
+_MOST = 1_000_000
+"""Epochs, iterations; beyond it the brackets alone would hold millions of trials."""
 
 
 class HyperbandSearcher:
@@ -235,5 +239,9 @@ def _iterations(given: Any) -> float:
 def _check(name: str, value: Any, least: int, meaning: str) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigurationError(
-            f"{name} of Hyperband must be a whole number >= {least} ({meaning}), but is {value!r}."
+            f"{name} of Hyperband must be a whole number >= {least} ({meaning}), but is {shown(value)}."
+        )
+    if value > _MOST:
+        raise ConfigurationError(
+            f"{name} of Hyperband must be at most {_MOST:,} ({meaning}), but is {shown(value)}."
         )
