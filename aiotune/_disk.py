@@ -204,9 +204,12 @@ def _opened(path: Path) -> int:
     """Open a plain file to be read."""
     # A pipe would be waited for, were it not for O_NONBLOCK.
     fd = open_private(path, os.O_RDONLY | os.O_NONBLOCK)
-    if stat.S_ISREG(os.fstat(fd).st_mode):
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISREG(mode):
         return fd
     os.close(fd)
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise OSError(errno.EINVAL, "It is no plain file", str(path))
 
 

@@ -13,11 +13,15 @@ Nothing else is ever removed: not logs, not results, not files of the user's own
 from __future__ import annotations
 
 import bisect
+import contextlib
 import copy
+import fnmatch
+import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from aiotune._disk import folder_within
 from aiotune.status import TrialStatus
 
 if TYPE_CHECKING:
@@ -117,5 +121,10 @@ class Retention:
 
 def _unlink(doomed: list[tuple[Path, str]]) -> None:
     for directory, pattern in doomed:
-        for path in directory.glob(pattern):
-            path.unlink(missing_ok=True)
+        with (
+            contextlib.suppress(FileNotFoundError, NotADirectoryError),
+            # A trial's folder that is a link leads to files that are not ours to remove.
+            folder_within(directory.parent, directory) as folder,
+        ):
+            for name in fnmatch.filter(os.listdir(folder), pattern):  # noqa: PTH208 - a descriptor
+                os.unlink(name, dir_fd=folder)

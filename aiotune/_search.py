@@ -161,7 +161,12 @@ class _Search:
         tuner = self.tuner
         overwrite = tuner.overwrite and not tuner._opened  # noqa: SLF001
         await stack.enter_async_context(
-            self.oracle.open(tuner.directory, tuner.project_name, overwrite=overwrite)
+            self.oracle.open(
+                tuner.directory,
+                tuner.project_name,
+                overwrite=overwrite,
+                allow_shared=tuner.allow_shared,
+            )
         )
         tuner._opened = True  # noqa: SLF001
         if not overwrite:

@@ -64,6 +64,8 @@ class BaseTuner:
         stall_timeout: Seconds of the same after which an attempt is stopped and counts as
             failed; default never: it may be compiling.
         stop_grace: Seconds between asking a worker to end and killing it.
+        allow_shared: Use a project directory although it is another user's, or others may write to
+            it, who could then replace files of a running search.
         executor: ``"local"`` runs each attempt in a process of its own,
             ``"inline"`` in this one (for debugging and for functions that take
             microseconds), or an object of your own.
@@ -101,6 +103,7 @@ class BaseTuner:
         stall_warn: float | None = 300.0,
         stall_timeout: float | None = None,
         stop_grace: float = 10.0,
+        allow_shared: bool = False,
         executor: ExecutorChoice | Executor = "local",
         **kwargs: Any,
     ) -> None:
@@ -136,15 +139,16 @@ class BaseTuner:
         self.trial_timeout = trial_timeout
         self.stall_warn, self.stall_timeout = stall_warn, stall_timeout
         self.stop_grace = stop_grace
+        self.allow_shared = allow_shared
         self.executor: ExecutorChoice | Executor = executor
         self._searching = False
         self._opened = False
         self._nursery: Nursery | None = None
+        explain_in_cells()
 
     @property
     def oracle(self) -> Oracle:
         """The oracle; within a trial its facts and its ``update_trial``, wherever trials run.
-        explain_in_cells()
 
         A trial of ``executor="inline"`` runs beside the real oracle, whose
         ``update_trial`` is a coroutine: code that was debugged there would not

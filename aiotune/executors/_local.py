@@ -23,13 +23,14 @@ from typing import Any, Literal, Self
 import anyio
 from anyio import to_thread
 
+from aiotune._disk import folder_within, open_private
 from aiotune.executors._base import SpawnError, WorkSpec
 from aiotune.executors._imports import imports_for
 from aiotune.executors._nursery import Nursery, NurseryLost
 from aiotune.executors._process import ProcessWorker
 from aiotune.executors._spawn import StandbyWorkers
 from aiotune.executors._trust import SelfTest, end
-from aiotune.wire import Packed, Payload, RunProbe, pack
+from aiotune.wire import Packed, Payload, RunAttempt, RunProbe, pack
 
 __all__ = ("LocalExecutor", "StartMethod")
 
@@ -113,10 +114,11 @@ class LocalExecutor:
         """
         self._refuse_if_closed()
         try:
-            log_fd = await to_thread.run_sync(_open_log, work.log_path)
+            log_fd = await to_thread.run_sync(_open_log, work)
         except OSError as error:
             raise SpawnError(
-                f"The output log {work.log_path} cannot be opened: {error}."
+                f"The output log {work.log_path} cannot be opened: {error}. Links in the place of it or of its "
+                "folders are not followed."
             ) from error
         try:
             return await self._launch(work, log_fd)
@@ -320,9 +322,8 @@ def _prepare(payload: Payload) -> tuple[Packed, tuple[str, ...]]:
     return packed, imports_for(payload.target, packed)
 
 
-def _open_log(path: Path) -> int:
-    # Two steps, since mkdir makes parents as open as the umask lets it.
-    path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path, flags, 0o600)
+def _open_log(work: WorkSpec) -> int:
+    path, order = work.log_path, work.order
+    root = Path(order.project_dir) if isinstance(order, RunAttempt) else path.parent
+    with folder_within(root, path.parent, make=True) as folder:
+        return open_private(path.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, within=folder)

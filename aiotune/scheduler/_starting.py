@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ __all__ = ("Orders", "start_worker")
 
 _DELAYS = (0.1, 0.5, 2.0, 5.0, 15.0, 30.0, 60.0)
 """Seconds between tries to start a process: a host that can start none may need minutes."""
+_LASTING = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS})
 _LOOK_AGAIN = 1.0
 """Seconds between two looks at a full disk, and at whether anybody still wants the attempt."""
 _TELL_AGAIN = 60.0
@@ -111,7 +113,7 @@ async def start_worker(
                 if waited % _TELL_AGAIN == 0:
                     _tell_full(work, log)
                 waited += delay
-            elif tries < len(_DELAYS):
+            elif tries < len(_DELAYS) and not _will_not_pass(error):
                 # Many attempts that were refused at once should not come back at once.
                 delay = _DELAYS[tries] * random.Random(work.attempt_id).uniform(0.75, 1.25)  # noqa: S311 - no secret
                 tries += 1
@@ -124,6 +126,12 @@ async def start_worker(
                 log.info(logs.DISK_HAS_SPACE, path=str(work.log_path), waited=round(waited, 1))
             return worker
     return None
+
+
+def _will_not_pass(error: SpawnError) -> bool:
+    """Whether trying again is no use: a link in the place of a folder, or no right to write there."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in _LASTING
 
 
 async def _pause(delay: float, wanted: Callable[[], bool]) -> None:

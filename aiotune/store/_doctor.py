@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from aiotune import __version__
+from aiotune._disk import sync_folder
 from aiotune._layout import Layout
 from aiotune.errors import JournalCorrupt, ProjectError
 from aiotune.events import Event, ProjectCreated
@@ -26,7 +27,6 @@ from aiotune.store._segment import (
     SegmentFile,
     begin,
     segment_name,
-    sync_directory,
 )
 
 __all__ = ("Diagnosis", "diagnose", "repair")
@@ -205,10 +205,10 @@ def _finish(layout: Layout) -> Path:
     assert mended is not None
     aside = layout.project_dir / f"damaged-{mended.name.removeprefix('.mended-')}"
     if layout.journal_dir.exists():
-        sync_directory(layout.project_dir)
+        sync_folder(layout.project_dir)
         layout.journal_dir.rename(aside)
     mended.rename(layout.journal_dir)
-    sync_directory(layout.project_dir)
+    sync_folder(layout.project_dir)
     return aside
 
 

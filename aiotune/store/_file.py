@@ -7,21 +7,21 @@ import contextlib
 import os
 import shutil
 import socket
-import stat
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aiotune import __version__
+from aiotune._disk import folder_within, sync_folder
 from aiotune._layout import Layout
 from aiotune.errors import ProjectError
 from aiotune.events import Event, ProjectClosed, ProjectCreated, ProjectOpened
 from aiotune.store._journal import Commit, Journal
 from aiotune.store._lock import ProjectLock
 from aiotune.store._outlast import outlast
+from aiotune.store._ownership import refuse_shared
 from aiotune.store._recovery import Recovered, recover
-from aiotune.store._segment import sync_directory
 from aiotune.store._space import DiskPause
 
 __all__ = ("FORMAT", "FileStore", "open_project", "read_events")
@@ -73,19 +73,24 @@ class FileStore:
             self._lock.release()
 
 
-async def open_project(layout: Layout, *, overwrite: bool = False) -> FileStore:
+async def open_project(
+    layout: Layout, *, overwrite: bool = False, allow_shared: bool = False
+) -> FileStore:
     """Take a project directory, making it if need be.
 
     Args:
         layout: Where it is.
         overwrite: Discard what is there, if it is a project of ours.
+        allow_shared: Use it although it is another user's, or others may write to it.
 
     Raises:
         ProjectLocked: Another process holds it.
         JournalCorrupt: Its journal is damaged.
         ProjectError: The directory belongs to something else, or cannot be used.
     """
-    opening = asyncio.get_running_loop().run_in_executor(None, _open, layout, overwrite)
+    opening = asyncio.get_running_loop().run_in_executor(
+        None, _open, layout, overwrite, allow_shared
+    )
     cancelled = await outlast(opening)
     try:
         store = opening.result()
@@ -123,18 +128,19 @@ def read_events(layout: Layout) -> list[Event]:
         ) from error
 
 
-def _open(layout: Layout, overwrite: bool) -> FileStore:
+def _open(layout: Layout, overwrite: bool, allow_shared: bool) -> FileStore:
     """Return a store whose first records are on their way."""
     project = layout.project_dir
-    _make(project)
+    _make(project, allow_shared=allow_shared)
     # Before the lock is written: another program's directory may have a LOCK of its own.
     _refuse_foreign(layout)
     lock = ProjectLock(layout.lock_file)
     try:
         if _is_half_discarded(layout) or (overwrite and _has_journal(layout)):
             _discard(layout)
-        layout.journal_dir.mkdir(mode=0o700, exist_ok=True)
-        sync_directory(project)
+        with folder_within(project, layout.journal_dir, make=True):
+            pass  # made, if need be, and no link to another project's
+        sync_folder(project)
         recovered = recover(layout.journal_dir, repair=True)
         store = FileStore(layout, lock, recovered)
     except BaseException:
@@ -153,7 +159,7 @@ def _open(layout: Layout, overwrite: bool) -> FileStore:
     return store
 
 
-def _make(project: Path) -> None:
+def _make(project: Path, *, allow_shared: bool) -> None:
     if project.exists() and not project.is_dir():
         raise ProjectError(
             f"{project} is a file, so it cannot be a project directory. Choose another project_name."
@@ -161,12 +167,9 @@ def _make(project: Path) -> None:
     project.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         project.mkdir(mode=0o700)
-    if project.stat().st_mode & stat.S_IWOTH:
-        raise ProjectError(
-            f"The project directory {project} may be written to by every user of this machine, who could "
-            "replace its files under the search.",
-            hint=f"Take that right away (chmod o-w {project}), or choose another directory.",
-        )
+        return
+    if not allow_shared:
+        refuse_shared(project)
 
 
 def _has_journal(layout: Layout) -> bool:
@@ -214,6 +217,6 @@ def _discard(layout: Layout) -> None:
     for path in names:
         if path.name not in {"LOCK", aside.name}:
             path.rename(aside / path.name)
-    sync_directory(project)
+    sync_folder(project)
     for leftover in project.glob(".discarded-*"):
         shutil.rmtree(leftover)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aiotune._disk import open_private, read_private, sync_folder, write_private
 from aiotune.errors import JournalCorrupt
 from aiotune.events import Event
 from aiotune.store._codec import BadLine, Envelope, decode_line
@@ -19,7 +20,6 @@ from aiotune.store._segment import (
     began,
     check_previous,
     segment_name,
-    sync_directory,
 )
 from aiotune.store._snapshot import read_snapshot, write_snapshot
 
@@ -105,7 +105,7 @@ class _Reading:
 
     def take(self, path: Path, *, last: bool) -> None:
         """Read a segment."""
-        data = path.read_bytes()
+        data = read_private(path)
         crc = zlib.crc32(data)
         self._check_beginning(data)
         kept = None if last else read_snapshot(path, data, crc, self._seq)
@@ -228,16 +228,14 @@ def _good(line: bytes) -> Envelope | None:
 
 def _cut(path: Path, data: bytes, end: int, seq: int) -> None:
     kept = _unused(path.parent, f"torn-{seq}-{int(time.time())}")
-    with kept.open("xb") as file:
-        file.write(data[end:])
-        os.fsync(file.fileno())
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    write_private(kept, data[end:], durable=True)
+    fd = open_private(path, os.O_WRONLY)
     try:
         os.ftruncate(fd, end)
         os.fsync(fd)
     finally:
         os.close(fd)
-    sync_directory(path.parent)
+    sync_folder(path.parent)
 
 
 def _unused(folder: Path, stem: str) -> Path:

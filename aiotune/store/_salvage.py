@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiotune._disk import read_private
 from aiotune.errors import AiotuneError
 from aiotune.events import Event, SearchStarted, TrialCreated, TrialEnded
 from aiotune.objective import Objective, objective_from_dicts
@@ -82,7 +83,7 @@ def scan(paths: Sequence[Path]) -> Scanned:
     repeated: list[Record] = []
     for path in paths:
         end = 0
-        data = path.read_bytes()
+        data = read_private(path)
         for record in _records(path, data):
             if record.offset > end:
                 damage.append(Damage(path, end, record.offset))

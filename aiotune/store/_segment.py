@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from aiotune._disk import open_private, sync_folder
 from aiotune.errors import JournalCorrupt, StorageError
 from aiotune.store._codec import VERSION
 
@@ -20,7 +21,6 @@ __all__ = (
     "begin",
     "check_previous",
     "segment_name",
-    "sync_directory",
 )
 
 
@@ -127,11 +127,10 @@ class SegmentFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._fd = os.open(path, flags, 0o600)
+        self._fd = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             # Even if it was there: a try that failed on a full disk may have made it.
-            sync_directory(path.parent)
+            sync_folder(path.parent)
         except BaseException:
             self.close()
             raise
@@ -177,12 +176,3 @@ class SegmentFile:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -7,7 +7,6 @@ damaged, or was made by a version that knows other events, is as good as none.
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Sequence
 from functools import cache
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from aiotune._disk import read_private, write_private
 from aiotune.events import Event
 
 __all__ = ("Sealed", "read_snapshot", "snapshot_path", "write_snapshot")
@@ -65,7 +65,7 @@ def read_snapshot(
         ``None`` if the segment itself has to be read.
     """
     try:
-        kept = snapshot_path(segment).read_bytes()
+        kept = read_private(snapshot_path(segment))
     except OSError:
         return None
     body = memoryview(kept)[8:]
@@ -88,20 +88,12 @@ def write_snapshot(
 
     It is not synced: after a power loss it does not match, and is written again.
     """
-    path = snapshot_path(segment)
-    beside = path.with_name(f".partial-{os.getpid()}.{path.name}")
     try:
         packed = msgspec.Raw(_encoder.encode(events))
         body = _encoder.encode(Sealed(_form(), len(data), crc32, first, end, packed))
-        fd = os.open(
-            beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
-        with os.fdopen(fd, "wb") as file:
-            file.write(b"%08x" % zlib.crc32(body) + body)
-        beside.replace(path)
+        write_private(snapshot_path(segment), b"%08x" % zlib.crc32(body) + body)
     except (OSError, OverflowError, msgspec.MsgspecError):
         # A full disk; or an integer of more than 64 bits, which JSON can hold and msgpack cannot.
-        beside.unlink(missing_ok=True)
         return False
     return True
 

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import pytest
 
-from aiotune.store._segment import sync_directory
+from aiotune._disk import sync_folder
 
 kept = []
 
 
 async def test_blocks_the_loop(tmp_path):
-    sync_directory(tmp_path)
+    sync_folder(tmp_path)
 
 
 async def test_blocks_the_loop_outside_aiotune(tmp_path):

@@ -140,7 +140,7 @@ async def test_a_directory_that_all_may_write_to_is_refused(tmp_path: Path) -> N
     project.mkdir()
     project.chmod(0o777)
 
-    with pytest.raises(ProjectError, match=r"may be written to by every user .*chmod o-w"):
+    with pytest.raises(ProjectError, match=r"may be written to by every user .*chmod go-w"):
         await tuner(tmp_path).search(verbose=0)
     project.chmod(0o750)
     await tuner(tmp_path).search(verbose=0)

@@ -342,3 +342,16 @@ def test_other_files_beside_the_segments_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "1-copy.jsonl").write_bytes(_WHOLE.data)
 
     assert recover(tmp_path, repair=True).events == _WHOLE.events
+
+
+def test_bytes_that_were_cut_off_are_as_private_as_the_journal(tmp_path: Path) -> None:
+    """Whatever the umask: they may hold what the journal holds."""
+    _put(tmp_path, _WHOLE.data[:-3])
+    before = os.umask(0)
+    try:
+        recover(tmp_path, repair=True)
+    finally:
+        os.umask(before)
+    (torn,) = tmp_path.glob("torn-*.bin")
+
+    assert torn.stat().st_mode & 0o777 == 0o600

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -169,10 +170,10 @@ def test_folder_that_cannot_be_written_needs_no_snapshot(
 ) -> None:
     """Opening does not fail for want of space for a snapshot."""
 
-    def fail(*_: object) -> Path:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", fail)
+    monkeypatch.setattr(os, "rename", fail)
 
     assert repr(_open(folder).events) == repr(story() * 3)
     assert list(folder.glob("*.snapshot")) == []
