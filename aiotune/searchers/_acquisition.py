@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aiotune.searchers._encoding import Encoding, Floats, Indices, Points
-from aiotune.searchers._gp import Posterior
-from aiotune.searchers._kernel import matern_slope
+from aiotune.searchers._gp import LEAST_VARIANCE, Posterior
+from aiotune.searchers._kernel import matern, matern_slope
 
 __all__ = ("Beliefs", "log_improvement", "maximise")
 
@@ -166,17 +166,19 @@ def _certain_burden(mean: Floats, variance: Floats) -> Floats:
 
 def _with_slopes(posterior: Posterior, point: Points) -> tuple[Floats, Floats, Floats, Floats]:
     """Predict one configuration; the slopes are (axes, columns) and (axes,)."""
-    metric, hyper = posterior.metric, posterior.hyper
+    metric, hyper, rows = posterior.metric, posterior.hyper, posterior.rows
     placed = metric.place(point)
-    squared = metric.between(placed, posterior.rows, hyper.weights)[0]
-    mean, variance = posterior.predict(placed)
-    cross = posterior.covariance(placed)[0]
+    squared = metric.between(placed, rows, hyper.weights)[0]
+    cross = hyper.signal * matern(squared) + hyper.trend * metric.trend(placed, rows)[0]
+    part = posterior.root @ cross
+    own = hyper.signal + hyper.trend * metric.trend_variances(placed)
+    variance = np.maximum(own - part @ part, LEAST_VARIANCE)
     by_squared = hyper.signal * matern_slope(squared)
-    slopes = metric.slopes(point, placed, posterior.rows, hyper.weights) * by_squared[:, None]
-    slopes += hyper.trend * metric.trend_slopes(point, posterior.rows)
-    own = 2.0 * hyper.trend * metric.trend_slopes(point, placed)[0]
-    solved = posterior.root.T @ (posterior.root @ cross)
-    return mean, variance, slopes.T @ posterior.alpha, own - 2.0 * slopes.T @ solved
+    slopes = metric.slopes(point, placed, rows, hyper.weights) * by_squared[:, None]
+    slopes += hyper.trend * metric.trend_slopes(point, rows)
+    own_slopes = 2.0 * hyper.trend * metric.trend_slopes(point, placed)[0]
+    by_variance = own_slopes - 2.0 * slopes.T @ (posterior.root.T @ part)
+    return (cross @ posterior.alpha)[None, :], variance, slopes.T @ posterior.alpha, by_variance
 
 
 def maximise(

@@ -13,10 +13,20 @@ import numpy as np
 from aiotune.searchers._encoding import Floats
 from aiotune.searchers._kernel import Metric, Pairs, Placed, matern, matern_slope
 
-__all__ = ("Hyper", "Posterior", "Prior", "condition", "fit", "negative_log_posterior")
+__all__ = (
+    "LEAST_VARIANCE",
+    "Hyper",
+    "Posterior",
+    "Prior",
+    "condition",
+    "fit",
+    "negative_log_posterior",
+)
 
 _JITTER = 1e-10
 """Least variance on the diagonal, without which nearly equal rows make it singular."""
+LEAST_VARIANCE = 1e-12
+"""What rounding may leave less of is taken for this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,7 +218,7 @@ class Posterior:
         cross = self.covariance(placed)
         own = self.hyper.signal + self.hyper.trend * self.metric.trend_variances(placed)
         explained = ((cross @ self.root.T) ** 2).sum(1)
-        return cross @ self.alpha, np.maximum(own - explained, 1e-12)
+        return cross @ self.alpha, np.maximum(own - explained, LEAST_VARIANCE)
 
     def joint(self, placed: Placed) -> tuple[Floats, Floats]:
         """Return means, (configurations, columns), and the covariance of the configurations."""
