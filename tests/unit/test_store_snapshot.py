@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
