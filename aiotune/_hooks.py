@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiotune import logs
+from aiotune._callbacks import Callbacks
 from aiotune._disk import is_full
 from aiotune._offload import Offloader
 from aiotune._progress import Progress
@@ -18,16 +18,22 @@ if TYPE_CHECKING:
     from aiotune.base_tuner import BaseTuner
     from aiotune.trial import Trial
 
-__all__ = ("TunerHooks", "settled")
+__all__ = ("TunerHooks",)
 
 
 class TunerHooks:
     """Shows what ended, and calls the hooks that a tuner overrides."""
 
     def __init__(
-        self, tuner: BaseTuner, progress: Progress, offload: Offloader, retention: Retention | None
+        self,
+        tuner: BaseTuner,
+        progress: Progress,
+        offload: Offloader,
+        retention: Retention | None,
+        callbacks: Callbacks,
     ) -> None:
         self._progress, self._offload, self._retention = progress, offload, retention
+        self._callbacks = callbacks
         self._save = partial(save_state, tuner) if keeps_state(tuner) else None
         self._state_file = tuner._layout.tuner_state(tuner.tuner_id)  # noqa: SLF001
         self._began = tuner.on_trial_begin if tuner.overrides("on_trial_begin") else None
@@ -36,13 +42,13 @@ class TunerHooks:
     async def trial_began(self, trial: Trial) -> None:
         """Call the hook before an attempt."""
         if self._began is not None:
-            await settled(self._began(trial))
+            await self._callbacks.call(self._began, trial)
 
     async def trial_ended(self, trial: Trial, seconds: float) -> None:
         """Show the end, call the hook, remove weights and keep the state."""
         self._progress.ended(trial, seconds)
         if self._ended is not None:
-            await settled(self._ended(trial))
+            await self._callbacks.call(self._ended, trial)
         if self._retention is not None:
             await self._retention.ended(trial)
         if self._save is not None:
@@ -56,9 +62,3 @@ class TunerHooks:
                 raise
             # All that trials depend on is in the journal, which waits for space.
             self._progress.log.warning(logs.STATE_NOT_SAVED, path=str(self._state_file))
-
-
-async def settled(result: Any) -> None:
-    """Await what a hook returned, if it is a coroutine."""
-    if inspect.isawaitable(result):
-        await result

@@ -22,9 +22,10 @@ import anyio
 from aiotune import events, logs
 from aiotune._boundary import one_error
 from aiotune._calibration_file import UserCalibration
+from aiotune._callbacks import Callbacks
 from aiotune._clock import SystemClock
 from aiotune._devices import Resources, Wanted, find_resources
-from aiotune._hooks import TunerHooks, settled
+from aiotune._hooks import TunerHooks
 from aiotune._offload import ThreadOffloader
 from aiotune._printable import printable
 from aiotune._probing import probe_space
@@ -118,6 +119,8 @@ class _Search:
                 _executor(self.tuner, self.payload, progress.log)
             )
             self.oracle.log = progress.log
+            self.callbacks = Callbacks(progress.log)
+            stack.callback(self.callbacks.close)
             await self._open(stack)
             log = stack.enter_context(progress.logging(self.layout.events_log))
             log.info(logs.SEARCH_STARTED, slots=resources.most, why=resources.reason)
@@ -135,7 +138,7 @@ class _Search:
                 raise
             finally:
                 self._record_end(loop)
-            await settled(self.tuner.on_search_end())
+            await self._hook("on_search_end")
             result = result_of(self.oracle, self.layout, elapsed=self.clock.monotonic() - started)
             log.info(logs.SEARCH_FINISHED, trials=len(result.trials), best_score=result.best_score)
         return result
@@ -190,7 +193,7 @@ class _Search:
         return found
 
     async def _prepare(self, executor: Executor, resources: Resources, log: Any) -> None:
-        await settled(self.tuner.on_search_begin())
+        await self._hook("on_search_begin")
         if self.tuner.hypermodel is not None:
             await probe_space(self.oracle, executor, resources, self.layout, log)
 
@@ -243,7 +246,7 @@ class _Search:
             "layout": self.layout,
             "log": log,
             "admission": admission,
-            "hooks": TunerHooks(tuner, progress, self.offload, self.retention),
+            "hooks": TunerHooks(tuner, progress, self.offload, self.retention, self.callbacks),
         }
         runner = AttemptRunner(clock=self.clock, offload=self.offload, **shared)
         self.observed = runner.observed
@@ -263,11 +266,15 @@ class _Search:
             ),
             on_tick=progress.tick,
             offload=self.offload,
-            before_proposal=self._pre_create_trial if tuner.overrides("pre_create_trial") else None,
+            before_proposal=partial(self._hook, "pre_create_trial")
+            if tuner.overrides("pre_create_trial")
+            else None,
+            on_stop=self.callbacks.end_within,
         )
 
-    async def _pre_create_trial(self) -> None:
-        await settled(self.tuner.pre_create_trial())
+    async def _hook(self, name: str) -> None:
+        if self.tuner.overrides(name):
+            await self.callbacks.call(getattr(self.tuner, name))
 
     def _record_end(self, loop: SearchLoop) -> None:
         # Closing the project makes it durable. If the journal has failed, that

@@ -205,6 +205,8 @@ class BaseTuner:
         raise NotImplementedError(f"{type(self).__name__} must override run_trial().")
 
     # ── hooks ──────────────────────────────────────────────────────────────
+    # A plain function runs in a thread of its own, a coroutine on the event loop: see
+    # docs/processes.md.
 
     def on_search_begin(self) -> Any:
         """Do something before the first trial; in the calling process; may be a coroutine."""

@@ -110,6 +110,12 @@ TRIAL_GOES_ON = "trial_goes_on"
 """There is space for the file that a training waited for, after ``waited`` seconds."""
 STATE_NOT_SAVED = "state_not_saved"
 """A subclass's own state could not be written, for want of space; it is tried again at the next trial's end."""
+CALLBACK_SLOW = "callback_slow"
+"""A hook of the tuner has run in its thread for ``seconds``; the other hooks wait for it."""
+CALLBACK_BLOCKS = "callback_blocks"
+"""A hook that is a coroutine has held the event loop for ``seconds`` without an ``await``."""
+CALLBACK_REFUSES_CANCELLATION = "callback_refuses_cancellation"
+"""The search ends without a hook that does not end; ``stack`` says where it is."""
 SINK_FAILED = "sink_failed"
 """A place where events were shown raised an error and is used no more."""
 LOG_LOST = "log_lost"
@@ -384,6 +390,12 @@ _SENTENCES = {
     ),
     TRIAL_GOES_ON: "There is space again; trial {trial} goes on after {waited} s.",
     STATE_NOT_SAVED: "The disk is full, so {path} was not written; it is tried again later.",
+    CALLBACK_SLOW: "{callback}() has run for {seconds} s; other hooks, and the trials' slots, wait for it.",
+    CALLBACK_BLOCKS: (
+        "{callback}() has held the event loop for {seconds} s. Make it a plain function, which runs in a "
+        "thread, or await what takes long."
+    ),
+    CALLBACK_REFUSES_CANCELLATION: "{callback}() does not end; the search goes on without it. It is at {stack}.",
     LOG_LOST: "The log {path} cannot be written ({error}); the search goes on without it.",
     SINK_FAILED: "{sink} cannot be written ({error}); the search goes on without it.",
     SHUTDOWN_ABANDONED: "The trials {running} did not end in time; they die with this process.",

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from aiotune._clock import Clock
     from aiotune._offload import Offloader
     from aiotune.oracles import Oracle
+    from aiotune.trial import Trial
 
 __all__ = ("SearchLoop", "Timing")
 
@@ -104,6 +105,7 @@ class SearchLoop:
         clock: Tells the time.
         timing: Times.
         on_tick: Called by the ticker, for the display.
+        on_stop: Told of each request to stop, with the seconds that workers have to end.
         before_proposal: Awaited before the oracle is asked for a trial.
         offload: Looks for signs of life, if the limits ask for them.
     """
@@ -120,6 +122,7 @@ class SearchLoop:
         clock: Clock,
         timing: Timing,
         on_tick: Callable[[], None] = lambda: None,
+        on_stop: Callable[[float], None] = lambda _: None,
         before_proposal: Callable[[], Awaitable[None]] | None = None,
         offload: Offloader | None = None,
     ) -> None:
@@ -127,7 +130,7 @@ class SearchLoop:
         self._weigher, self._watch = weigher, watch
         runner.on_steps = lambda *timed: self._post(StepsTimed(*timed))
         self._log, self._clock, self._timing, self._on_tick = log, clock, timing, on_tick
-        self._before_proposal = before_proposal
+        self._before_proposal, self._on_stop = before_proposal, on_stop
         self.running: dict[str, Running] = {}
         self._patience = Patience(
             timing.limits, self.running, clock, log, offload or ThreadOffloader(), self._end_attempt
@@ -135,6 +138,7 @@ class SearchLoop:
         self._inbox: deque[Stimulus] = deque()
         self._draining = False
         self._proposals: set[anyio.CancelScope] = set()
+        self._turn = anyio.Lock()
         self._error: BaseException | None = None
         self._tasks: anyio.abc.TaskGroup
 
@@ -174,6 +178,7 @@ class SearchLoop:
             return  # a signal that comes while the project is being closed
         self._log.info(logs.SEARCH_STOPPING, reason=reason.value, running=len(self.running))
         self._shield.deadline = anyio.current_time() + grace + self._timing.shutdown
+        self._on_stop(grace)
         self._post(StopRequested(reason, grace))
 
     # ── the machine ────────────────────────────────────────────────────────
@@ -243,9 +248,7 @@ class SearchLoop:
         with anyio.CancelScope() as scope:
             self._proposals.add(scope)
             try:
-                if self._before_proposal is not None:
-                    await self._before_proposal()
-                trial = await self._oracle.next_trial()
+                trial = await self._next_trial()
             except Exception as error:  # noqa: BLE001 - the user's oracle may raise anything
                 self._fail(error)
             finally:
@@ -254,6 +257,13 @@ class SearchLoop:
             self._post(ProposalEnded())
         else:
             self._post(TrialProposed(trial.trial_id, known_need(trial)))
+
+    async def _next_trial(self) -> Trial:
+        if self._before_proposal is None:
+            return await self._oracle.next_trial()
+        async with self._turn:  # what it is called before is one proposal, not two
+            await self._before_proposal()
+            return await self._oracle.next_trial()
 
     async def _weigh(self, trial_id: str, known: Need | None) -> None:
         need = None

@@ -24,6 +24,7 @@ from aiotune.objective import Objective
 from aiotune.searchers import FrozenHistory, Tried, values_key
 from aiotune.status import TrialStatus
 from aiotune.store._collector import collector_paused
+from aiotune.store._trials import Trials
 from aiotune.trial import Trial
 
 __all__ = ("ProjectState",)
@@ -54,7 +55,7 @@ class ProjectState:
     def __init__(self, *, seed: int, objective: Objective) -> None:
         self.seed = seed
         self.objective = objective
-        self.trials: dict[str, Trial] = {}
+        self.trials: dict[str, Trial] = Trials()
         self.space = HyperParameters()
         self.search: events.SearchStarted | None = None
         self.project_id = ""
