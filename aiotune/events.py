@@ -23,6 +23,7 @@ __all__ = (
     "Event",
     "MemoryObserved",
     "MetricsReported",
+    "OracleStateKept",
     "ProjectClosed",
     "ProjectCreated",
     "ProjectOpened",
@@ -102,6 +103,18 @@ class TrialCreated(_Fact, frozen=True, kw_only=True):
     stream: int | None = None
     budget: dict[str, Value] = {}
     at: float = 0.0
+
+
+class OracleStateKept(_Fact, frozen=True, kw_only=True):
+    """What a subclass of an oracle keeps of its own changed; ``state`` is the text of a JSON object.
+
+    It is written right before the record of ``trial_id`` that it belongs to and holds from that
+    one on, so that a kill between the two leaves what held before. With "" it holds
+    at once. ``None``: it is too long for a record, and is in ``oracle.json`` alone.
+    """
+
+    state: str | None
+    trial_id: str = ""
 
 
 class TrialWeighed(_Fact, frozen=True, kw_only=True):
@@ -259,6 +272,7 @@ Event = (
     | SearchStarted
     | SpaceGrew
     | TrialCreated
+    | OracleStateKept
     | AttemptStarted
     | MetricsReported
     | AttemptEnded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 from functools import partial
@@ -20,6 +21,9 @@ from aiotune.store import Layout, MemoryStore, read_events
 from aiotune.store._replay import ProjectState
 
 __all__ = ("FamiliarOracle",)
+
+_LONGEST = 24 << 10
+"""Longest text of a subclass's own state in a record; escaped, it is at most twice as long."""
 
 
 class FamiliarOracle(SearchedSpace):
@@ -84,9 +88,11 @@ class FamiliarOracle(SearchedSpace):
     def get_state(self) -> dict[str, Any]:
         """Return the oracle as data, under KerasTuner's names.
 
-        A subclass may add what it wants kept with the project, as JSON; it is
-        written to ``oracle.json`` at every trial's creation and end. What the base class
-        returns is told from the journal, which alone says what the trials are.
+        A subclass may add what it wants kept with the project, as JSON. That is recorded in
+        one piece with each trial's creation and end, so a search that was killed goes
+        on as it would have; what is longer than 24 KiB is only written to
+        ``oracle.json``, and may be one trial ahead or behind then. What the base class returns is
+        told from the journal, which alone says what the trials are.
         """
         state = self._book.state
         return {
@@ -107,7 +113,7 @@ class FamiliarOracle(SearchedSpace):
 
     async def save(self) -> None:
         """Wait until all that has happened is durable; a search does so by itself."""
-        await self.record()
+        await self.record(*self._state_for(""))
         await self._keep_state()
 
     async def reload(self) -> None:
@@ -142,6 +148,21 @@ class FamiliarOracle(SearchedSpace):
         """Whether a subclass has any state of its own."""
         return type(self).get_state is not FamiliarOracle.get_state
 
+    def _state_for(self, trial_id: str) -> list[events.Event]:
+        """Return what belongs before a record about a trial: a subclass's own state, if it has changed."""
+        if self.directory is None or not self._adds_state():
+            return []
+        told, text = FamiliarOracle.get_state(self), None
+        # What is wrong with it _keep_state() says, when the trial itself is recorded.
+        with contextlib.suppress(Exception):
+            state = self.get_state()
+            text = json.dumps({k: v for k, v in state.items() if k not in told or told[k] != v})
+        if text is not None and len(text) > _LONGEST:
+            text = None
+        if text == self._book.state.oracle_state:
+            return []
+        return [events.OracleStateKept(trial_id=trial_id, state=text)]
+
     async def _keep_state(self) -> None:
         """Write the state down, if a subclass adds to it and there is a project."""
         if self.directory is None or not self._adds_state():
@@ -166,6 +187,10 @@ class FamiliarOracle(SearchedSpace):
         """Give a subclass what it has added, if it was written down."""
         overrides = type(self).set_state is not FamiliarOracle.set_state
         if self.directory is None or not overrides:
+            return
+        if self._book.state.oracle_state is not None:
+            own = json.loads(self._book.state.oracle_state)
+            self.set_state({**FamiliarOracle.get_state(self), **own})
             return
         path = Layout(self.directory, self.project_name).oracle_state
         state = await self.offload.run("disk", partial(_read, path))

@@ -173,10 +173,10 @@ class Oracle(FamiliarOracle):
         if self._seed_was_given and state.seed != self._seed:
             self.log.info(logs.SEED_CONTINUED, seed=state.seed, instead_of=self._seed)
         await self.record(now)
+        await self._take_state_back()  # what is adopted may change it
         if layout is not None:
             await adopt_results(self, state, layout)
         await self.record(*_core.take_up(state, self._policy, time.time()))
-        await self._take_state_back()
 
     # ── asking ─────────────────────────────────────────────────────────────
 
@@ -278,16 +278,15 @@ class Oracle(FamiliarOracle):
             hp.unseen = lambda entry: draw(entry, seed=self.seed, index=index, stream=0)
             hp.ensure_active_values()
             values = hp.values
-        self.record(
-            events.TrialCreated(
-                trial_id=trial_id,
-                index=index,
-                values=values,
-                stream=proposal.stream if self.tune_new_entries else None,
-                budget=dict(proposal.budget),
-                at=time.time(),
-            )
+        created = events.TrialCreated(
+            trial_id=trial_id,
+            index=index,
+            values=values,
+            stream=proposal.stream if self.tune_new_entries else None,
+            budget=dict(proposal.budget),
+            at=time.time(),
         )
+        self.record(*self._state_for(trial_id), created)
         return self.trials[trial_id]
 
     # ── telling ────────────────────────────────────────────────────────────
@@ -358,7 +357,7 @@ class Oracle(FamiliarOracle):
             await _settled(self.score_trial(stored))
         event = _core.conclude(stored, self._policy, time.time())
         stored.reopen()
-        commit = self.record(event)
+        commit = self.record(*self._state_for(stored.trial_id), event)
         # Decided now: a trial that ends well while this is being written does not undo it.
         over = self._one_too_many(stored) if isinstance(event, events.TrialEnded) else None
         self._book.let_go(stored)

@@ -50,6 +50,7 @@ class ProjectState:
         rejected: How many trials could not run here.
         end_order: Ids of ended trials, in the order of their ends.
         consecutive_rejections: How many since one ended in another way, or the search began.
+        oracle_state: What a subclass of the oracle keeps of its own, as JSON; ``None`` if not here.
     """
 
     def __init__(self, *, seed: int, objective: Objective) -> None:
@@ -68,6 +69,8 @@ class ProjectState:
         self.rejected = 0
         self.consecutive_rejections = 0
         self.end_order: list[str] = []
+        self.oracle_state: str | None = None
+        self._announced: events.OracleStateKept | None = None
         self._directions = {d["name"]: d["direction"] for d in objective.to_dicts()}
         self._tried: list[Tried] = []
         self._unfinished: dict[int, None] = {}
@@ -119,12 +122,14 @@ class ProjectState:
 
     # ── the fold ───────────────────────────────────────────────────────────
 
-    def apply(self, event: events.Event) -> None:  # noqa: PLR0912 - one arm a fact
+    def apply(self, event: events.Event) -> None:  # noqa: C901, PLR0912 - one arm a fact
         """Take in one fact.
 
         Raises:
             JournalCorrupt: The fact contradicts those before it.
         """
+        if self._announced is not None:
+            self._oracle_state_follows(event)
         match event:
             case events.MetricsReported():
                 self._metrics(event)
@@ -156,6 +161,10 @@ class ProjectState:
                 self.search = event
                 self.seed = event.seed
                 self.consecutive_failures = self.consecutive_rejections = 0
+            case events.OracleStateKept():
+                self._announced = event
+                if not event.trial_id:
+                    self._oracle_state_follows(event)
             case events.ProjectCreated():
                 self.project_id = event.project_id
             case events.ProjectOpened() | events.SearchEnded() | events.ProjectClosed():
@@ -184,6 +193,12 @@ class ProjectState:
                 "edited, or written by another program; restore it from a copy."
             )
         return trial
+
+    def _oracle_state_follows(self, event: events.Event) -> None:
+        """Let what was announced hold, if this is the record that it was announced for."""
+        announced, self._announced = self._announced, None
+        if announced is not None and getattr(event, "trial_id", "") == announced.trial_id:
+            self.oracle_state = announced.state
 
     def _created(self, event: events.TrialCreated) -> None:
         if event.index != len(self._tried) or event.trial_id in self.trials:

@@ -27,6 +27,7 @@ from aiotune.events import (
     Event,
     MemoryObserved,
     MetricsReported,
+    OracleStateKept,
     ProjectClosed,
     ProjectCreated,
     ProjectOpened,
@@ -71,6 +72,7 @@ def story() -> list[Event]:
         SpaceGrew(
             entries=[{"class_name": "Choice", "config": {"values": ["学习率", "🚀", "\x00"]}}]
         ),
+        OracleStateKept(trial_id="0000", state='{"\\u00fc": [NaN, "\\\\"]}'),
         TrialCreated(
             trial_id="0000", index=0, values={"lr": 0.1 + 0.2, "n": -1, "on": True}, stream=3
         ),

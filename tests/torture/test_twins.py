@@ -20,8 +20,8 @@ BAD = (
     "different",
     "processes_left",
 )
-ALONE = ("random", "grid", "hyperband", "bayesian")
-KINDS = (*ALONE, *(f"{kind}, three at once" for kind in ALONE), "random, discovering")
+ALONE = ("random", "grid", "hyperband", "bayesian", "own")
+KINDS = (*ALONE, *(f"{kind}, three at once" for kind in ALONE[:4]), "random, discovering")
 
 
 def _killed(directory: Path, number: int, *kinds: str) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def test_a_search_killed_at_fifty_moments_is_its_twin(
 
 
 @pytest.mark.parametrize(
-    "kind", ["random, discovering", "grid, three at once", "hyperband", "bayesian"]
+    "kind", ["random, discovering", "grid, three at once", "hyperband", "bayesian", "own"]
 )
 def test_a_killed_search_is_its_twin(tmp_path: Path, kind: str) -> None:
     """Once killed, the trials, their values and what came of them are those of the search in one piece."""

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from aiotune.errors import ConfigurationError, ProjectError
+from aiotune.events import OracleStateKept, TrialEnded
 from aiotune.hyperparameters import HyperParameters
 from aiotune.oracles import Oracle, RandomSearchOracle
 from aiotune.status import TrialStatus
+from aiotune.store import Layout, read_events
 from aiotune.trial import Trial
 
 
@@ -124,6 +126,73 @@ async def test_a_subclass_gets_its_state_back(tmp_path: Path) -> None:
     assert again.trial_id == "01"
     written = json.loads((tmp_path / "p" / "oracle.json").read_text())
     assert (written["proposed"], written["end_order"]) == (2, ["00"])
+
+
+async def copied(directory: Path, *, without: int) -> Path:
+    """Copy a project as a kill leaves it: without its last records, and with the state of another moment."""
+    (to := directory / "killed" / "journal").mkdir(parents=True)
+    (segment,) = (directory / "p" / "journal").iterdir()
+    lines = segment.read_bytes().splitlines(keepends=True)
+    (to / segment.name).write_bytes(b"".join(lines[: len(lines) - without]))
+    (to.parent / "oracle.json").write_text('{"proposed": 99}')
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("without", "proposed", "trials"),
+    [(0, 2, 2), (1, 1, 1), (2, 1, 1), (3, 1, 1), (5, 0, 0)],
+    ids=["nothing", "a creation", "its state as well", "an end", "all"],
+)
+async def test_a_subclass_has_the_state_that_belongs_to_its_trials(
+    tmp_path: Path, without: int, proposed: int, trials: int
+) -> None:
+    """Wherever the journal was cut off, the state is that of the last trial in it, and not one ahead."""
+    before, after = oracle_with(Counting), oracle_with(Counting)
+    async with before.open(tmp_path, "p"):
+        await finish(before, await before.create_trial("w"))
+        await before.create_trial("w")
+        await copied(tmp_path, without=without)
+
+    async with after.open(tmp_path, "killed"):
+        assert (after.proposed, len(after.trials)) == (proposed if trials else 99, trials)
+
+
+async def test_a_state_that_does_not_change_is_recorded_once(tmp_path: Path) -> None:
+    """An end that changes nothing costs no record."""
+    oracle = oracle_with(Counting)
+    async with oracle.open(tmp_path, "p"):
+        await finish(oracle, await oracle.create_trial("w"))
+        await oracle.save()
+
+    history = await asyncio.to_thread(read_events, Layout(tmp_path, "p"))
+    recorded = [e for e in history if isinstance(e, OracleStateKept)]
+    assert recorded == [OracleStateKept(trial_id="00", state='{"proposed": 1}')]
+
+
+async def test_a_long_state_is_in_the_file_alone(tmp_path: Path) -> None:
+    """A record has an end; the journal then says nothing, also when it had said something before."""
+    before, after = oracle_with(Counting), oracle_with(Counting)
+    async with before.open(tmp_path, "p"):
+        await before.create_trial("w")
+        before.proposed = list(range(10_000))
+        await before.save()
+
+    async with after.open(tmp_path, "p"):
+        assert after.proposed == list(range(10_000))
+
+
+async def test_a_result_is_recorded_although_the_state_cannot_be(tmp_path: Path) -> None:
+    """What a training has found is not lost with it."""
+    oracle = oracle_with(Counting)
+    async with oracle.open(tmp_path, "p"):
+        trial = await oracle.create_trial("w")
+        oracle.proposed = {1, 2}
+        with pytest.raises(ConfigurationError, match=r"Counting\.get_state\(\) returned what JSON"):
+            await finish(oracle, trial)
+
+    assert trial.status is TrialStatus.COMPLETED
+    history = await asyncio.to_thread(read_events, Layout(tmp_path, "p"))
+    assert [e.trial_id for e in history if isinstance(e, TrialEnded)] == ["00"]
 
 
 async def test_an_oracle_without_state_writes_no_file(tmp_path: Path) -> None:
