@@ -8,8 +8,9 @@ from typing import Any
 from aiotune._printable import shown
 from aiotune.errors import ConfigurationError, WrongType
 
-__all__ = ("check_number", "check_plugin", "check_seconds", "check_whole")
+__all__ = ("check_number", "check_plugin", "check_seconds", "check_truth", "check_whole")
 
+_NUMPYS = {"bool", "bool_"}
 _BITS = 63
 """Of the whole numbers that a record and a frame can carry."""
 
@@ -51,6 +52,18 @@ def check_whole(
         )
 
 
+def check_truth(name: str, value: Any) -> None:
+    """Refuse what is neither ``True`` nor ``False``.
+
+    Raises:
+        WrongType: It is neither.
+    """
+    if not isinstance(value, bool) and type(value).__name__ not in _NUMPYS:
+        raise WrongType(
+            f"{name} must be True or False, but is {shown(value)} of type {type(value).__name__}."
+        )
+
+
 def check_number(name: str, value: Any, *, whose: str = "") -> None:
     """Refuse what is no number, and NaN.
 
@@ -78,6 +91,8 @@ def check_seconds(name: str, value: Any, *, zero: bool = False, also: str = "") 
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or math.isnan(value) or value < 0 or (value == 0 and not zero):
         or_else = f", or {also}" if also else ""
+        if hasattr(value, "total_seconds"):
+            or_else += " (of a timedelta, its total_seconds())"
         raise ConfigurationError(
             f"{name} must be {'>=' if zero else '>'} 0 seconds{or_else}, but is {shown(value)}."
         )

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from aiotune import _gpu, _host
 from aiotune._gpu import MIB, Device, DeviceProvider, Lease, LeaseLedger, parse_bytes
-from aiotune.errors import ConfigurationError, DeviceError, NoUsableDevice
+from aiotune._printable import shown
+from aiotune.errors import ConfigurationError, DeviceError, NoUsableDevice, WrongType
 from aiotune.memory import MemoryLimit
 
 __all__ = ("Place", "Resources", "Wanted", "find_resources")
@@ -36,6 +37,7 @@ class Wanted:
 
     Raises:
         ConfigurationError: One of them cannot be.
+        WrongType: ``devices`` is no list.
     """
 
     max_parallel_trials: int | None = None
@@ -45,12 +47,32 @@ class Wanted:
     gpu_memory: int | str | None = None
 
     def __post_init__(self) -> None:
-        _at_least_one("max_parallel_trials", self.max_parallel_trials)
-        _at_least_one("gpus_per_trial", self.gpus_per_trial)
-        if self.max_trials_per_gpu != "auto":
-            _at_least_one("max_trials_per_gpu", self.max_trials_per_gpu, " or 'auto'")
-        if self.gpu_memory is not None and self.memory_bytes == 0:
-            raise ConfigurationError("gpu_memory=0 would leave a trial no memory at all.")
+        _at_least_one(
+            "max_parallel_trials", self.max_parallel_trials, "Or leave it out, to use all there is."
+        )
+        _at_least_one(
+            "gpus_per_trial", self.gpus_per_trial, "To use no GPU at all, pass devices=[]."
+        )
+        if not isinstance(self.max_trials_per_gpu, str) or self.max_trials_per_gpu != "auto":
+            _at_least_one(
+                "max_trials_per_gpu", self.max_trials_per_gpu, "Or leave it out.", " or 'auto'"
+            )
+        if self.devices is not None:
+            _check_devices(self.devices)
+        self._check_memory()
+
+    def _check_memory(self) -> None:
+        size = self.memory_bytes
+        if size == 0:
+            raise ConfigurationError(
+                f"gpu_memory={shown(self.gpu_memory)} would give a trial no memory at all. Name a size, or "
+                "leave gpu_memory out to give it what its model is predicted to need."
+            )
+        if size is not None and size >= 1 << 63:
+            raise ConfigurationError(
+                f"gpu_memory={shown(self.gpu_memory)} is a number of bytes that does not fit into 64 bits. "
+                "Name the memory of a GPU."
+            )
 
     @property
     def memory_bytes(self) -> int | None:
@@ -59,17 +81,39 @@ class Wanted:
             return None
         try:
             return parse_bytes(self.gpu_memory)
-        except ValueError as error:
-            raise ConfigurationError(f"gpu_memory={error}") from error
+        except ValueError:
+            raise ConfigurationError(
+                f"gpu_memory={shown(self.gpu_memory)} is not a size. Write a number of bytes, or e.g. "
+                "'8GiB' or '500MB'."
+            ) from None
 
 
-def _at_least_one(name: str, value: Any, also: str = "") -> None:
+def _at_least_one(name: str, value: Any, remedy: str, also: str = "") -> None:
     if value is None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigurationError(
-            f"{name} must be a whole number of at least 1{also}, but is {value!r}."
+            f"{name} must be a whole number of at least 1{also}, but is {shown(value)}. {remedy}"
         )
+
+
+def _check_devices(devices: Any) -> None:
+    form = "Write indices or UUIDs in a list, as in devices=[0], or devices=[] for none."
+    if isinstance(devices, (str, bytes)) or not isinstance(devices, Sequence):
+        raise WrongType(
+            f"devices must be a list, but is {shown(devices)} of type {type(devices).__name__}. {form}"
+        )
+    for device in devices:
+        is_index = isinstance(device, int) and not isinstance(device, bool) and device >= 0
+        if not is_index and not (isinstance(device, str) and device.startswith(("GPU-", "MIG-"))):
+            raise ConfigurationError(
+                f"devices names {shown(device)}, which is neither the index nor the UUID of a GPU. {form}"
+            )
+        if list(devices).count(device) > 1:
+            raise ConfigurationError(
+                f"devices={shown(list(devices))} names {shown(device)} twice. Name each GPU once; "
+                "max_trials_per_gpu says how many trials share one."
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiotune._printable import shown
 from aiotune.errors import ConfigurationError
 
 __all__ = ("AttemptPaths", "Layout")
 
+_SHORT = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -118,10 +120,17 @@ class Layout:
         return self.attempt_dir(trial_id, attempt) / "result.json"
 
 
+def _length(name: object) -> str:
+    return (
+        f", having {len(name)} characters" if isinstance(name, str) and len(name) > _SHORT else ""
+    )
+
+
 def _check_name(what: str, name: str) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
         raise ConfigurationError(
-            f"The {what} {name!r} is not a plain name: it may have 1 to 64 letters, digits, '.', '_' "
-            "and '-', must begin with a letter or digit, and cannot hold '/' or '..'.",
+            f"The {what} {shown(name)} is not a plain name{_length(name)}: it may have 1 to 64 letters "
+            "of English, digits, '.', '_' and '-', must begin with a letter or digit, and cannot hold '/' "
+            "or '..'.",
             hint="Put folders into directory=... instead.",
         )

@@ -6,12 +6,14 @@ subclass), so at module level it imports nothing of the parent's machinery.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
+from aiotune._arguments import check_plugin
 from aiotune._layout import Layout
 from aiotune._notebook import explain_in_cells
+from aiotune._tuner_checks import check_oracle, check_tuner, checked_directory, refuse_unknown
 from aiotune.errors import ConfigurationError
 from aiotune.hypermodel import HyperModel, as_hypermodel
 
@@ -73,6 +75,9 @@ class BaseTuner:
 
     Raises:
         ConfigurationError: An argument is wrong, or not known.
+        WrongType: An argument is of a wrong type; that is a ``TypeError``.
+        FatalValueError: The hypermodel is none.
+        FatalTypeError: The hypermodel cannot be called with hyperparameters.
     """
 
     # What only the tuners of Keras models let their users choose.
@@ -107,16 +112,11 @@ class BaseTuner:
         executor: ExecutorChoice | Executor = "local",
         **kwargs: Any,
     ) -> None:
-        _refuse_unknown(type(self).__name__, kwargs)
-        _check_oracle(oracle)
-        _check_seconds(
-            stop_grace,
-            trial_timeout=trial_timeout,
-            stall_warn=stall_warn,
-            stall_timeout=stall_timeout,
-        )
+        refuse_unknown(type(self), kwargs)
+        check_oracle(oracle)
         self._oracle: Oracle | OracleView = oracle
         if pruner is not None:
+            check_plugin("pruner", pruner, "judge", "aiotune.pruners")
             oracle.pruner = pruner
         self.hypermodel: HyperModel | None = as_hypermodel(hypermodel)
         if self.hypermodel is None and not self.overrides("run_trial"):
@@ -124,23 +124,23 @@ class BaseTuner:
                 "Received hypermodel=None, and run_trial() is not overridden, so there is nothing to "
                 "train. Pass a function that builds a model, or override run_trial()."
             )
-        self.directory = Path(directory) if directory is not None else Path()
+        self.directory = checked_directory(directory)
         self.project_name = project_name if project_name is not None else "untitled_project"
         self._layout = Layout(self.directory, self.project_name)
         self.overwrite = overwrite
-        self.tuner_id = tuner_id or "tuner0"
+        self.tuner_id = "tuner0" if tuner_id is None else tuner_id
         self.max_parallel_trials = max_parallel_trials
         self.devices = devices
         self.max_trials_per_gpu: int | Literal["auto"] = max_trials_per_gpu
         self.gpus_per_trial = gpus_per_trial
         self.gpu_memory = gpu_memory
         self.calibration = calibration
-        _check_resources(self)
         self.trial_timeout = trial_timeout
         self.stall_warn, self.stall_timeout = stall_warn, stall_timeout
         self.stop_grace = stop_grace
         self.allow_shared = allow_shared
         self.executor: ExecutorChoice | Executor = executor
+        check_tuner(self)
         self._searching = False
         self._opened = False
         self._nursery: Nursery | None = None
@@ -359,42 +359,3 @@ class BaseTuner:
 
 
 _PARENT_ONLY = frozenset({"_oracle", "executor", "_nursery", "_searching", "_opened"})
-
-
-def _refuse_unknown(name: str, kwargs: Mapping[str, Any]) -> None:
-    if kwargs:
-        raise ConfigurationError(
-            f"Unrecognized arguments {sorted(kwargs)} for {name}(). Check their spelling against "
-            f"help({name}); arguments for model.fit() belong to search()."
-        )
-
-
-def _check_resources(tuner: BaseTuner) -> None:
-    from aiotune._devices import Wanted
-
-    Wanted(
-        max_parallel_trials=tuner.max_parallel_trials,
-        max_trials_per_gpu=tuner.max_trials_per_gpu,
-        gpus_per_trial=tuner.gpus_per_trial,
-        gpu_memory=tuner.gpu_memory,
-    )
-    if tuner.calibration not in {"project", "user"}:
-        raise ConfigurationError(
-            f"calibration must be 'project' or 'user', but is {tuner.calibration!r}."
-        )
-
-
-def _check_oracle(oracle: Any) -> None:
-    if not hasattr(oracle, "create_trial") or not hasattr(oracle, "end_trial"):
-        raise ConfigurationError(
-            f"Expected oracle to be an instance of aiotune.Oracle, but received {oracle!r} of type "
-            f"{type(oracle).__name__}."
-        )
-
-
-def _check_seconds(stop_grace: float, **limits: float | None) -> None:
-    for name, limit in limits.items():
-        if limit is not None and not limit > 0:
-            raise ConfigurationError(f"{name} must be > 0 seconds, but is {limit!r}.")
-    if not stop_grace >= 0:
-        raise ConfigurationError(f"stop_grace must be >= 0 seconds, but is {stop_grace!r}.")

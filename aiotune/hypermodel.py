@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from aiotune.errors import FatalValueError
+from aiotune._printable import printable, shown
+from aiotune.errors import FatalTypeError, FatalValueError
 
 if TYPE_CHECKING:
     from aiotune.hyperparameters import HyperParameters
@@ -119,10 +121,18 @@ def as_hypermodel(hypermodel: Any) -> HyperModel | None:
     """Return a :class:`HyperModel` for what a user passed; ``None`` stays ``None``.
 
     Raises:
-        FatalValueError: It is neither a HyperModel nor a function, or it is a
-            class of hypermodels.
+        FatalValueError: It is neither a HyperModel nor a function, it is a class of
+            hypermodels, or it does not override ``build``.
+        FatalTypeError: It cannot be called with hyperparameters, or is a coroutine function.
     """
-    if hypermodel is None or isinstance(hypermodel, HyperModel):
+    if hypermodel is None:
+        return None
+    if isinstance(hypermodel, HyperModel):
+        if getattr(hypermodel.build, "__func__", None) is HyperModel.build:
+            raise FatalValueError(
+                f"The `hypermodel` argument is a {type(hypermodel).__name__}, which does not override "
+                "build(hp), so it builds nothing. Define build(self, hp) there."
+            )
         return hypermodel
     if isinstance(hypermodel, type) and issubclass(hypermodel, HyperModel):
         raise FatalValueError(
@@ -132,7 +142,30 @@ def as_hypermodel(hypermodel: Any) -> HyperModel | None:
     if not callable(hypermodel):
         raise FatalValueError(
             "The `hypermodel` argument should be either an instance of aiotune.HyperModel or a function "
-            f"that takes hyperparameters and returns a model, but it is {hypermodel!r} of type "
+            f"that takes hyperparameters and returns a model, but it is {shown(hypermodel)} of type "
             f"{type(hypermodel).__name__}."
         )
+    _check_signature(hypermodel)
     return _FunctionHyperModel(hypermodel)
+
+
+def _check_signature(function: Callable[..., Any]) -> None:
+    """Refuse what cannot be called as ``build(hp)``, or answers with a coroutine."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # a function of an extension, which does not tell
+    name = getattr(function, "__name__", type(function).__name__)
+    said = printable(f"{name}{signature}", 100)
+    if inspect.iscoroutinefunction(function):
+        raise FatalTypeError(
+            f"The `hypermodel` argument is the coroutine function {said}, but a worker calls it without "
+            "a loop. Define it with def, without async."
+        )
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise FatalTypeError(
+            f"The `hypermodel` argument is {said}, which cannot be called with hyperparameters alone. "
+            "Define it as build(hp); bind more arguments with functools.partial."
+        ) from None

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from aiotune._printable import shown
 from aiotune.base_tuner import BaseTuner
 from aiotune.errors import ConfigurationError, MissingExtra
 from aiotune.objective import DefaultObjective, Objective
@@ -80,8 +81,9 @@ class SklearnTuner(BaseTuner):
         if scoring is not None and not isinstance(scoring, str) and not callable(scoring):
             raise ConfigurationError(
                 "scoring must be the name of a scorer or a function f(estimator, X, y), but is "
-                f"{scoring!r} of type {type(scoring).__name__}."
+                f"{shown(scoring)} of type {type(scoring).__name__}."
             )
+        _check_folds(cv)
         super().__init__(oracle, hypermodel, **{"devices": [], **kwargs})
         self.scoring = scoring
         self.metrics = _by_name(metrics)
@@ -250,6 +252,19 @@ def _require_sklearn() -> None:
         )
 
 
+def _check_folds(cv: Any) -> None:
+    if isinstance(cv, int) and not isinstance(cv, bool) and cv < 2:  # noqa: PLR2004 - train and test
+        raise ConfigurationError(f"cv must be at least 2 folds, but is {cv}.")
+    is_splitter = callable(getattr(cv, "split", None)) or isinstance(cv, Iterable)
+    if cv is None or (isinstance(cv, int) and not isinstance(cv, bool)):
+        return
+    if isinstance(cv, (str, bytes, bool)) or not is_splitter:
+        raise ConfigurationError(
+            f"cv must be a number of folds, a splitter or a list of (train, test) positions, but is "
+            f"{shown(cv)} of type {type(cv).__name__}."
+        )
+
+
 def _by_name(metrics: Any) -> Mapping[str, Callable[..., Any]]:
     listed = metrics if isinstance(metrics, (list, tuple)) else [metrics]
     named: dict[str, Callable[..., Any]] = {}
@@ -258,7 +273,7 @@ def _by_name(metrics: Any) -> Mapping[str, Callable[..., Any]]:
         if name is None:
             raise ConfigurationError(
                 "metrics must be a function f(y, prediction) with a __name__, or a list of such, "
-                f"but {metric!r} is a {type(metric).__name__}."
+                f"but {shown(metric)} is a {type(metric).__name__}."
             )
         if name == SCORE or name in named:
             raise ConfigurationError(

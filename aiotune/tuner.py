@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aiotune._arguments import check_seconds, check_truth, check_whole
 from aiotune.base_tuner import BaseTuner
 from aiotune.errors import ConfigurationError
 
@@ -54,6 +55,9 @@ class Tuner(BaseTuner):
 
     Raises:
         ConfigurationError: An argument is wrong, or not known.
+        WrongType: An argument is of a wrong type; that is a ``TypeError``.
+        FatalValueError: The hypermodel is none.
+        FatalTypeError: The hypermodel cannot be called with hyperparameters.
     """
 
     builds_keras_models = True
@@ -81,16 +85,15 @@ class Tuner(BaseTuner):
         **kwargs: Any,
     ) -> None:
         _check_numbers(max_model_size, executions_per_trial, keep_best)
-        if resume_every is not None and not resume_every >= 0:
-            raise ConfigurationError(
-                f"resume_every must be >= 0 seconds, or None, but is {resume_every!r}."
-            )
+        if resume_every is not None:
+            check_seconds("resume_every", resume_every, zero=True, also="None")
         _check_strategy(distribution_strategy)
         self.max_model_size = max_model_size
         self.optimizer, self.loss, self.metrics = optimizer, loss, metrics
         self.distribution_strategy = distribution_strategy
         self.executions_per_trial = executions_per_trial
         # A strategy spreads the model over devices in its own way, which no weighing knows.
+        check_truth("weigh", weigh)
         self.weigh = weigh and distribution_strategy is None
         self.halve_batch = halve_batch
         self.keep_best = keep_best
@@ -186,12 +189,8 @@ def _check_strategy(strategy: Any) -> None:
 def _check_numbers(
     max_model_size: int | None, executions_per_trial: int, keep_best: int | None
 ) -> None:
-    for name, value, least in (
-        ("max_model_size", max_model_size, 1),
-        ("executions_per_trial", executions_per_trial, 1),
-        ("keep_best", keep_best, 1),
-    ):
-        if value is None and name != "executions_per_trial":
-            continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ConfigurationError(f"{name} must be a whole number >= {least}, but is {value!r}.")
+    if max_model_size is not None:
+        check_whole("max_model_size", max_model_size, 1, also="None for no limit")
+    check_whole("executions_per_trial", executions_per_trial, 1)
+    if keep_best is not None:
+        check_whole("keep_best", keep_best, 1, also="None to keep all")

@@ -36,6 +36,10 @@ class RandomSearch(Tuner):
         max_consecutive_failed_trials: How many failed trials in a row end the
             search; ``None``: no limit.
         **kwargs: Arguments of :class:`Tuner`.
+
+    Raises:
+        ConfigurationError: An argument is wrong, or not known.
+        FatalError: The hypermodel is none, as for :class:`Tuner`.
     """
 
     def __init__(
@@ -93,7 +97,8 @@ class BayesianOptimization(Tuner):
         **kwargs: Arguments of :class:`Tuner`.
 
     Raises:
-        ConfigurationError: An argument is impossible.
+        ConfigurationError: An argument is wrong, or not known.
+        FatalError: The hypermodel is none, as for :class:`Tuner`.
     """
 
     def __init__(
@@ -146,6 +151,10 @@ class GridSearch(Tuner):
         max_retries_per_trial: As for :class:`RandomSearch`.
         max_consecutive_failed_trials: As for :class:`RandomSearch`.
         **kwargs: Arguments of :class:`Tuner`.
+
+    Raises:
+        ConfigurationError: An argument is wrong, or not known.
+        FatalError: The hypermodel is none, as for :class:`Tuner`.
     """
 
     def __init__(
@@ -198,6 +207,10 @@ class Hyperband(Tuner):
         max_retries_per_trial: As for :class:`RandomSearch`.
         max_consecutive_failed_trials: As for :class:`RandomSearch`.
         **kwargs: Arguments of :class:`Tuner`.
+
+    Raises:
+        ConfigurationError: An argument is wrong, or not known.
+        FatalError: The hypermodel is none, as for :class:`Tuner`.
     """
 
     def __init__(
