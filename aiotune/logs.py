@@ -391,10 +391,7 @@ _SENTENCES = {
     TRIAL_GOES_ON: "There is space again; trial {trial} goes on after {waited} s.",
     STATE_NOT_SAVED: "The disk is full, so {path} was not written; it is tried again later.",
     CALLBACK_SLOW: "{callback}() has run for {seconds} s; other hooks, and the trials' slots, wait for it.",
-    CALLBACK_BLOCKS: (
-        "{callback}() has held the event loop for {seconds} s. Make it a plain function, which runs in a "
-        "thread, or await what takes long."
-    ),
+    CALLBACK_BLOCKS: "{callback}() has held the event loop for {seconds} s; a plain function would not.",
     CALLBACK_REFUSES_CANCELLATION: "{callback}() does not end; the search goes on without it. It is at {stack}.",
     LOG_LOST: "The log {path} cannot be written ({error}); the search goes on without it.",
     SINK_FAILED: "{sink} cannot be written ({error}); the search goes on without it.",
