@@ -23,6 +23,7 @@ import aiotune
 from aiotune.errors import AiotuneError, ConfigurationError, ProjectError
 
 if TYPE_CHECKING:
+    from aiotune.checkup import Examination
     from aiotune.migration import Imported
     from aiotune.objective import Objective
     from aiotune.result import SearchResult
@@ -332,36 +333,51 @@ def _told(made: Imported) -> str:
 def _add_doctor(commands: Any) -> None:
     parser = commands.add_parser(
         "doctor",
-        help="say what is damaged in a project, and repair it if asked to",
-        description="Say what is damaged in a project, and what of it can be saved. Changes nothing without "
-        "--repair. Exits with 3 if something is damaged.",
+        help="say what is wrong with a project, and mend it if asked to",
+        description="Say what is wrong with a project, one finding a line, and what to do about it. Changes "
+        "nothing without --repair. Exits with 3 if something is wrong.",
     )
     parser.add_argument("directory", metavar="DIR", help="<directory>/<project_name>")
     parser.add_argument(
         "--repair", action="store_true",
-        help="keep every record that is whole and fits; the damaged files are kept in DIR/damaged-*",
+        help="mend what can be mended; nothing is removed, what is in the way goes to DIR/damaged-*",
     )  # fmt: skip
+    parser.add_argument(
+        "--json", action="store_true", help="tell it to a program, as one JSON object"
+    )
     parser.set_defaults(run=_doctor)
 
 
 def _doctor(given: argparse.Namespace) -> int:
     from aiotune._printable import printable
-    from aiotune.store._doctor import diagnose, repair
+    from aiotune.checkup import examine, mend
 
     layout = _layout(Path(given.directory))
-    aside = None
-    if given.repair:
-        diagnosis, aside = repair(layout)
+    if not given.repair:
+        before = after = examine(layout)
+        aside = None
     else:
-        diagnosis = diagnose(layout)
-    for line in diagnosis.lines():
-        _say(printable(line, 2000))
-    if diagnosis.whole:
-        return 0
-    if aside is None:
-        _say("Nothing was changed. To repair it, run the command again with --repair.")
-        return _DAMAGED
-    _say(
-        f"Repaired. The damaged files are in {aside}; a search goes on with the project as it is now."
-    )
-    return 0
+        before, aside = mend(layout)
+        after = examine(layout)
+    if given.json:
+        told = {**after.to_dict(), "put_aside": None if aside is None else str(aside)}
+        _say(json.dumps({**told, "before": before.to_dict()} if given.repair else told))
+        return 0 if after.whole else _DAMAGED
+    for finding in before.findings:
+        _say(printable(finding.line(), 2000))
+    _say(_advice(after, aside, mended=given.repair))
+    return 0 if after.whole else _DAMAGED
+
+
+def _advice(found: Examination, aside: Path | None, *, mended: bool) -> str:
+    from aiotune._printable import printable
+
+    faults = [finding for finding in found.findings if finding.is_fault]
+    if aside is not None:
+        left = f"; {len(faults)} faults are left" if faults else ""
+        return f"Repaired. The damaged files are in {printable(aside)}; a search goes on with the project as it is now{left}."
+    if not faults:
+        return "Nothing is wrong."
+    if mended or not any(finding.mended_by for finding in faults):
+        return f"{len(faults)} faults are left, which only you can mend."
+    return "Nothing was changed. To repair it, run the command again with --repair."

@@ -17,7 +17,7 @@ import msgspec
 from aiotune._disk import read_private, write_private
 from aiotune.events import Event
 
-__all__ = ("Sealed", "read_snapshot", "snapshot_path", "write_snapshot")
+__all__ = ("Sealed", "is_current", "read_snapshot", "snapshot_path", "write_snapshot")
 
 
 class Sealed(msgspec.Struct, frozen=True, array_like=True):
@@ -79,6 +79,16 @@ def read_snapshot(
         return _events.decode(sealed.events), sealed.end
     except msgspec.MsgspecError:
         return None
+
+
+def is_current(segment: Path, data: bytes) -> bool:
+    """Whether a segment's snapshot was made from exactly these bytes, by a version that knows the same events."""
+    try:
+        kept = read_private(snapshot_path(segment))
+        sealed = _head.decode(memoryview(kept)[8:])
+    except (OSError, msgspec.MsgspecError):
+        return False
+    return read_snapshot(segment, data, zlib.crc32(data), sealed.first) is not None
 
 
 def write_snapshot(

@@ -28,7 +28,7 @@ from aiotune.wire._messages import (
     WorkerStarted,
 )
 from aiotune.wire._payload import Packed, Payload, Surroundings, load, pack, surroundings_of
-from aiotune.wire._spool import read_result, sealed, unsealed, write_result
+from aiotune.wire._spool import parsed_result, read_result, sealed, unsealed, write_result
 
 __all__ = (
     "MAX_FRAME",
@@ -64,6 +64,7 @@ __all__ = (
     "encode",
     "load",
     "pack",
+    "parsed_result",
     "read_result",
     "sealed",
     "surroundings_of",

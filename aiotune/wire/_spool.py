@@ -17,7 +17,7 @@ import msgspec
 from aiotune._disk import folder_within, read_private, write_private
 from aiotune.wire._messages import Done
 
-__all__ = ("read_result", "sealed", "unsealed", "write_result")
+__all__ = ("parsed_result", "read_result", "sealed", "unsealed", "write_result")
 
 _NON_FINITE = "$float"  # JSON has no NaN and no infinity
 
@@ -70,13 +70,14 @@ def _read(path: Path) -> Done | None:
         raise
     except OSError:
         line = b""  # a link, say
-    done = _parse(line)
+    done = parsed_result(line)
     if done is None:
         path.replace(path.with_name(f"{path.name}.damaged"))
     return done
 
 
-def _parse(line: bytes) -> Done | None:
+def parsed_result(line: bytes) -> Done | None:
+    """Return the result in a spooled line, or ``None`` if it is damaged."""
     try:
         return msgspec.convert(json.loads(unsealed(line), object_hook=_original), Done)
     except (ValueError, RecursionError):  # msgspec's validation errors are ValueErrors
