@@ -86,7 +86,7 @@ class BayesianOptimization(Tuner):
             decides; default, also for 0, one more than there are
             hyperparameters that vary, but at least 4 and at most 10.
         alpha: The variance of noise that is expected of the scores, where their own is 1;
-            what there is, is learned, down to a hundredth of it.
+            what there is, is learned, down to a ten-thousandth of it.
         beta: How much uncertainty attracts: more explores, less stays near what is good.
         seed: Makes proposals reproducible, given the results and their order.
         hyperparameters: As for :class:`RandomSearch`.

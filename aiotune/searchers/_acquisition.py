@@ -36,7 +36,7 @@ _REFUSED = 1e9
 """What being refused costs: more than a promise can differ."""
 _RELAXED = 8
 """Values from which a list of numbers is searched like a range, and rounded."""
-_STARTS = 8
+_STARTS = 5
 _ROUNDS = 3
 
 

@@ -83,8 +83,8 @@ class Prior:
     trend_spread: float = 1.5
     signal_spread: float = 0.5
     noise: float = 1e-4
-    noise_spread: float = 2.0
-    least_noise: float = 1e-6
+    noise_spread: float = 3.0
+    least_noise: float = 1e-8
 
     def moments(self, axes: int) -> tuple[Floats, Floats]:
         """Return mean and standard deviation of each element of :attr:`Hyper.vector`."""

@@ -63,7 +63,7 @@ class Surrogate:
     Args:
         entries: The hyperparameters.
         alpha: The variance of noise that is expected, where the targets' variance is 1;
-            the fit may find another, but none below a hundredth of it.
+            the fit may find another, but none below a ten-thousandth of it.
         width: Factor of the standard deviation in the acquisition.
     """
 
@@ -72,7 +72,7 @@ class Surrogate:
         self.encoding = Encoding(entries)
         self.metric = Metric(self.encoding)
         self._width = width
-        self._prior = Prior(noise=alpha, least_noise=alpha / 100)
+        self._prior = Prior(noise=alpha, least_noise=alpha * 1e-4)
         self._fitted: dict[bytes, Hyper] = {}
         space = Space.of(entries)
         count = space.combinations
