@@ -1,0 +1,182 @@
+"""Searches with processes on each kind of event loop: results, failures, limits, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import aiotune
+from aiotune import events
+from aiotune.store import Layout, read_events
+from aiotune.testing._loops import HERE, KINDS, loop_of_kind
+
+NOT_HERE = pytest.mark.skip(reason="eager tasks came with Python 3.12")
+LOOPS = [kind if kind in HERE else pytest.param(kind, marks=NOT_HERE) for kind in KINDS]
+QUICK = {
+    "uvloop-SIGINT",
+    "uvloop-SIGTERM",
+    "debug-SIGINT",
+    "eager-SIGINT",
+    "uvloop-twice",
+    "uvloop-killed",
+    "eager-twice",
+}
+"""What every run does as a program; plain asyncio's are in test_search_deaths.py."""
+SCRIPT = Path(__file__).with_name("search_on_a_loop.py")
+
+
+class Mixed(aiotune.RandomSearch):
+    """One trial succeeds, one fails, one takes too long, one does what the program says."""
+
+    def run_trial(self, trial: aiotune.Trial, **kwargs: Any) -> float:
+        x: float = trial.hyperparameters.Float("x", 0.0, 1.0)
+        match trial.trial_id:
+            case "1":
+                raise ValueError("on purpose")
+            case "2":
+                threading.Event().wait(60)
+            case "3" if kwargs.get("fatal"):
+                raise aiotune.FatalError("on purpose")
+            case _:
+                pass
+        return x
+
+
+def mixed(path: Path, **kwargs: Any) -> Mixed:
+    return Mixed(
+        max_trials=4,
+        seed=1,
+        directory=path,
+        project_name="p",
+        max_parallel_trials=2,
+        stop_grace=0.2,
+        **kwargs,
+    )
+
+
+def statuses(tuner: aiotune.RandomSearch) -> dict[str, str]:
+    return {trial_id: str(trial.status) for trial_id, trial in tuner.oracle.trials.items()}
+
+
+@pytest.fixture(params=LOOPS)
+def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
+    """Run coroutines on each kind of loop; nothing that asyncio complains of is overlooked."""
+    complaints: list[dict[str, Any]] = []
+    with asyncio.Runner(loop_factory=partial(loop_of_kind, request.param)) as made:
+        made.get_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        yield made
+    assert complaints == []
+
+
+def test_trials_that_succeed_fail_and_take_too_long(tmp_path: Path, runner: asyncio.Runner) -> None:
+    """Each ends as it should, and the search returns."""
+    tuner = mixed(tmp_path, trial_timeout=1.0)
+
+    result = runner.run(tuner.search(verbose=0))
+
+    assert statuses(tuner) == {"0": "COMPLETED", "1": "FAILED", "2": "FAILED", "3": "COMPLETED"}
+    assert result.best_score is not None
+
+
+def test_a_fatal_error_is_raised_bare(tmp_path: Path, runner: asyncio.Runner) -> None:
+    """The trial that would take a minute is ended, and neither counts as finished."""
+    tuner = mixed(tmp_path)
+
+    with pytest.raises(aiotune.FatalError, match="on purpose"):
+        runner.run(tuner.search(fatal=True, verbose=0))
+
+    assert statuses(tuner) == {"0": "COMPLETED", "1": "FAILED", "2": "CANCELLED", "3": "INVALID"}
+
+
+def test_a_cancelled_search_can_be_gone_on_with(tmp_path: Path, runner: asyncio.Runner) -> None:
+    """``asyncio.timeout`` ends it in order; the same tuner continues on the same loop."""
+    tuner = mixed(tmp_path)
+
+    async def cut_short() -> None:
+        async with asyncio.timeout(1.0):
+            await tuner.search(verbose=0)
+
+    with pytest.raises(TimeoutError):
+        runner.run(cut_short())
+    tuner.trial_timeout = 0.5
+    runner.run(tuner.search(verbose=0))
+
+    assert set(statuses(tuner).values()) <= {"COMPLETED", "FAILED"}
+    assert len(statuses(tuner)) == 4
+
+
+# ── as a program ───────────────────────────────────────────────────────────
+
+
+def programs(*hows: str) -> Iterator[Any]:
+    """Yield each kind of loop with each way to end, those that every run need not repeat as slow."""
+    for kind, how in itertools.product(KINDS, hows):
+        skipped = () if kind in HERE else (NOT_HERE,)
+        slow = () if f"{kind}-{how}" in QUICK else (pytest.mark.slow,)
+        yield pytest.param(kind, how, marks=(*skipped, *slow), id=f"{kind}-{how}")
+
+
+@contextmanager
+def program(kind: str, path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the search until two trials have begun."""
+    process = subprocess.Popen(
+        [sys.executable, "-X", "dev", str(SCRIPT), kind, str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONASYNCIODEBUG": "0"},
+    )
+    assert process.stdout is not None
+    with process:
+        try:
+            begun = [process.stdout.readline() for _ in range(2)]
+            assert {line.split()[-1] for line in begun} == {b"begins"}
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(("kind", "how"), programs("SIGINT", "SIGTERM"))
+def test_a_signal_ends_the_program_in_order(tmp_path: Path, kind: str, how: str) -> None:
+    """The project is closed, the program dies of the signal, and nothing is left or warned of."""
+    number = signal.Signals[how]
+    with program(kind, tmp_path) as process:
+        process.send_signal(number)
+        said, errors = process.communicate(timeout=30)
+
+    *_, ended, closed = read_events(Layout(tmp_path, "p"))
+    assert process.returncode == -number
+    assert (said == b"interrupted\n") is (number is signal.SIGINT)
+    assert isinstance(ended, events.SearchEnded)
+    assert isinstance(closed, events.ProjectClosed)
+    assert b"Warning" not in errors
+    assert b"never retrieved" not in errors
+
+
+@pytest.mark.parametrize(("kind", "how"), programs("twice", "killed"))
+def test_an_end_without_order_leaves_nothing(tmp_path: Path, kind: str, how: str) -> None:
+    """A second Ctrl-C at once, and SIGKILL: the keepers end what the program has not."""
+    with program(kind, tmp_path) as process:
+        family = psutil.Process(process.pid).children(recursive=True)
+        if how == "killed":
+            process.kill()
+        else:
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        _, alive = psutil.wait_procs(family, timeout=5)
+
+    assert alive == []
+    assert process.returncode in {-signal.SIGINT, -signal.SIGKILL}
