@@ -121,12 +121,14 @@ def test_a_cancelled_search_can_be_gone_on_with(tmp_path: Path, runner: asyncio.
 # ── as a program ───────────────────────────────────────────────────────────
 
 
-def programs(*hows: str) -> Iterator[Any]:
-    """Yield each kind of loop with each way to end, those that every run need not repeat as slow."""
+def programs(*hows: str) -> list[Any]:
+    """Return each kind of loop with each way to end, those that every run need not repeat as slow."""
+    found = []
     for kind, how in itertools.product(KINDS, hows):
         skipped = () if kind in HERE else (NOT_HERE,)
         slow = () if f"{kind}-{how}" in QUICK else (pytest.mark.slow,)
-        yield pytest.param(kind, how, marks=(*skipped, *slow), id=f"{kind}-{how}")
+        found.append(pytest.param(kind, how, marks=(*skipped, *slow), id=f"{kind}-{how}"))
+    return found
 
 
 @contextmanager
