@@ -50,6 +50,7 @@ _MOMENTS: dict[str, tuple[Any, str, int]] = {
     "end of a trial": (Oracle, "end_trial", 12),
 }
 """Calls at which a search kills itself: whose, which, and the last one of them that is chosen."""
+_append = SegmentFile.append
 _KILLS_A_PROJECT = 10
 _MOST_LOST = 3
 """A trial that was lost so often is left in peace; after five times it would be given up."""
@@ -76,7 +77,7 @@ def _armed(original: Callable[..., Any], number: int, how: str) -> Callable[...,
     @functools.wraps(original)
     def function(*args: Any, **kwargs: Any) -> Any:
         mine = next(calls) == number
-        if mine and how == "half way" and isinstance(args[0], SegmentFile):
+        if mine and how == "half way" and original is _append:
             original(args[0], args[1][: len(args[1]) // 2])
         if mine and how != "after":
             _die()
@@ -105,6 +106,7 @@ class _Killer:
 
     def __init__(self, directory: Path, kind: str, kills: int) -> None:
         self.directory, self.kind, self.kills = directory, kind, kills
+        self.trials = SEARCHES[kind].trials
         self.rng = random.Random(f"{kind}/{kills}")
         self.figures = Counter[str]()
         self.at = Counter[str]()
@@ -127,6 +129,7 @@ class _Killer:
 
     def _project(self, name: str, seed: int | None) -> None:
         told: set[str] = set()
+        killed = self.figures["kills"]
         left = min(_KILLS_A_PROJECT, self.kills - self.figures["kills"])
         ended = False
         while left and not ended:
@@ -135,7 +138,8 @@ class _Killer:
             left -= self.figures["kills"] - before
         if not ended:
             self._count(search := Search(self._searching(name, seed)), told, name, search.wait)
-        self._compare(name, Story(self._read(name)))
+        if self.figures["kills"] > killed:
+            self._compare(name, Story(self._read(name)))
 
     def _searching(self, name: str, seed: int | None) -> Callable[[int], None]:
         return partial(_search, self.directory, name, self.kind, seed)
@@ -149,13 +153,13 @@ class _Killer:
             moment = "time"
         if moment in _MOMENTS:
             how = rng.choice(("before", "after", "half way"))
-            number = rng.randint(1, _MOMENTS[moment][2])
+            number = rng.randint(1, min(_MOMENTS[moment][2], self.trials))
             run = partial(_doomed, moment, number, how, run)
         search = Search(run)
         if moment == "start":
             runs = search.listen(1_000, rng.uniform(0.0, 0.4))
         else:
-            most = rng.randint(4 if lost >= _MOST_LOST else 1, 12)
+            most = rng.randint(1, self.trials // 3) + 3 * (lost >= _MOST_LOST)
             runs = search.listen(most, 30.0) and search.listen(1_000, rng.uniform(0.0, 0.03))
         code = self._count(search, told, name, search.kill)
         if code:

@@ -51,11 +51,9 @@ def test_a_search_killed_at_fifty_moments_is_its_twin(
     assert min(figures[fate] for fate in ("completed", "failed", "retried", "pruned")) > 0
 
 
-@pytest.mark.parametrize(
-    "kind", ["random, discovering", "grid, three at once", "hyperband", "bayesian", "own"]
-)
-def test_a_killed_search_is_its_twin(tmp_path: Path, kind: str) -> None:
-    """Once killed, the trials, their values and what came of them are those of the search in one piece."""
-    told = _killed(tmp_path, 1, kind)
+def test_a_killed_search_is_its_twin(tmp_path: Path) -> None:
+    """Killed once, the trials, their values and what came of them are those of the search in one piece."""
+    kinds = ("short random", "short grid", "short hyperband", "short bayesian", "short own")
+    told = _killed(tmp_path, 1, *kinds)
 
-    assert told[kind]["projects"] >= 1
+    assert [told[kind]["projects"] for kind in kinds] == [1, 1, 1, 1, 1]

@@ -40,6 +40,7 @@ class Kind:
 
     Attributes:
         oracle: Makes its oracle, of a seed.
+        trials: How many trials it has, about.
         slots: How many trials run at once.
         equal: What its resumed and its uninterrupted form have in common.
         space: The name of its space.
@@ -47,6 +48,7 @@ class Kind:
     """
 
     oracle: Callable[..., Oracle]
+    trials: int
     slots: int
     equal: Equal
     space: str
@@ -58,6 +60,7 @@ class Kind:
         if not self.discovers:
             SPACES[self.space](space := aiotune.HyperParameters())
         oracle = self.oracle(
+            self.trials,
             objective=aiotune.Objective("score", "min"),
             seed=seed,
             hyperparameters=space,
@@ -78,8 +81,8 @@ class Kind:
 class Climbing(Oracle):
     """An oracle as users write them: it keeps a number of its own, and looks at what was best."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_trials=24, **kwargs)
+    def __init__(self, trials: int, **kwargs: Any) -> None:
+        super().__init__(max_trials=trials, **kwargs)
         self.asked = 0
 
     @synchronized
@@ -105,28 +108,38 @@ class Climbing(Oracle):
         self.asked = state["asked"]
 
 
-def _random(**kwargs: Any) -> Oracle:
-    return RandomSearchOracle(max_trials=40, **kwargs)
+def _random(trials: int, **kwargs: Any) -> Oracle:
+    return RandomSearchOracle(max_trials=trials, **kwargs)
 
 
-def _hyperband(**kwargs: Any) -> Oracle:
-    return HyperbandOracle(max_epochs=9, factor=3, **kwargs)
+def _grid(trials: int, **kwargs: Any) -> Oracle:
+    return GridSearchOracle(max_trials=trials, **kwargs)
 
 
-def _bayesian(**kwargs: Any) -> Oracle:
-    return BayesianOptimizationOracle(max_trials=16, **kwargs)
+def _hyperband(trials: int, **kwargs: Any) -> Oracle:
+    return HyperbandOracle(max_epochs=9 if trials > _FEW else 3, factor=3, **kwargs)
 
 
+def _bayesian(trials: int, **kwargs: Any) -> Oracle:
+    return BayesianOptimizationOracle(max_trials=trials, **kwargs)
+
+
+_FEW = 8
 SEARCHES: dict[str, Kind] = {
-    "random": Kind(_random, 1, Equal.EACH, "ranges"),
-    "random, three at once": Kind(_random, 3, Equal.EACH, "ranges"),
-    "random, discovering": Kind(_random, 3, Equal.EACH, "ranges", discovers=True),
-    "grid": Kind(GridSearchOracle, 1, Equal.EACH, "lists"),
-    "grid, three at once": Kind(GridSearchOracle, 3, Equal.EACH, "lists"),
-    "hyperband": Kind(_hyperband, 1, Equal.ORDER, "ranges"),
-    "hyperband, three at once": Kind(_hyperband, 3, Equal.SET, "ranges"),
-    "bayesian": Kind(_bayesian, 1, Equal.ORDER, "ranges"),
-    "bayesian, three at once": Kind(_bayesian, 3, Equal.GIVEN, "ranges"),
-    "own": Kind(Climbing, 1, Equal.ORDER, "ranges"),
+    "random": Kind(_random, 40, 1, Equal.EACH, "ranges"),
+    "random, three at once": Kind(_random, 40, 3, Equal.EACH, "ranges"),
+    "random, discovering": Kind(_random, 40, 3, Equal.EACH, "ranges", discovers=True),
+    "grid": Kind(_grid, 24, 1, Equal.EACH, "lists"),
+    "grid, three at once": Kind(_grid, 24, 3, Equal.EACH, "lists"),
+    "hyperband": Kind(_hyperband, 24, 1, Equal.ORDER, "ranges"),
+    "hyperband, three at once": Kind(_hyperband, 24, 3, Equal.SET, "ranges"),
+    "bayesian": Kind(_bayesian, 16, 1, Equal.ORDER, "ranges"),
+    "bayesian, three at once": Kind(_bayesian, 16, 3, Equal.GIVEN, "ranges"),
+    "own": Kind(Climbing, 24, 1, Equal.ORDER, "ranges"),
+    "short random": Kind(_random, _FEW, 3, Equal.EACH, "ranges", discovers=True),
+    "short grid": Kind(_grid, _FEW, 3, Equal.EACH, "lists"),
+    "short hyperband": Kind(_hyperband, _FEW, 3, Equal.SET, "ranges"),
+    "short bayesian": Kind(_bayesian, _FEW, 1, Equal.ORDER, "ranges"),
+    "short own": Kind(Climbing, _FEW, 1, Equal.ORDER, "ranges"),
 }
 """All kinds, by name."""
