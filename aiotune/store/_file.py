@@ -17,6 +17,7 @@ from aiotune._disk import folder_within, sync_folder
 from aiotune._layout import Layout
 from aiotune.errors import ProjectError
 from aiotune.events import Event, ProjectClosed, ProjectCreated, ProjectOpened
+from aiotune.store._ballast import Ballast
 from aiotune.store._journal import Commit, Journal
 from aiotune.store._lock import ProjectLock
 from aiotune.store._outlast import outlast
@@ -43,7 +44,8 @@ class FileStore:
         self.repaired = recovered.cut
         self._lock = lock
         self._history = recovered.events
-        self._journal = Journal(layout.journal_dir, recovered)
+        ballast = Ballast(layout.journal_dir / "ballast.bin")
+        self._journal = Journal(layout.journal_dir, recovered, ballast=ballast)
         self.closed = False
 
     def history(self) -> Sequence[Event]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from aiotune.errors import StorageError
 from aiotune.events import Event
+from aiotune.store._ballast import Ballast
 from aiotune.store._codec import encode_line
 from aiotune.store._outlast import outlast
 from aiotune.store._recovery import Recovered
@@ -48,6 +49,7 @@ class Journal:
         recovered: What is in them.
         segment_bytes: Size after which a new segment is begun; default ``SEGMENT_BYTES``.
         files: Opens a segment, and makes it if it is not there.
+        ballast: Space to be given back for the last records, if need be.
 
     Attributes:
         on_pause: Told, on the loop of who waits last, that the disk is full or no longer is.
@@ -67,6 +69,7 @@ class Journal:
         *,
         segment_bytes: int | None = None,
         files: Callable[[Path], Appendable] = SegmentFile,
+        ballast: Ballast | None = None,
     ) -> None:
         self._dir, self._files = journal_dir, files
         self._segment_bytes = SEGMENT_BYTES if segment_bytes is None else segment_bytes
@@ -77,7 +80,7 @@ class Journal:
         self._path = journal_dir / segment_name(self._number)
         self._file = files(self._path)
         self._dirty = False
-        self._space = SpaceWaiter(self._tell_pause)
+        self._space = SpaceWaiter(self._tell_pause, self._drop_ballast)
         self.on_pause: Callable[[DiskPause], None] | None = None
         self._queue: queue.SimpleQueue[tuple[int, Sequence[Event]] | None] = queue.SimpleQueue()
         self._appended = 0
@@ -88,6 +91,9 @@ class Journal:
         self._last: Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._ballast = ballast
+        if ballast is not None:
+            ballast.load()
         self._thread = threading.Thread(target=self._write_all, name="aiotune-journal", daemon=True)
         self._thread.start()
 
@@ -167,6 +173,11 @@ class Journal:
             self._tell_loop()
         if self._last is not None:
             self._try_commit((self._last,))
+        self._drop_ballast()
+
+    def _drop_ballast(self) -> None:
+        if self._ballast is not None:
+            self._ballast.drop()
 
     def _try_commit(self, batch: Sequence[Event]) -> None:
         if not batch or self._error is not None:

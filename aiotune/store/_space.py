@@ -47,12 +47,15 @@ class SpaceWaiter:
 
     Args:
         tell: Called in the waiting thread: at the first failure, then each minute, and at the end.
+        last_resort: Called once the project is being closed and there still is no space; makes some.
 
     A step must be able to run again after it has failed at any point.
     """
 
-    def __init__(self, tell: Callable[[DiskPause], None]) -> None:
-        self._tell = tell
+    def __init__(
+        self, tell: Callable[[DiskPause], None], last_resort: Callable[[], None] = lambda: None
+    ) -> None:
+        self._tell, self._last_resort = tell, last_resort
         self._closing = threading.Event()
 
     def close(self) -> None:
@@ -77,6 +80,8 @@ class SpaceWaiter:
             except OSError as error:
                 if not is_full(error):
                     raise
+                if self._closing.is_set():
+                    self._last_resort()
                 now = time.monotonic()
                 began = now if began is None else began
                 if now - began >= (LAST_PATIENCE if self._closing.is_set() else PATIENCE):

@@ -234,11 +234,11 @@ async def test_failed_rotation_closes_no_descriptor_twice(
     taken: list[int] = []
     real = os.open
 
-    def fail(path: Path, flags: int, mode: int = 0o777) -> int:
+    def fail(path: Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         if str(path).endswith("000002.jsonl"):
             taken.append(real(os.devnull, os.O_RDONLY))
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        return real(path, flags, mode)
+        return real(path, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "open", fail)
     with pytest.raises(StorageError, match="Too many open files"):
