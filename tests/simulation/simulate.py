@@ -153,14 +153,20 @@ def find_bug(name: str, most: int = _MOST_SEEDS) -> tuple[int, Story] | None:
     return None
 
 
-def hunt_bugs() -> dict[str, Any]:
+def hunt_bug(name: str) -> tuple[str, dict[str, Any]]:
+    """Look for one planted bug."""
+    hit = find_bug(name)
+    caught = sorted({v.invariant for v in hit[1].violations}) if hit is not None else []
+    return name, {"seeds": hit[0] if hit is not None else None, "caught_by": caught}
+
+
+def hunt_bugs(processes: int) -> dict[str, Any]:
     """Look for every planted bug."""
     found: dict[str, Any] = {}
-    for name in BUGS:
-        hit = find_bug(name)
-        caught = sorted({v.invariant for v in hit[1].violations}) if hit is not None else []
-        found[name] = {"seeds": hit[0] if hit is not None else None, "caught_by": caught}
-        _say(sys.stderr, f"{name}: {found[name]}")
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        for name, figures in pool.imap_unordered(hunt_bug, BUGS):
+            found[name] = figures
+            _say(sys.stderr, f"{name}: {figures}")
     return found
 
 
@@ -188,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.seed is not None:
         return replay(options.seed, options.bug)
     if options.bugs:
-        found = hunt_bugs()
+        found = hunt_bugs(options.processes)
         _say(sys.stdout, json.dumps({"planted": len(found), "bugs": found}, indent=1))
         return 1 if any(bug["seeds"] is None for bug in found.values()) else 0
     figures = simulate_many(options.trials, first=options.first, processes=options.processes)

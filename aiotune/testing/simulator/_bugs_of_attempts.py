@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from aiotune._gpu import LeaseLedger
-from aiotune.executors import WorkerExit
+from aiotune.executors import WorkerExit, WorkSpec
 from aiotune.oracles import Oracle, _core
 from aiotune.oracles._book import Book
 from aiotune.scheduler import AttemptRunner, SchedulerCore, SearchLoop, StopReason, _attempts
 from aiotune.scheduler._commands import EndedBy, Finish, StopRequested
+from aiotune.scheduler._starting import start_worker
 from aiotune.testing.simulator._planting import bug, instead
 from aiotune.testing.simulator._seams import Replacement
-from aiotune.wire import Done
+from aiotune.wire import Done, read_result
 from gpu import ledger as _ledger
 
 __all__ = ()
@@ -85,14 +87,22 @@ def _attempt_ids_repeat() -> tuple[Replacement, ...]:
     return instead(AttemptRunner, "begin", make)
 
 
-def _outcome(*, waits: bool = True, reads: bool = True, reaps: bool = True) -> Any:
+def _outcome(
+    *, waits: bool = True, reads: bool = True, reaps: bool = True, starts: bool = True
+) -> Any:
     """Return what runs an attempt, with one part of it left out."""
 
     async def outcome(self: Any, running: Any) -> Any:
-        worker = await self._launch(running, running.paths.output_log)
+        log_path = Path(running.paths.output_log)
+        work = WorkSpec(self._orders.of(running), running.attempt_id, log_path)
+        worker = await start_worker(
+            self._executor, work, self._log, lambda: running.ended_by is None
+        )
         if worker is None:
             return self._classified(running, None, _attempts._NO_PROCESS)  # noqa: SLF001 - as it does
         running.worker = worker
+        if starts:
+            running.started = self._clock.monotonic()
         try:
             last = await self._listen(running, worker)
         except Exception:
@@ -103,7 +113,7 @@ def _outcome(*, waits: bool = True, reads: bool = True, reaps: bool = True) -> A
         ending = await worker.wait() if waits else WorkerExit(exit_code=0)
         if reads and not isinstance(last, Done):
             spool = self._layout.result_file(running.trial.trial_id, running.attempt)
-            last = _attempts.__dict__["read_result"](spool) or last
+            last = read_result(spool) or last
         return self._classified(running, last, ending)
 
     return outcome
@@ -117,6 +127,11 @@ def _lease_released_before_reap() -> tuple[Replacement, ...]:
 @bug("a worker is left alone when what it says cannot be recorded")
 def _not_reaped_after_an_error() -> tuple[Replacement, ...]:
     return instead(AttemptRunner, "_outcome", lambda _: _outcome(reaps=False))
+
+
+@bug("the time of an attempt begins when a process is wanted, not when there is one")
+def _time_begins_too_early() -> tuple[Replacement, ...]:
+    return instead(AttemptRunner, "_outcome", lambda _: _outcome(starts=False))
 
 
 @bug("an attempt that is stopped before it has a process is cancelled, whatever stopped it")
@@ -134,15 +149,10 @@ def _stopped_before_it_began() -> tuple[Replacement, ...]:
 
 @bug("processes are still tried to be started when the search stops")
 def _started_while_stopping() -> tuple[Replacement, ...]:
-    def make(launch: Any) -> Any:
-        async def stubborn(self: Any, running: Any, log_path: Any) -> Any:
-            while (worker := await launch(self, running, log_path)) is None:
-                running.ended_by = None
-            return worker
+    def make(start: Any) -> Any:
+        return lambda executor, work, log, _: start(executor, work, log, lambda: True)
 
-        return stubborn
-
-    return instead(AttemptRunner, "_launch", make)
+    return instead(_attempts, "start_worker", make)
 
 
 # ── the scheduler ──────────────────────────────────────────────────────────

@@ -1,79 +1,146 @@
-"""A disk that can be full, slow, broken or without power, and the store that writes to it."""
+"""A disk that can be full, slow, broken or without power, below the product's own journal.
+
+The files are real ones, in memory; what happens to them is not. The journal's
+writer, its segments, its waiting for space, the lock, the recovery and the
+spooled results are the product's own.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import errno
+import os
 import random
+import socket
 import tempfile
-from collections.abc import Generator, Sequence
+import uuid
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-from aiotune import __version__
-from aiotune.errors import ProjectLocked, StorageError
-from aiotune.events import Event, ProjectClosed, ProjectCreated, ProjectOpened
-from aiotune.store import Layout
-from aiotune.store._codec import decode_line, encode_line
-from aiotune.store._recovery import Recovered, recover
+from aiotune.events import Event
+from aiotune.scheduler import _starting
+from aiotune.store import Layout, _file, _journal, _segment, _space, read_events
+from aiotune.store._journal import Journal
+from aiotune.store._lock import ProjectLock
+from aiotune.store._segment import SegmentFile
 from aiotune.testing.simulator._faults import Fault
+from aiotune.testing.simulator._seams import Replacement
+from aiotune.testing.simulator._threads import Killed, Threads
 from aiotune.testing.simulator._world import Watcher, World
 from aiotune.wire import Done, RunAttempt
+from aiotune.worker import _session
 
-__all__ = ("SimDisk", "SimStore")
+__all__ = ("SimDisk",)
 
 _IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a fresh folder in it
 _SECTOR = 512
-_SYNC, _SLOW_SYNC = 0.002, 20.0
-_LOOKS_FOR_SPACE = 5.0
-_FULL_FOR = (30.0, 400.0)
+_SLOW_SYNC = 20.0
+_FULL_FOR = (30.0, 60.0, 200.0, 400.0, 600.0, 5_000.0)
+"""Seconds; ten minutes are waited for, and an hour is too long."""
 
 
 class SimDisk:
-    """The bytes of one project, and what happens to them.
+    """The files of one project, and what happens to them.
 
     Args:
         world: Whose disk.
 
     Attributes:
-        data: The journal as a reader would find it now.
-        synced: How much of it a power failure leaves alone.
-        results: What workers have written down, by path.
-        holder: The store that holds the lock.
+        layout: Where the project is.
         commits: How many batches this life has begun to write.
+        failed: Whether a write or a sync has failed for good in this life.
+        sync_takes: Seconds.
+        threads: Those of the present life.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._folder = tempfile.TemporaryDirectory(prefix="aiotune-simulated-", dir=_IN_MEMORY)
+        self.layout = Layout(self._folder.name, "simulated")
+        self.threads = Threads(world)
         self._watchers: list[Watcher] = []
-        self.data = b""
-        self.synced = 0
-        self.results: dict[str, Done] = {}
+        self._synced: dict[str, int] = {}
+        self._named: set[str] = set()
+        self._open: list[SimSegment | ProjectLock] = []
         self._saved: dict[str, tuple[int, int]] = {}
-        self.holder: SimStore | None = None
-        self.commits = 0
+        self.commits, self.failed = 0, False
+        self.sync_takes = world.plan.setup.sync
+        self._full_since = 0.0
         self._due: dict[int, list[Fault]] = {}
         self._full_until = 0.0
+
+    def remove(self) -> None:
+        """Remove the files."""
+        self._let_go()
+        self._folder.cleanup()
 
     def watch(self, watcher: Watcher) -> None:
         """Tell somebody what becomes durable."""
         self._watchers.append(watcher)
 
-    def schedule(self, commit: int, fault: Fault) -> None:
-        """Let a fault happen at a commit of this life."""
-        self._due.setdefault(commit, []).append(fault)
-
     def new_life(self) -> None:
-        """Begin to count commits anew; nobody holds the lock of a process that is gone."""
+        """Begin to count commits anew; whoever is gone holds no lock and no file."""
+        self._let_go()
         self._due.clear()
-        self.commits, self.holder, self._full_until = 0, None, 0.0
+        self.commits, self.failed, self._full_until = 0, False, 0.0
+        self.threads = Threads(self._world)
 
-    def save(self, order: RunAttempt, epochs: int) -> None:
-        """Keep the state of a trial's training."""
+    def _let_go(self) -> None:
+        for held in self._open:
+            if isinstance(held, ProjectLock):
+                held.release()
+            else:
+                held.close()
+        self._open.clear()
+
+    def hold(self, held: SimSegment | ProjectLock) -> None:
+        """Remember what the kernel takes back from a process that is gone."""
+        self._open.append(held)
+
+    # ── what is there ──────────────────────────────────────────────────────
+
+    @property
+    def segments(self) -> list[Path]:
+        """The journal's segments, in order."""
+        return sorted(self.layout.journal_dir.glob("*.jsonl"))
+
+    @property
+    def data(self) -> list[bytes]:
+        """The bytes of the journal's segments as a reader would find them now."""
+        return [path.read_bytes() for path in self.segments]
+
+    def events(self) -> Sequence[Event]:
+        """Return what the product reads of the journal."""
+        return read_events(self.layout)
+
+    # ── workers ────────────────────────────────────────────────────────────
+
+    def write_down(self, order: RunAttempt, done: Done) -> bool:
+        """Write a result down as a worker does; return whether there was space for it."""
+        if self.is_full():
+            return False
+        _session._spool(order, done)  # noqa: SLF001 - the worker's own
+        return True
+
+    def save(self, order: RunAttempt, epochs: int) -> bool:
+        """Keep the state of a trial's training; return whether there was space for it."""
+        if self.is_full():
+            return False
         self._saved[order.trial_dir] = (order.retry, epochs)
+        return True
 
     def saved_epochs(self, order: RunAttempt) -> int:
         """Return how far a trial's training was saved; a trial that failed is trained afresh."""
         retry, epochs = self._saved.get(order.trial_dir, (order.retry, 0))
         return epochs if retry == order.retry else 0
+
+    # ── faults ─────────────────────────────────────────────────────────────
+
+    def schedule(self, commit: int, fault: Fault) -> None:
+        """Let a fault happen at a commit of this life."""
+        self._due.setdefault(commit, []).append(fault)
 
     def takes(self, fault: Fault) -> bool:
         """Whether a fault is due at the present commit; it happens once."""
@@ -85,245 +152,195 @@ class SimDisk:
 
     def is_full(self) -> bool:
         """Whether there is no space now."""
-        if self.takes(Fault.DISK_FULL):
-            numbers = self._world.plan.numbers("full", self._world.life, self.commits)
-            self._full_until = self._world.monotonic() + numbers.uniform(*_FULL_FOR)
-            self._world.strike(Fault.DISK_FULL, "disk")
         return self._world.monotonic() < self._full_until
 
-    def write(self, data: bytes) -> None:
-        """Append to the file, which is not yet to say to the disk."""
-        self.data += data
+    def may_fill_up(self) -> None:
+        """Be full from now on, if that is due."""
+        if self.takes(Fault.DISK_FULL):
+            numbers = self._world.plan.numbers("full", self._world.life, self.commits)
+            seconds = numbers.choice(_FULL_FOR)
+            self._full_since = self._world.monotonic()
+            self._full_until = self._full_since + seconds
+            self._world.strike(Fault.DISK_FULL, "disk", f"for {seconds:.0f} s")
 
-    def sync(self) -> None:
-        """Make durable what was written."""
-        new, self.synced = self.data[self.synced :], len(self.data)
+    @property
+    def full_for(self) -> float:
+        """Seconds since it was filled up, 0 if there is space."""
+        return self._world.monotonic() - self._full_since if self.is_full() else 0.0
+
+    def fail(self, fault: Fault) -> None:
+        """Let a call fail for good.
+
+        Raises:
+            OSError: Always.
+        """
+        self.failed = True
+        self._world.strike(fault, "disk")
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def die(self, fault: Fault, what: str = "") -> None:
+        """End the tuner's process in one of its threads.
+
+        Raises:
+            Killed: Always.
+        """
+        self._world.die(fault, what)
+        raise Killed
+
+    # ── what is durable ────────────────────────────────────────────────────
+
+    def synced(self, path: Path) -> None:
+        """Take in that all that was written to a segment is on the disk."""
+        data = path.read_bytes()
+        new, self._synced[path.name] = data[self._synced.get(path.name, 0) :], len(data)
         for watcher in self._watchers:
             watcher.synced(new)
 
-    def lose_power(self, numbers: random.Random) -> None:
+    def cut(self, path: Path, size: int) -> None:
+        """Take in that a segment was cut off."""
+        self._synced[path.name] = min(size, self._synced.get(path.name, 0))
+
+    def sync_names(self, folder: Path) -> None:
+        """Stand for ``sync_folder``: names that are not synced are lost with the power."""
+        self._named.update(path.name for path in folder.iterdir())
+
+    def lose_power(self) -> None:
         """Keep what was synced, and any part of the sectors behind it."""
-        pending = bytearray(self.data[self.synced :])
-        first = self.synced - self.synced % _SECTOR
-        for start in range(first, len(self.data), _SECTOR):
-            if numbers.random() < 0.5:  # noqa: PLR2004 - each sector by itself
-                low, high = max(0, start - self.synced), start + _SECTOR - self.synced
-                pending[low:high] = bytes(len(pending[low:high]))
-        kept = numbers.randint(0, len(pending))
-        self.data = self.data[: self.synced] + bytes(pending[:kept])
+        numbers = self._world.plan.numbers("sectors", self._world.life, self.commits)
+        for path in self.segments:
+            if path.name not in self._named and numbers.random() < 0.5:  # noqa: PLR2004
+                path.unlink()
+                continue
+            path.write_bytes(self._after_power_loss(path, numbers))
+        for path in sorted(self.layout.journal_dir.glob("*.snapshot")):
+            if numbers.random() < 0.5:  # noqa: PLR2004 - it is not synced, and may be a part of itself
+                path.write_bytes(path.read_bytes()[: numbers.randint(0, 200)])
         # A state that does not match its checksum is none.
         self._saved = {k: v for k, v in self._saved.items() if numbers.random() < 0.5}  # noqa: PLR2004
 
-    def recover(self) -> Recovered:
-        """Read the journal as the product does, from a real file, and repair it there."""
-        with tempfile.TemporaryDirectory(prefix="aiotune-simulated-", dir=_IN_MEMORY) as name:
-            path = Path(name) / "000001.jsonl"
-            if self.data:
-                path.write_bytes(self.data)
-            recovered = recover(Path(name), repair=True)
-            self.data = path.read_bytes() if self.data else b""
-        self.synced = min(self.synced, len(self.data))
-        return recovered
+    def _after_power_loss(self, path: Path, numbers: random.Random) -> bytes:
+        data, synced = path.read_bytes(), self._synced.get(path.name, 0)
+        pending = bytearray(data[synced:])
+        for start in range(synced - synced % _SECTOR, len(data), _SECTOR):
+            if numbers.random() < 0.5:  # noqa: PLR2004 - each sector by itself
+                low, high = max(0, start - synced), start + _SECTOR - synced
+                pending[low:high] = bytes(len(pending[low:high]))
+        return data[:synced] + bytes(pending[: numbers.randint(0, len(pending))])
 
-    def events(self) -> list[Event]:
-        """Return what the product's codec reads of a journal that is whole."""
-        read = [decode_line(line)[1] for line in self.data.splitlines(keepends=True)]
-        return [event for event in read if event is not None]
+    # ── what stands in for the product's surroundings ──────────────────────
 
-    # ── what stands in for functions of the product ────────────────────────
+    def seams(self, segment_bytes: int | None) -> list[Replacement]:
+        """Return what lets the product's journal run on virtual time, on this disk.
 
-    async def open_project(self, layout: Layout, *, overwrite: bool = False) -> SimStore:
-        """Take the project, as ``aiotune.store.open_project`` does.
-
-        Raises:
-            ProjectLocked: A store of this life holds it.
+        Args:
+            segment_bytes: Size of the journal's segments; ``None``: the product's own.
         """
-        if self.holder is not None:
-            raise ProjectLocked("Another search holds the simulated project.")
-        recovered = self.recover()
-        if recovered.cut:
-            self._world.say("disk", f"a torn tail of {recovered.cut} bytes was cut")
-        store = self.holder = SimStore(self._world, self, recovered)
-        opened = ProjectOpened(
-            pid=self._world.life, host="simulated", opened=self._world.now(), version=__version__
+        world, threads = self._world, self.threads
+        nanoseconds = SimpleNamespace(
+            time_ns=lambda: int(world.now() * 1e9),
+            monotonic_ns=lambda: int(world.monotonic() * 1e9),
         )
-        created = ProjectCreated(
-            format=1, project_id="simulated", created=opened.opened, version=__version__
-        )
-        await store.append(*([] if recovered.events else [created]), opened)
-        return store
+        journal = partial(Journal, files=partial(SimSegment, self), segment_bytes=segment_bytes)
 
-    def read_result(self, path: Path) -> Done | None:
-        """Return what a worker has written down."""
-        return self.results.get(str(path))
+        def lock(path: Path) -> ProjectLock:
+            self.hold(taken := ProjectLock(path))
+            return taken
+
+        def nobody_knows(_: Path) -> int:
+            return -1
+
+        return [
+            (_file, "Journal", journal),
+            (_file, "ProjectLock", lock),
+            (_file, "time", world),
+            (_file, "os", _Overlay(os, getpid=lambda: world.life)),
+            (_file, "socket", _Overlay(socket, gethostname=lambda: "simulated")),
+            (_file, "uuid", _Overlay(uuid, uuid4=lambda: uuid.UUID(int=world.plan.seed))),
+            (_file, "sync_folder", self.sync_names),
+            (_segment, "sync_folder", self.sync_names),
+            (_journal, "threading", threads.module()),
+            (_journal, "queue", threads.queue_module()),
+            (_journal, "time", nanoseconds),
+            (_journal, "free_bytes", nobody_knows),
+            (_space, "threading", threads.module()),
+            (_space, "time", world),
+            (_space, "free_bytes", nobody_knows),
+            (_starting, "free_bytes", nobody_knows),
+        ]
 
 
-class _Commit:
-    """Stands for the durability of what was appended up to a point."""
+class SimSegment(SegmentFile):
+    """A segment of the journal whose disk has its faults.
 
-    __slots__ = ("_store", "_ticket")
-
-    def __init__(self, store: SimStore, ticket: int) -> None:
-        self._store, self._ticket = store, ticket
-
-    def __await__(self) -> Generator[object, None, None]:
-        return self._store.wait_for(self._ticket).__await__()
-
-
-class SimStore:
-    """Keeps the promises of ``Store`` with a writer on virtual time in the place of a thread.
-
-    Group commit, batch after batch: what gathers while one is being synced is
-    the next one. A full disk is waited for; any other failure is final.
+    Args:
+        disk: The disk.
+        path: Where it is.
     """
 
-    def __init__(self, world: World, disk: SimDisk, recovered: Recovered) -> None:
-        self._world, self._disk = world, disk
-        self._history, self._seq = recovered.events, recovered.next_seq
-        self._queue: list[Event] = []
-        self._appended = self._durable = 0
-        self._busy = self._closed = self._told = False
-        self._error: StorageError | None = None
-        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+    def __init__(self, disk: SimDisk, path: Path) -> None:
+        if disk.is_full() and not path.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        super().__init__(path)
+        self._disk, self._segment, self._again = disk, path, False
+        disk.hold(self)
 
-    def history(self) -> Sequence[Event]:
-        """Return what was there."""
-        return self._history
-
-    def append(self, *events: Event) -> _Commit:
-        """Queue events.
-
-        Raises:
-            StorageError: The store is closed, or a write has failed.
-        """
-        if self._error is not None:
-            self._told = True
-            raise self._error
-        if self._closed:
-            raise StorageError("The simulated project is closed.")
-        return self._append(events)
-
-    def _append(self, events: Sequence[Event]) -> _Commit:
-        if events and not self._world.dead:
-            self._queue += events
-            self._appended += len(events)
-            if not self._busy:
-                self._busy = True
-                self._world.running.call_soon(self._begin)
-        return _Commit(self, self._appended)
-
-    async def wait_for(self, ticket: int) -> None:
-        """Return when everything up to a ticket is durable."""
-        if self._durable < ticket and self._error is None:
-            future = self._world.running.create_future()
-            self._waiters.append((ticket, future))
-            await future
-        if self._error is not None and self._durable < ticket:
-            self._told = True
-            raise self._error
-
-    async def aclose(self) -> None:
-        """Make everything durable, record the close, let go."""
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            await self.wait_for(self._appended)
-            if self._error is None:
-                await self._append([ProjectClosed(at=self._world.now())])
-        except StorageError:
-            if not self._told:
-                raise
-        finally:
-            self._disk.holder = None
-
-    # ── the writer ─────────────────────────────────────────────────────────
-
-    def _begin(self) -> None:
-        """Write what has gathered."""
-        world, disk = self._world, self._disk
-        if world.dead or not self._queue:
-            self._busy = False
-            return
-        disk.commits += 1
-        self._write()
-
-    def _write(self) -> None:
-        world, disk = self._world, self._disk
-        if world.dead:
-            return
+    def append(self, data: bytes) -> None:
+        """Write all of it at the end, or what the disk lets through."""
+        disk = self._disk
+        if not self._again:
+            disk.commits += 1
+            disk.may_fill_up()
+        part = data[: disk._world.plan.numbers("torn", *self._when()).randint(0, len(data))]  # noqa: SLF001
         if disk.is_full():
-            world.running.call_later(_LOOKS_FOR_SPACE, self._write)
-            return
+            self._again = True
+            super().append(part)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._again = False
         if disk.takes(Fault.KILLED_BEFORE_WRITE):
-            world.die(Fault.KILLED_BEFORE_WRITE, f"{len(self._queue)} records were never written")
-            return
-        try:
-            ticket, data = self._appended, self._encoded()
-        except ValueError as error:  # the product's own writer ends with it, too
-            world.wrong("I24", f"a record cannot be written: {error}")
-            self._error = StorageError(str(error))
-            self._notify()
-            return
-        torn = world.plan.numbers("torn", world.life, disk.commits).randint(0, len(data))
+            disk.die(Fault.KILLED_BEFORE_WRITE, f"{len(data)} bytes were never written")
         if disk.takes(Fault.KILLED_IN_WRITE):
-            disk.write(data[:torn])
-            world.die(Fault.KILLED_IN_WRITE, f"after {torn} of {len(data)} bytes")
-        elif disk.takes(Fault.WRITE_ERROR):
-            disk.write(data[:torn])
-            self._fail(Fault.WRITE_ERROR)
-        else:
-            disk.write(data)
-            self._wait_for_sync(ticket)
+            super().append(part)
+            disk.die(Fault.KILLED_IN_WRITE, f"after {len(part)} of {len(data)} bytes")
+        if disk.takes(Fault.WRITE_ERROR):
+            super().append(part)
+            disk.fail(Fault.WRITE_ERROR)
+        super().append(data)
 
-    def _encoded(self) -> bytes:
-        since = int(self._world.monotonic() * 1e9)
-        batch, at = len(self._disk.data), int(self._world.now() * 1e9)
-        lines = [
-            encode_line(event, seq=self._seq + i, batch=batch, at=at, since=since)
-            for i, event in enumerate(self._queue)
-        ]
-        self._seq += len(lines)
-        self._queue.clear()
-        return b"".join(lines)
-
-    def _wait_for_sync(self, ticket: int) -> None:
-        world, disk = self._world, self._disk
+    def sync(self) -> None:
+        """Return when all that was written is on the disk, if it gets there."""
+        disk = self._disk
         if disk.takes(Fault.KILLED_BEFORE_SYNC):
-            world.die(Fault.KILLED_BEFORE_SYNC)
-        elif disk.takes(Fault.POWER_LOSS):
-            world.die(Fault.POWER_LOSS)
-            disk.lose_power(world.plan.numbers("sectors", world.life, disk.commits))
-        elif disk.takes(Fault.SYNC_ERROR):
-            self._fail(Fault.SYNC_ERROR)
-        else:
-            slow = disk.takes(Fault.SLOW_SYNC)
-            if slow:
-                world.strike(Fault.SLOW_SYNC, "disk")
-            world.running.call_later(_SLOW_SYNC if slow else _SYNC, self._synced, ticket)
+            disk.die(Fault.KILLED_BEFORE_SYNC)
+        if disk.takes(Fault.POWER_LOSS):
+            disk._world.die(Fault.POWER_LOSS)  # noqa: SLF001
+            disk.lose_power()
+            raise Killed
+        if disk.takes(Fault.SYNC_ERROR):
+            disk.fail(Fault.SYNC_ERROR)
+        slow = disk.takes(Fault.SLOW_SYNC)
+        if slow:
+            disk._world.strike(Fault.SLOW_SYNC, "disk")  # noqa: SLF001
+        if (seconds := _SLOW_SYNC if slow else disk.sync_takes) > 0:
+            disk.threads.sleep(seconds)
+        disk.synced(self._segment)
+        if disk.takes(Fault.KILLED_AFTER_SYNC):
+            disk.die(Fault.KILLED_AFTER_SYNC)
 
-    def _synced(self, ticket: int) -> None:
-        if self._world.dead:
-            return
-        self._disk.sync()
-        if self._disk.takes(Fault.KILLED_AFTER_SYNC):
-            self._world.die(Fault.KILLED_AFTER_SYNC)
-            return
-        self._durable = ticket
-        self._notify()
-        self._begin()
+    def cut(self, size: int) -> None:
+        """Drop what is behind so many bytes."""
+        super().cut(size)
+        self._disk.cut(self._segment, size)
 
-    def _fail(self, fault: Fault) -> None:
-        self._world.strike(fault, "disk")
-        self._error = StorageError(f"Writing to the simulated journal failed: {fault.value}.")
-        self._notify()
+    def _when(self) -> tuple[int, int]:
+        return self._disk._world.life, self._disk.commits  # noqa: SLF001
 
-    def _notify(self) -> None:
-        left = []
-        for ticket, future in self._waiters:
-            if ticket <= self._durable or self._error is not None:
-                if not future.done():
-                    future.set_result(None)
-            else:
-                left.append((ticket, future))
-        self._waiters = left
+
+class _Overlay:
+    """A module of which some names are others."""
+
+    def __init__(self, module: Any, **names: Any) -> None:
+        self._module = module
+        vars(self).update(names)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)

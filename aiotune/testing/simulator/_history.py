@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ __all__ = (
     "check_history",
     "check_retries_logged",
     "read_records",
+    "recorded_retries",
 )
 
 Record = dict[str, Any]
@@ -28,33 +30,52 @@ Wrong = Callable[[str, str], None]
 _COUNTED = frozenset("error not_finite exited crashed killed timed_out stalled".split())
 _NEVER_AGAIN = frozenset({"failed_trial", "oversized", "fatal"})
 _FINAL = frozenset({"COMPLETED", "FAILED", "REJECTED"})
+_CONTROL = re.compile(rb"[\x00-\x1f]")
 _LONGEST = (64 << 10) + 9
 _MOST_LOST = 5
 _MOST_REJECTED = 100
 
 
-def read_records(data: bytes, wrong: Wrong) -> Iterator[Record]:
+def read_records(segments: Sequence[bytes], wrong: Wrong) -> Iterator[Record]:
     """Yield the records of a journal that was repaired, checking each line's form.
 
     Args:
-        data: All its bytes.
+        segments: All bytes of each segment, in order.
         wrong: Called with an invariant's number and a sentence.
     """
-    position = 0
-    for number, line in enumerate(data.splitlines(keepends=True)):
-        text = line[9:-1]
-        if not line.endswith(b"\n") or line[:8] != b"%08x" % zlib.crc32(text):
-            wrong("I24", f"line {number} of the journal is not whole: {line[:60]!r}")
-            return
-        if len(line) > _LONGEST or not text.isascii() or any(byte < 0x20 for byte in text):  # noqa: PLR2004
-            wrong("I24", f"line {number} has {len(line)} bytes or control characters")
-        record: Record = json.loads(text)
-        if record["seq"] != number:
-            wrong("I7", f"line {number} has the number {record['seq']}")
-        if not 0 <= record["b"] <= position:
-            wrong("I24", f"line {number} at {position} says that its batch begins at {record['b']}")
-        yield record
-        position += len(line)
+    number = 0
+    for index, data in enumerate(segments):
+        position = 0
+        for line in data.splitlines(keepends=True):
+            record = _read_line(line, number, wrong)
+            if record is None:
+                return
+            if not 0 <= record["b"] <= position:
+                wrong("I24", f"line {number} says that its batch begins at {record['b']}")
+            if index and position == 0:
+                _check_beginning(record, segments[index - 1], wrong)
+            yield record
+            number += 1
+            position += len(line)
+
+
+def _read_line(line: bytes, number: int, wrong: Wrong) -> Record | None:
+    text = line[9:-1]
+    if not line.endswith(b"\n") or line[:8] != b"%08x" % zlib.crc32(text):
+        wrong("I24", f"line {number} of the journal is not whole: {line[:60]!r}")
+        return None
+    if len(line) > _LONGEST or not text.isascii() or _CONTROL.search(text):
+        wrong("I24", f"line {number} has {len(line)} bytes or control characters")
+    record: Record = json.loads(text)
+    if record["seq"] != number:
+        wrong("I7", f"line {number} has the number {record['seq']}")
+    return record
+
+
+def _check_beginning(record: Record, before: bytes, wrong: Wrong) -> None:
+    told = (record["type"], record.get("length"), record.get("crc32"))
+    if told != ("segment_began", len(before), zlib.crc32(before)):
+        wrong("I24", f"a segment begins with {told}, after one of {len(before)} bytes")
 
 
 @dataclass(slots=True)
@@ -114,17 +135,17 @@ class History:
         return Counter(trial.status or "unfinished" for trial in self.trials.values())
 
 
-def check_history(data: bytes, setup: Setup, truth: Truth, wrong: Wrong) -> History:
+def check_history(segments: Sequence[bytes], setup: Setup, truth: Truth, wrong: Wrong) -> History:
     """Judge all records of a project, and compare them with what really happened.
 
     Args:
-        data: The journal's bytes, torn tail cut.
+        segments: The bytes of the journal's segments, torn tail cut.
         setup: What was searched.
         truth: What the processes did.
         wrong: Called with an invariant's number and a sentence.
     """
     judge = _Judge(setup, truth, wrong)
-    for record in read_records(data, wrong):
+    for record in read_records(segments, wrong):
         judge.take(record)
     judge.compare_with_truth()
     return judge.history
@@ -204,6 +225,9 @@ class _Judge:
             )
         if trial.failure == "stalled" and record["attempt_id"] not in self._truth.hung:
             self._wrong("I26", f"{record['attempt_id']} was stopped as stalled, and did not hang")
+        trained = self._truth.trained.get(record["attempt_id"], math.inf)
+        if trial.failure == "timed_out" and trained < self._setup.timeout:
+            self._wrong("I28", f"{record['attempt_id']} ran out of time after {trained:.1f} s")
         if trial.failure in {"cancelled", "fatal"}:
             trial.concluded = False  # a later life takes it up
 
@@ -318,13 +342,23 @@ class _Judge:
                 self._wrong("I2", f"{order.attempt_id} ran, and no record says so")
         if not self.history.finished:
             return
-        for attempt_id, done in self._truth.heard.items():
+        for attempt_id, (life, done) in self._truth.heard.items():
+            if life in self._truth.cut_short and attempt_id not in self._truth.on_disk:
+                continue  # nobody who lives knows of it
             trial = self.history.trials.get(attempt_id.partition("-")[0])
             finite = all(math.isfinite(value) for value in done.metrics.values())
             if finite and (
                 trial is None or trial.status != "COMPLETED" or trial.last != attempt_id
             ):
                 self._wrong("I13", f"the result of {attempt_id} was heard and is not kept")
+
+
+def recorded_retries(segments: Sequence[bytes]) -> set[tuple[str, int]]:
+    """Return the retries, as (trial, next attempt), in the whole lines of a journal not yet repaired."""
+    lines = [line for data in segments for line in data.splitlines()]
+    whole = (line[9:] for line in lines if line[:8] == b"%08x" % zlib.crc32(line[9:]))
+    records = [json.loads(text) for text in whole if b'"retry_scheduled"' in text]
+    return {(record["trial_id"], record["next_attempt"]) for record in records}
 
 
 def check_retries_logged(history: History, logged: Sequence[tuple[str, int]], wrong: Wrong) -> None:

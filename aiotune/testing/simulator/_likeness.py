@@ -116,4 +116,6 @@ def rehearse(script: Script) -> tuple[list[str], bytes, list[str]]:
     run = Run(plan)
     ends = [run.live() for _ in script.lives]
     run.judge()
-    return ends, run.disk.data, [str(violation) for violation in run.world.violations]
+    journal = b"".join(run.disk.data)
+    run.disk.remove()
+    return ends, journal, [str(violation) for violation in run.world.violations]

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -26,13 +25,11 @@ from aiotune.scheduler import (
     StopReason,
     Timing,
     Weigher,
-    _attempts,
     _patience,
 )
-from aiotune.store import Layout
-from aiotune.store._codec import BadLine
 from aiotune.store._replay import ProjectState
-from aiotune.testing._loop import Deadlock, Livelock, VirtualTimeLoop
+from aiotune.store._space import PATIENCE
+from aiotune.testing._loop import Deadlock, Livelock
 from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._disk import SimDisk
 from aiotune.testing.simulator._faults import CLOCK, DEVICE, Fault
@@ -42,6 +39,7 @@ from aiotune.testing.simulator._processes import Crowd, SimExecutor
 from aiotune.testing.simulator._program import SimLog, make_oracle
 from aiotune.testing.simulator._script import when_reported
 from aiotune.testing.simulator._seams import replaced
+from aiotune.testing.simulator._threads import SimLoop
 from aiotune.testing.simulator._world import World
 from aiotune.trial import Trial
 
@@ -54,7 +52,6 @@ _LONGEST = 8_000.0
 """Virtual seconds after which a life makes no progress any more."""
 _JUMP, _SLEEP, _SLOW = 3600.0, 600.0, 10.0
 _FUNERAL = 100
-_LAYOUT = Layout(Path("/nowhere"), "simulated")
 
 
 class SimulatedMishap(Exception):
@@ -81,7 +78,7 @@ class Life:
 
     def __init__(self, world: World, disk: SimDisk, monitors: Monitors, setup: Setup) -> None:
         self.world, self.disk, self.monitors, self.setup = world, disk, monitors, setup
-        self.log = SimLog(world, monitors)
+        self.log = SimLog(world, monitors, str(disk.layout.project_dir.parent))
         self.devices = SimDevices(world, setup)
         self.executor = SimExecutor(Crowd(world, disk, self.devices, monitors))
         self.end = "killed"
@@ -98,15 +95,14 @@ class Life:
     def live(self) -> None:
         """Live to the end."""
         world = self.world
-        loop = world.loop = VirtualTimeLoop(_ROUNDS)
+        loop = world.loop = SimLoop(_ROUNDS)
+        threads = loop.threads = self.disk.threads
         loop.set_exception_handler(self._told_by_loop)
         seams = (
-            (_oracle, "open_project", self.disk.open_project),
             (_oracle, "time", world),
-            (_adoption, "read_result", self.disk.read_result),
             (_adoption, "time", world),
-            (_attempts, "read_result", self.disk.read_result),
             (_patience, "measure_activity", self.executor.measure),
+            *self.disk.seams(self.setup.segment_bytes),
         )
         runner = asyncio.Runner(loop_factory=lambda: loop)
         try:
@@ -120,6 +116,7 @@ class Life:
                     world.wrong("I20", f"{error} It waits for {self._search_state()}")
                     world.dead = True
                 finally:
+                    threads.kill_all()
                     _bury(loop)
                     runner.close()
         finally:
@@ -143,7 +140,7 @@ class Life:
         try:
             self.end = await self._open_and_search()
         except _EXPECTED as error:
-            self.end = type(error).__name__
+            self._raised(error)
         except asyncio.CancelledError:
             self.end = "cancelled"
         except BaseExceptionGroup as group:
@@ -155,6 +152,14 @@ class Life:
             self.world.say("tuner", f"life {self.world.life} ends: {self.end}")
             self._leaves_nothing()
 
+    def _raised(self, error: BaseException) -> None:
+        """Take what a search raised; it gives up only on a disk that fails, or is full for long or at its end."""
+        self.end = type(error).__name__
+        over = self._search is not None and self._search.end != StopReason.ERROR.value
+        full = self.disk.full_for >= PATIENCE or (over and self.disk.is_full())
+        if isinstance(error, StorageError) and not self.disk.failed and not full:
+            self.world.wrong("I29", f"search() raised {error} ({error.__cause__!r})")
+
     def _leaves(self, group: BaseExceptionGroup[BaseException]) -> None:
         """Take the one plain exception that a search raises out of its group."""
         found, rest = group.split(_EXPECTED)
@@ -162,7 +167,7 @@ class Life:
         if rest is not None and rest.split(asyncio.CancelledError)[1] is not None:
             self.world.wrong("I0", f"search() raised {rest!r}")
         elif found is not None:
-            self.end = type(found.exceptions[0]).__name__
+            self._raised(found.exceptions[0])
 
     def _too_long(self) -> None:
         self.world.wrong("I20", f"nothing ends; it waits for {self._search_state()}")
@@ -187,7 +192,7 @@ class Life:
         for interruption in self.world.plan.interruptions(self.world.life):
             suffer = partial(self._suffer, interruption.fault)
             when_reported(oracle, interruption.after, suffer)
-        async with oracle.open(Path("/nowhere"), "simulated"):
+        async with oracle.open(self.disk.layout.project_dir.parent, "simulated"):
             search = self._search = self._wired(oracle)
             try:
                 await search.run()
@@ -208,7 +213,7 @@ class Life:
         shared: dict[str, Any] = {
             "oracle": oracle,
             "executor": self.executor,
-            "layout": _LAYOUT,
+            "layout": self.disk.layout,
             "log": self.log,
             "admission": admission,
             "hooks": self,
@@ -308,12 +313,14 @@ class Life:
         self._task.cancel()
 
     @property
-    def _may_leave_some(self) -> bool:
-        """Whether processes may be left to the executor, or to their keepers.
+    def _gave_up(self) -> bool:
+        """Whether the search may leave processes to its executor: it slept through the deadline of a stop."""
+        return self._broken or (self._slept and self.log.abandoned)
 
-        A second Ctrl-C, or one after SIGTERM, breaks every shield; who sleeps through the deadline of a stop gives up.
-        """
-        return self._cancellations > 1 or (self._slept and self.log.abandoned)
+    @property
+    def _broken(self) -> bool:
+        """Whether processes may be left to their keepers: who interrupts twice breaks every shield."""
+        return self._cancellations > 1
 
     def _time_goes_wrong(self, fault: Fault) -> None:
         self.world.strike(fault, "host")
@@ -329,14 +336,16 @@ class Life:
     def _processes_are_gone(self) -> None:
         # A process in the depths of a driver is not waited for beyond the grace.
         left = [w for w in self.executor.live if w.career.kill_takes < 1 or not self.log.abandoned]
-        if left and not self.world.dead and not self._may_leave_some:
+        if left and not self.world.dead and not self._gave_up:
             self.world.wrong("I15", f"{left} live after the end of the search")
 
     def _leaves_nothing(self) -> None:
-        if self._may_leave_some:
+        if self._broken:
             return
         if self.executor.live:
             self.world.wrong("I15", f"{list(self.executor.live)} live after the end of the tuner")
+        if self.disk.threads.alive:
+            self.world.wrong("I16", f"{len(self.disk.threads.alive)} threads are left")
         if self._search is None or self._core is None or self.log.abandoned:
             return
         leases = self._core.admission.ledger.leases
@@ -347,10 +356,7 @@ class Life:
         if self.world.dead:
             return
         oracle = self._oracle
-        try:
-            history = self.disk.events()
-        except BadLine:
-            return  # the last write failed in the middle: the next life cuts that off
+        history = self.disk.events()
         folded = ProjectState.replay(history, seed=oracle.seed, objective=oracle.objective)
         for trial_id, trial in oracle.trials.items():
             told, known = _facts(folded.trials.get(trial_id)), _facts(trial)
@@ -358,7 +364,7 @@ class Life:
                 self.world.wrong("I17", f"the journal says {told}, and the tuner knew {known}")
 
 
-def _bury(loop: VirtualTimeLoop) -> None:
+def _bury(loop: SimLoop) -> None:
     """End the tasks of a tuner that was killed: what they do has no effect any more.
 
     One cancellation is not enough: what is shielded waits on for processes that are gone.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from typing import Any
 
 from aiotune.executors._base import WorkerMessage
@@ -24,16 +25,22 @@ class Truth:
 
     Attributes:
         launched: Attempts that had a process, in order, as (life, order).
-        results: What was computed and written down, by attempt id.
-        heard: Results that the tuner was told, by attempt id.
+        results: What was computed, by attempt id.
+        heard: Results that the tuner was told, by attempt id, with the life that heard them.
+        on_disk: Attempts whose result was written down, since there was space for it.
+        cut_short: Lives of the tuner that were killed, or could not record what they knew.
+        trained: Seconds that attempts lived without waiting for the disk.
         hung: Attempts that hung before they ended.
     """
 
     def __init__(self) -> None:
         self.hung: set[str] = set()
+        self.trained: dict[str, float] = {}
         self.launched: list[tuple[int, RunAttempt]] = []
         self.results: dict[str, Done] = {}
-        self.heard: dict[str, Done] = {}
+        self.heard: dict[str, tuple[int, Done]] = {}
+        self.on_disk: set[str] = set()
+        self.cut_short: set[int] = set()
 
 
 class Monitors:
@@ -76,6 +83,9 @@ class Monitors:
         """Read new records without the help of the product's codec."""
         for line in data.splitlines():
             record = _record(line)
+            if record is None:
+                self._world.wrong("I24", f"what was synced is no record: {line[:60]!r}")
+                continue
             match record.get("type"):
                 case "attempt_started":
                     self._started[record["attempt_id"]] = record
@@ -119,16 +129,18 @@ class Monitors:
             if len(self._alive) > most:
                 self._world.wrong("I1", f"{list(self._alive)} run, where {most} may")
 
-    def wrote_down(self, worker: SimWorker, done: Done) -> None:
+    def computed(self, worker: SimWorker, done: Done, *, on_disk: bool) -> None:
         """Remember a result."""
         self.truth.results[worker.attempt_id] = done
-        if all(math.isfinite(v) for v in done.metrics.values()):
+        if on_disk:
+            self.truth.on_disk.add(worker.attempt_id)
+        if on_disk and all(math.isfinite(v) for v in done.metrics.values()):
             self._spooled[worker.order.trial_id] = worker.attempt_id
 
     def heard(self, worker: SimWorker, message: WorkerMessage) -> None:
         """Remember that the tuner was told of a result."""
         if isinstance(message, Done):
-            self.truth.heard[worker.attempt_id] = message
+            self.truth.heard[worker.attempt_id] = (self._world.life, message)
         elif isinstance(message, Failed):
             # The tuner was told of a failure before the result: it cannot know better.
             self._spooled.pop(worker.order.trial_id, None)
@@ -144,6 +156,7 @@ class Monitors:
 
     def ended(self, worker: SimWorker) -> None:
         """Check that no process hung for longer than it may."""
+        self.truth.trained[worker.attempt_id] = worker.trained
         setup, since = self._world.plan.setup, worker.hangs_since
         if since is None:
             return
@@ -181,6 +194,8 @@ class Monitors:
                 self._world.wrong("I1", f"{here} are on {uuid}, more than may share it")
 
 
-def _record(line: bytes) -> dict[str, Any]:
+def _record(line: bytes) -> dict[str, Any] | None:
+    if line[:8] != b"%08x" % zlib.crc32(line[9:]):
+        return None
     record: dict[str, Any] = json.loads(line[9:])
     return record

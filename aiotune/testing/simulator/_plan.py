@@ -25,11 +25,14 @@ __all__ = ("ORACLES", "Happening", "Interruption", "Plan", "Setup", "draw_plan")
 ORACLES = ("random", "grid", "hyperband", "bayesian")
 _WEIGHTS = (10, 5, 4, 1)
 """The Gaussian process costs a thousand times as much as the others."""
+_IN_ORDER = frozenset({"hyperband", "bayesian"})
+"""What these propose follows from results, so only one at a time can be compared with a twin."""
 _PRUNERS = ("", "", "median", "threshold")
 _FAMILIES = (PROGRAM, ENDING, CHANNEL, SPAWN, DEVICE, DISK, TUNER, CLOCK, USER)
 _TROUBLED_LIVES = 5
 """After so many lives of the tuner nothing more happens to it, so that every search ends."""
 _BY_COMMIT = frozenset({*TUNER, *DISK} - {Fault.TUNER_KILLED})
+_ORDER = {fault: number for number, fault in enumerate(Fault)}
 _IN_ATTEMPT = (*PROGRAM, *ENDING, *CHANNEL)
 _ATTEMPT = frozenset({*_IN_ATTEMPT, *SPAWN, Fault.MEMORY_LATE, Fault.MEMORY_LEAKED})
 _EVENTUAL = frozenset({Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN})
@@ -53,6 +56,8 @@ class Setup:
         prunes: Which pruner is on: ``"median"``, ``"threshold"``, or none.
         epochs: How many a training has, where the searcher does not say.
         trains: Whether the tuner trains Keras models, and so reckons with what their back end takes.
+        segment_bytes: Size of the journal's segments; ``None``: the product's own.
+        sync: Seconds that a sync takes, while records gather for the next one.
         saves: Whether a training saves its state after each epoch.
         stall_warn: Seconds without a sign of life after which stacks are dumped.
         stall: Seconds without a sign of life after which an attempt is ended.
@@ -71,6 +76,8 @@ class Setup:
     prunes: str = ""
     epochs: int = 2
     trains: bool = True
+    segment_bytes: int | None = None
+    sync: float = 0.002
     saves: bool = False
     stall_warn: float | None = None
     stall: float | None = None
@@ -120,7 +127,7 @@ class Plan:
 
     def among(self, family: Collection[Fault]) -> list[Fault]:
         """Return the faults of a family that may happen, in the order of their definition."""
-        return [fault for fault in Fault if fault in family and fault in self.faults]
+        return sorted(self.faults.intersection(family), key=_ORDER.__getitem__)
 
     def strikes(self, family: Collection[Fault], *key: object) -> Fault | None:
         """Decide whether a fault of a family happens to something, and which."""
@@ -150,6 +157,7 @@ class Plan:
         able = [f for f in self.among(list(Fault)) if f not in _ATTEMPT and f not in _EVENTUAL]
         if life >= _TROUBLED_LIVES or not able:
             return []
+        able += [Fault.DISK_FULL] * 2 * (Fault.DISK_FULL in able)  # it takes longest, so more often
         chosen = [numbers.choice(able) for _ in range(numbers.choice([0, 1, 1, 2, 3]))]
         return [
             Happening(fault, commit=numbers.randint(2, 60))
@@ -195,7 +203,7 @@ def _setup(numbers: random.Random) -> Setup:
     return Setup(
         oracle=oracle,
         trials=numbers.randint(4, 7) if oracle == "bayesian" else numbers.randint(4, 24),
-        slots=numbers.choice([1, 2, 4]),
+        slots=numbers.choice([1, 1, 2, 4] if oracle in _IN_ORDER else [1, 2, 4]),
         gpus=gpus,
         share=numbers.choice([1, 2, 4]),
         weighs=gpus > 0 and numbers.random() < 0.7,  # noqa: PLR2004
@@ -207,5 +215,7 @@ def _setup(numbers: random.Random) -> Setup:
         epochs=numbers.choice([2, 2, 3, 5]),
         saves=numbers.random() < 0.5,  # noqa: PLR2004
         stall_warn=numbers.choice([None, 20.0]),
+        segment_bytes=numbers.choice([None, 2_000, 10_000]),
+        sync=numbers.choice([0.0, 0.002, 0.2]),
         stall=numbers.choice([None, None, 30.0]),
     )

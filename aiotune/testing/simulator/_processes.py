@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ from aiotune.testing.simulator._disk import SimDisk
 from aiotune.testing.simulator._faults import SPAWN, Fault
 from aiotune.testing.simulator._world import World
 from aiotune.wire import (
+    DiskPaused,
     Done,
     Failed,
     FrameError,
@@ -41,6 +44,7 @@ from aiotune.wire import (
     RunProbe,
     RunWeighing,
     Weighed,
+    encode,
 )
 
 __all__ = ("Crowd", "SimExecutor", "SimWorker", "Witness")
@@ -48,7 +52,10 @@ __all__ = ("Crowd", "SimExecutor", "SimWorker", "Witness")
 _LINGER = 5.0
 _FIRST_PID = 1 << 30  # beyond what a kernel gives out, so that no real process is meant
 _HOPELESS_LIVES, _HOPELESS = 2, 0.2
+_NO_LOG = 0.5
+"""How often not even an empty file can be made on a full disk."""
 _KILLED, _TERMINATED = 9, 15
+_LOOKS_FOR_ROOM, _PATIENCE = 5.0, 3600.0
 _STACKS = 4_000
 """Bytes that the stacks of all threads take in a log."""
 
@@ -64,8 +71,8 @@ class Witness(Protocol):
         """Take in that a process exists."""
         ...
 
-    def wrote_down(self, worker: SimWorker, done: Done) -> None:
-        """Take in that a result reached the disk."""
+    def computed(self, worker: SimWorker, done: Done, *, on_disk: bool) -> None:
+        """Take in that there is a result, and whether it reached the disk."""
         ...
 
     def heard(self, worker: SimWorker, message: WorkerMessage) -> None:
@@ -119,6 +126,8 @@ class SimWorker:
         self._reports = self._dumps = 0
         self._began = self._world.monotonic()
         self.hangs_since: float | None = None
+        self._waited = self.stood_still = 0.0
+        self._asked_early = False
         self._advance()
 
     @property
@@ -130,6 +139,11 @@ class SimWorker:
     def is_gone(self) -> bool:
         """Whether the process and all that it started have ended."""
         return self._exit is not None
+
+    @property
+    def trained(self) -> float:
+        """Seconds that it has lived without waiting for the disk."""
+        return self._world.monotonic() - self._began - self.stood_still
 
     def activity(self) -> Activity:
         """Return what can be seen of it from outside: it computes until it hangs."""
@@ -151,8 +165,9 @@ class SimWorker:
                 self._reports += isinstance(message, Report)
                 self._hear(data)
             case Saves(epochs):
-                assert isinstance(self.order, RunAttempt)
-                self._crowd.disk.save(self.order, epochs)
+                if not self._save(epochs):
+                    self._timer = self._world.running.call_later(_LOOKS_FOR_ROOM, self._do, deed)
+                    return
             case WritesDown(done):
                 self._write_down(done)
             case Hangs():
@@ -167,11 +182,26 @@ class SimWorker:
                 assert_never(deed.what)
         self._advance()
 
+    def _save(self, epochs: int) -> bool:
+        """Save the state of the training; return whether it goes on, which it does not without space."""
+        assert isinstance(self.order, RunAttempt)
+        waited, saved = self._waited, self._crowd.disk.save(self.order, epochs)
+        over = saved or waited >= _PATIENCE
+        self._waited = 0.0 if over else waited + _LOOKS_FOR_ROOM
+        if waited or not over:
+            path, now = f"{self.order.trial_dir}/resume.json", _LOOKS_FOR_ROOM if waited else 0.0
+            self.stood_still += now
+            self._hear(encode(DiskPaused(path=path, free=-1, waited=now, over=over)))
+        if over and self._asked_early:
+            self._finish()
+        return over
+
     def _write_down(self, done: Done) -> None:
         assert isinstance(self.order, RunAttempt)
-        self._crowd.disk.results[f"{self.order.attempt_dir}/result.json"] = done
-        self._crowd.witness.wrote_down(self, done)
-        self._world.say("worker", f"{self.attempt_id} wrote its result down")
+        on_disk = self._crowd.disk.write_down(self.order, done)
+        self._crowd.witness.computed(self, done, on_disk=on_disk)
+        how = "wrote its result down" if on_disk else "has a result, and no space for it"
+        self._world.say("worker", f"{self.attempt_id} {how}")
 
     def _end(self, ending: WorkerExit) -> None:
         if self._exit is not None or self._world.dead:
@@ -224,11 +254,18 @@ class SimWorker:
             return
         self._world.say("tuner", f"asks {self.attempt_id} to finish early: {reason}")
         self._crowd.witness.finishes_early(self)
-        early = self.career.early
-        if early is not None and self._reports < self.career.trains and self._timer is not None:
+        self._asked_early = True
+        if not self._waited and self._timer is not None and self._finish():
             self._timer.cancel()
-            self._next = iter(early(self._reports))
             self._advance()
+
+    def _finish(self) -> bool:
+        """End the training after its next batch; return whether there is one."""
+        early = self.career.early
+        if early is None or self._reports >= self.career.trains:
+            return False
+        self._next = iter(early(self._reports))
+        return True
 
     def dump(self) -> None:
         """Let stacks be written to the log, which grows by it."""
@@ -307,6 +344,11 @@ class SimExecutor:
         return worker
 
     async def _trouble(self, work: WorkSpec) -> None:
+        numbers = self._world.plan.numbers("log", work.attempt_id)
+        if self._crowd.disk.is_full() and numbers.random() < _NO_LOG:
+            raise SpawnError("Simulated: the output log cannot be opened.") from OSError(
+                errno.ENOSPC, os.strerror(errno.ENOSPC)
+            )
         fault = self._world.plan.strikes(SPAWN, "spawn", work.attempt_id)
         tries = self._tries[work.attempt_id] = self._tries.get(work.attempt_id, 0) + 1
         if fault is Fault.SLOW_SPAWN and tries == 1:

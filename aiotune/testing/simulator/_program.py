@@ -56,8 +56,8 @@ def make_oracle(setup: Setup, seed: int) -> Oracle:
 class SimLog:
     """Takes the product's log into the story, and what the checkers need out of it."""
 
-    def __init__(self, world: World, monitors: Monitors) -> None:
-        self._world, self._monitors = world, monitors
+    def __init__(self, world: World, monitors: Monitors, root: str) -> None:
+        self._world, self._monitors, self._root = world, monitors, root
         self.retries: list[tuple[str, int]] = []
         self.abandoned = False
 
@@ -72,7 +72,12 @@ class SimLog:
         elif event == "shutdown_abandoned":
             self.abandoned = True
         if event not in _QUIET_EVENTS:
-            told = " ".join(f"{k}={str(v)[:80]!r}" for k, v in fields.items() if k != "exc_info")
+            told = " ".join(
+                f"{k}={self._shown(v)[:80]!r}" for k, v in fields.items() if k != "exc_info"
+            )
             self._world.say("tuner", f"{event} {told}")
 
     warning = error = info
+
+    def _shown(self, value: Any) -> str:
+        return str(value).replace(self._root, "/nowhere")  # its name is another one each time

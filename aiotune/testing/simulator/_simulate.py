@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from aiotune.errors import JournalCorrupt
+from aiotune.store._recovery import recover
 from aiotune.testing.simulator._disk import SimDisk
 from aiotune.testing.simulator._faults import Fault
 from aiotune.testing.simulator._history import (
@@ -15,6 +16,7 @@ from aiotune.testing.simulator._history import (
     TrialRecord,
     check_history,
     check_retries_logged,
+    recorded_retries,
 )
 from aiotune.testing.simulator._lives import Life
 from aiotune.testing.simulator._monitors import Monitors
@@ -90,6 +92,8 @@ def simulate(
     plan = draw_plan(seed, trials=trials, faults=faults)
     run = Run(plan)
     history = run.to_the_end()
+    segments = run.disk.data
+    run.disk.remove()
     compared = False
     # Who sleeps through a training saves its time, and so may not run out of it.
     slept = run.world.struck[Fault.SUSPENDED]
@@ -104,7 +108,7 @@ def simulate(
         trials=len(history.trials),
         attempts=len(run.monitors.truth.launched),
         lives=world.life,
-        records=run.disk.data.count(b"\n"),
+        records=sum(data.count(b"\n") for data in segments),
         faults=world.struck,
         statuses=history.by_status(),
         compared=compared,
@@ -135,7 +139,7 @@ class Run:
     def judge(self) -> History:
         """Judge what is left of all lives."""
         try:
-            self.disk.recover()
+            recover(self.disk.layout.journal_dir, repair=True)
         except JournalCorrupt as error:
             self.world.wrong("I24", f"the journal cannot be read any more: {error}")
         history = check_history(self.disk.data, self._setup, self.monitors.truth, self.world.wrong)
@@ -149,7 +153,13 @@ class Run:
         self.monitors.new_life()
         life = Life(self.world, self.disk, self.monitors, self._setup)
         life.live()
-        self._logged += life.log.retries
+        retries = life.log.retries
+        if life.end in {"killed", "StorageError"}:
+            self.monitors.truth.cut_short.add(self.world.life)
+            # What was logged and is not on the disk did not happen, and may happen again.
+            kept = recorded_retries(self.disk.data)
+            retries = [retry for retry in retries if retry in kept]
+        self._logged += retries
         self.world.life += 1
         return life.end
 
@@ -179,8 +189,8 @@ def _is_comparable(setup: Setup) -> bool:
     """Whether an algorithm promises the same configurations, however the search was interrupted."""
     if setup.gpus:
         return False  # what fits depends on when devices failed, and rejected trials are replaced
-    if setup.oracle in {"bayesian", "hyperband"}:
-        return setup.slots == 1  # proposals follow from results, so from their order
+    if setup.oracle in {"bayesian", "hyperband"} or setup.prunes == "median":
+        return setup.slots == 1  # proposals, and verdicts, follow from results, so from their order
     return True
 
 
@@ -188,6 +198,7 @@ def _compare(run: Run, history: History) -> bool:
     """Compare a search with its uninterrupted twin; return whether there was one."""
     twin = Run(run.plan.calm(), quiet=True)
     expected = twin.to_the_end()
+    twin.disk.remove()
     run.world.violations.extend(twin.world.violations)
     if not expected.finished:
         return False

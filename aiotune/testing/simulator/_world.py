@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 from aiotune.testing.simulator._faults import Fault
 
 if TYPE_CHECKING:
-    from aiotune.testing._loop import VirtualTimeLoop
     from aiotune.testing.simulator._plan import Plan
+    from aiotune.testing.simulator._threads import SimLoop
 
 __all__ = ("Violation", "Watcher", "World")
 
@@ -66,7 +66,7 @@ class World:
     violations: list[Violation] = field(default_factory=list)
     struck: Counter[Fault] = field(default_factory=Counter)
     life: int = 0
-    loop: VirtualTimeLoop | None = None
+    loop: SimLoop | None = None
     began: float = 0.0
     dead: bool = False
     wall_jump: float = 0.0
@@ -85,7 +85,7 @@ class World:
     time = now
 
     @property
-    def running(self) -> VirtualTimeLoop:
+    def running(self) -> SimLoop:
         """The loop of this life, which there must be."""
         assert self.loop is not None
         return self.loop
