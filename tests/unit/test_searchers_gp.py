@@ -141,6 +141,25 @@ def test_a_fit_recovers_which_axis_matters() -> None:
     assert found.weights[0] > 16.0 * found.weights[1]
 
 
+def test_a_bowl_in_ten_dimensions_is_learned_from_thirty_rows() -> None:
+    """New places are predicted to a tenth of their standard deviation: the trend is a bowl."""
+    hp = HyperParameters()
+    for number in range(10):
+        hp.Float(f"x{number}", 0.0, 1.0)
+    encoding = Encoding(hp.space)
+    metric = Metric(encoding)
+    rows, asked = some_points(encoding, 30), some_points(encoding, 200, seed=9)
+    known, expected = (((p.z - np.linspace(0.2, 0.8, 10)) ** 2).sum(1) for p in (rows, asked))
+    middle, unit = known.mean(), known.std()
+    targets = (known - middle) / unit
+
+    hyper = fit(metric.pairs(metric.place(rows)), targets, Prior())
+    posterior = condition(metric, metric.place(rows), targets[:, None], hyper)
+    found = middle + unit * posterior.predict(metric.place(asked))[0][:, 0]
+
+    assert float(np.sqrt(((found - expected) ** 2).mean())) < 0.1 * expected.std()
+
+
 def test_a_fit_never_takes_less_noise_than_the_least() -> None:
     """Targets without noise still get the floor."""
     encoding = mixed_encoding()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aiotune.hyperparameters import HyperParameters
-from aiotune.searchers._encoding import Encoding
+from aiotune.searchers._encoding import Encoding, Points
 from aiotune.searchers._kernel import Metric, matern, matern_slope
 
 
@@ -86,6 +86,44 @@ def test_distances_at_once_are_those_by_axis() -> None:
     expected = np.tensordot(weights, metric.by_axis(placed), 1)
 
     assert metric.between(placed, placed, weights) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_trend_of_what_is_not_active_is_nothing() -> None:
+    """Two configurations without depth share what they have, whatever their depth says."""
+    encoding = conditional()
+    metric = Metric(encoding)
+    shallow = [{"model": "a", "rate": 0.3}, {"model": "a", "rate": 0.3, "depth": 0.9}]
+    points = encoding.points(shallow)  # type: ignore[arg-type]
+
+    trend = metric.trend(metric.place(points), metric.place(points))
+
+    assert trend == pytest.approx(np.full((2, 2), trend[0, 0]))
+
+
+def test_the_variances_of_the_trend_are_its_diagonal() -> None:
+    """Without computing the rest."""
+    encoding = conditional()
+    metric = Metric(encoding)
+    placed = metric.place(encoding.drawn(np.random.default_rng(4).random((20, encoding.width))))
+
+    expected = np.diag(metric.trend(placed, placed))
+
+    assert metric.trend_variances(placed) == pytest.approx(expected)
+
+
+def test_the_slopes_of_the_trend_are_those_of_finite_differences() -> None:
+    """By the place of each number; 0 by a category."""
+    encoding = conditional()
+    metric = Metric(encoding)
+    others = metric.place(encoding.drawn(np.random.default_rng(5).random((7, encoding.width))))
+    z, active = np.array([[1.0, 0.4, 1.0, 0.7]]), np.ones((1, 4), dtype=bool)
+    expected = np.zeros((7, 4))
+    for axis in (1, 3):
+        step = 1e-6 * np.eye(4)[axis]
+        up, down = (metric.place(Points(z + s, active)) for s in (step, -step))
+        expected[:, axis] = (metric.trend(up, others) - metric.trend(down, others))[0] / 2e-6
+
+    assert metric.trend_slopes(Points(z, active), others) == pytest.approx(expected, abs=1e-8)
 
 
 def test_the_slope_of_the_correlation_is_that_of_finite_differences() -> None:
