@@ -73,6 +73,7 @@ class SpaceWaiter:
             OSError: It failed for another reason, or the disk stayed full for too long.
         """
         began: float | None = None
+        closing: float | None = None
         told, delay = -math.inf, _FIRST
         while True:
             try:
@@ -80,11 +81,16 @@ class SpaceWaiter:
             except OSError as error:
                 if not is_full(error):
                     raise
-                if self._closing.is_set():
-                    self._last_resort()
                 now = time.monotonic()
                 began = now if began is None else began
-                if now - began >= (LAST_PATIENCE if self._closing.is_set() else PATIENCE):
+                if closing is None and self._closing.is_set():
+                    # However long it has waited by now, this may be the space that it waits for.
+                    closing = now
+                    self._last_resort()
+                    continue
+                if now - began >= PATIENCE or (
+                    closing is not None and now - closing >= LAST_PATIENCE
+                ):
                     raise
                 if now - told >= _REPEAT:
                     told = now

@@ -12,6 +12,7 @@ import pytest
 from aiotune.events import Event, ProjectClosed, SearchEnded
 from aiotune.store import Layout, open_project, read_events
 from aiotune.store import _ballast as ballast_module
+from aiotune.store import _space as space_module
 from aiotune.store._ballast import Ballast
 from aiotune.store._segment import SegmentFile
 
@@ -69,5 +70,33 @@ async def test_a_project_that_is_closed_on_a_full_disk_is_closed_in_order(
 
     assert was_there
     assert not place.exists()
+    assert found[-2] == last
+    assert isinstance(found[-1], ProjectClosed)
+
+
+async def test_the_space_is_used_however_long_the_disk_has_been_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search that is stopped after hours of waiting gives the space back and then tries once more."""
+    monkeypatch.setattr(space_module, "LAST_PATIENCE", 0.0)
+    layout = Layout(tmp_path, "p")
+    store = await open_project(layout)
+    place = layout.journal_dir / "ballast.bin"
+    append, tried = SegmentFile.append, asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def scarce(file: SegmentFile, data: bytes) -> None:
+        loop.call_soon_threadsafe(tried.set)
+        if place.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        append(file, data)
+
+    monkeypatch.setattr(SegmentFile, "append", scarce)
+    last: Event = SearchEnded(reason="cancelled")
+    store.append(last)
+    await tried.wait()
+    await store.aclose()
+    found = await asyncio.to_thread(read_events, layout)
+
     assert found[-2] == last
     assert isinstance(found[-1], ProjectClosed)
