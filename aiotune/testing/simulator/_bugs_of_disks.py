@@ -25,6 +25,11 @@ def _full_disk_not_waited_for() -> tuple[Replacement, ...]:
     return instead(SpaceWaiter, "run", lambda _: lambda _, step, __: step())
 
 
+@bug("the space that was kept for the last records is not given back")
+def _ballast_kept() -> tuple[Replacement, ...]:
+    return instead(Journal, "_drop_ballast", lambda _: lambda _: None)
+
+
 @bug("records count as durable when they are written, not when they are synced")
 def _not_synced() -> tuple[Replacement, ...]:
     return instead(Journal, "_put", lambda _: lambda self, data: self._file.append(data))

@@ -21,7 +21,7 @@ from typing import Any
 
 from aiotune.events import Event
 from aiotune.scheduler import _starting
-from aiotune.store import Layout, _file, _journal, _segment, _space, read_events
+from aiotune.store import Layout, _ballast, _file, _journal, _segment, _space, read_events
 from aiotune.store._journal import Journal
 from aiotune.store._lock import ProjectLock
 from aiotune.store._segment import SegmentFile
@@ -68,6 +68,7 @@ class SimDisk:
         self.commits, self.failed = 0, False
         self.sync_takes = world.plan.setup.sync
         self._full_since = 0.0
+        self._reserved = 0
         self._due: dict[int, list[Fault]] = {}
         self._full_until = 0.0
 
@@ -162,6 +163,34 @@ class SimDisk:
             self._full_since = self._world.monotonic()
             self._full_until = self._full_since + seconds
             self._world.strike(Fault.DISK_FULL, "disk", f"for {seconds:.0f} s")
+
+    def _reserve(self, _: int, __: int, size: int) -> None:
+        """Stand for ``posix_fallocate`` of the journal's ballast; the last life's may just have made room.
+
+        Raises:
+            OSError: There is no space.
+        """
+        if self.is_full() and not self._reserved:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._reserved = size
+
+    @property
+    def has_ballast(self) -> bool:
+        """Whether space was kept back for the last records."""
+        return self._reserved > 0
+
+    def has_room_for(self, size: int) -> bool:
+        """Whether so many bytes can be written, and take what room a full disk has."""
+        if not self.is_full():
+            return True
+        if self._reserved < size or self._ballast.exists():
+            return False
+        self._reserved -= size
+        return True
+
+    @property
+    def _ballast(self) -> Path:
+        return self.layout.journal_dir / "ballast.bin"
 
     @property
     def full_for(self) -> float:
@@ -258,6 +287,7 @@ class SimDisk:
             (_file, "uuid", _Overlay(uuid, uuid4=lambda: uuid.UUID(int=world.plan.seed))),
             (_file, "sync_folder", self.sync_names),
             (_segment, "sync_folder", self.sync_names),
+            (_ballast, "os", _Overlay(os, posix_fallocate=self._reserve)),
             (_journal, "threading", threads.module()),
             (_journal, "queue", threads.queue_module()),
             (_journal, "time", nanoseconds),
@@ -291,7 +321,7 @@ class SimSegment(SegmentFile):
             disk.commits += 1
             disk.may_fill_up()
         part = data[: disk._world.plan.numbers("torn", *self._when()).randint(0, len(data))]  # noqa: SLF001
-        if disk.is_full():
+        if not disk.has_room_for(len(data)):
             self._again = True
             super().append(part)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

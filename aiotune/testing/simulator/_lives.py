@@ -156,7 +156,8 @@ class Life:
         """Take what a search raised; it gives up only on a disk that fails, or is full for long or at its end."""
         self.end = type(error).__name__
         over = self._search is not None and self._search.end != StopReason.ERROR.value
-        full = self.disk.full_for >= PATIENCE or (over and self.disk.is_full())
+        none_kept = over and self.disk.is_full() and not self.disk.has_ballast
+        full = self.disk.full_for >= PATIENCE or none_kept
         if isinstance(error, StorageError) and not self.disk.failed and not full:
             self.world.wrong("I29", f"search() raised {error} ({error.__cause__!r})")
 
