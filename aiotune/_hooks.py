@@ -13,6 +13,7 @@ from aiotune._offload import Offloader
 from aiotune._progress import Progress
 from aiotune._retention import Retention
 from aiotune._tuner_state import keeps_state, save_state
+from aiotune.errors import ProjectError
 
 if TYPE_CHECKING:
     from aiotune.base_tuner import BaseTuner
@@ -57,8 +58,8 @@ class TunerHooks:
     async def _keep_state(self, save: Callable[[], None]) -> None:
         try:
             await self._offload.run("disk", save)
-        except OSError as error:
-            if not is_full(error):
+        except ProjectError as error:
+            if not is_full(error.__cause__):
                 raise
             # All that trials depend on is in the journal, which waits for space.
             self._progress.log.warning(logs.STATE_NOT_SAVED, path=str(self._state_file))

@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from aiotune import logs
 from aiotune._disk import folder_within
 from aiotune.status import TrialStatus
 
@@ -115,8 +116,13 @@ class Retention:
         return useless.values()
 
     async def _remove(self, doomed: list[tuple[Path, str]]) -> None:
-        if doomed:
+        if not doomed:
+            return
+        try:
             await self._offload.run("disk", _unlink, doomed)
+        except OSError as error:
+            # Too many files are no reason to end a search; the next one tries again.
+            self._oracle.log.warning(logs.WEIGHTS_NOT_REMOVED, error_message=str(error))
 
 
 def _unlink(doomed: list[tuple[Path, str]]) -> None:

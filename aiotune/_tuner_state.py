@@ -24,7 +24,7 @@ def save_state(tuner: BaseTuner) -> None:
 
     Raises:
         ConfigurationError: The state is nothing that JSON can hold.
-        OSError: It could not be written; what was there before still is.
+        ProjectError: It could not be written; what was there before still is.
     """
     state = tuner.get_state()
     try:
@@ -35,8 +35,15 @@ def save_state(tuner: BaseTuner) -> None:
             "lists, strings, numbers and None."
         ) from error
     path = tuner._layout.tuner_state(tuner.tuner_id)  # noqa: SLF001 - its other half
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(path, text.encode(), durable=True)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(path, text.encode(), durable=True)
+    except OSError as error:
+        raise ProjectError(
+            f"The tuner's own state cannot be written to {path}: {error.strerror or error}. What was there "
+            "before still is.",
+            hint="Mend the cause and run the program again: it continues where it was.",
+        ) from error
 
 
 def load_state(tuner: BaseTuner) -> None:

@@ -116,6 +116,8 @@ CALLBACK_BLOCKS = "callback_blocks"
 """A hook that is a coroutine has held the event loop for ``seconds`` without an ``await``."""
 CALLBACK_REFUSES_CANCELLATION = "callback_refuses_cancellation"
 """The search ends without a hook that does not end; ``stack`` says where it is."""
+WEIGHTS_NOT_REMOVED = "weights_not_removed"
+"""Weights that nobody can ask for any more could not be removed; the next search tries again."""
 SINK_FAILED = "sink_failed"
 """A place where events were shown raised an error and is used no more."""
 LOG_LOST = "log_lost"
@@ -354,9 +356,7 @@ class _Blank(dict[str, str]):
 
 _SENTENCES = {
     SEARCH_STARTED: "Trials at a time: {slots}, {why}",
-    SEARCH_INTERRUPTED: (
-        "Stopping {running} running trials, which may take up to {grace} s."
-    ),
+    SEARCH_INTERRUPTED: ("Stopping {running} running trials, which may take up to {grace} s."),
     SEARCH_FAILED: "The search ends: {error_type}: {error_message}",
     SEARCH_UNFINISHED: "{kept}; run the program again to go on.",
     PROJECT_RESUMED: "Continuing the project: {trials} trials, {unfinished} of them unfinished.",
