@@ -11,28 +11,30 @@ import pytest
 
 from aiotune.testing.simulator import BUGS, Fault, Story, draw_plan, planted, simulate
 
-_SEEDS = 24
-_MOST = 30
+_SEEDS = 20
 
 QUICKLY_FOUND = [
     "attempt_end_not_recorded",
     "attempt_ids_repeat",
     "attempts_not_counted",
-    "budget_off_by_one",
+    "durable_too_early",
     "end_recorded_twice",
-    "ends_too_early",
-    "handed_out_stays_queued",
+    "failed_try_not_cut",
+    "full_disk_not_waited_for",
     "lease_kept",
     "lease_released_before_reap",
-    "nan_is_a_score",
-    "queue_lost_on_resume",
+    "nobody_is_woken",
+    "not_synced",
+    "numbers_begin_anew",
+    "pruned_before_recorded",
     "requeue_not_recorded",
     "result_before_durable",
     "result_of_another",
     "result_of_the_dead_dropped",
-    "retry_counted_twice",
-    "retry_not_logged",
+    "retry_not_recorded",
     "retry_wakes_nobody",
+    "segment_begins_unnamed",
+    "snapshot_too_short",
     "spawn_before_intent",
     "spool_ignored_when_not_sent",
     "torn_tail_not_cut",
@@ -115,13 +117,13 @@ def test_there_are_bugs_to_find() -> None:
 
 
 @pytest.mark.parametrize("name", QUICKLY_FOUND)
-def test_a_planted_bug_is_found(name: str) -> None:
+def test_a_planted_bug_is_found(name: str, stories: list[Story]) -> None:
     """A few seeds are enough; and without the bug, the seed that found it is clean."""
     with planted(name):
-        found = next((s for s in map(simulate, range(_MOST)) if s.violations), None)
+        found = next((s for s in map(simulate, range(_SEEDS)) if s.violations), None)
 
     assert found is not None
-    assert simulate(found.seed).violations == ()
+    assert stories[found.seed].violations == ()
 
 
 def test_the_command_replays_a_seed_with_a_planted_bug() -> None:
