@@ -20,6 +20,8 @@ __all__ = (
     "EVENT_TYPES",
     "AttemptEnded",
     "AttemptStarted",
+    "DeviceQuarantined",
+    "DeviceReturned",
     "Event",
     "MemoryObserved",
     "MetricsReported",
@@ -253,6 +255,22 @@ class TrialEnded(_Fact, frozen=True, kw_only=True):
     at: float = 0.0
 
 
+class DeviceQuarantined(_Fact, frozen=True, kw_only=True):
+    """A GPU gets no more trials, since it is out of order or its memory was not given back."""
+
+    device: str
+    reason: str
+    trials: list[str] = []
+    at: float = 0.0
+
+
+class DeviceReturned(_Fact, frozen=True, kw_only=True):
+    """A GPU that was quarantined has its memory back, and gets trials again."""
+
+    device: str
+    at: float = 0.0
+
+
 class SearchEnded(_Fact, frozen=True, kw_only=True):
     """``search()`` returned or raised."""
 
@@ -282,6 +300,8 @@ Event = (
     | RetryScheduled
     | TrialRequeued
     | TrialEnded
+    | DeviceQuarantined
+    | DeviceReturned
     | SearchEnded
     | ProjectClosed
 )

@@ -66,6 +66,8 @@ SHARING_LIMITED = "sharing_limited"
 """From now on at most so many trials share a device, as measured; ``reason``."""
 DEVICE_QUARANTINED = "device_quarantined"
 """A GPU is used no more; ``reason``, and the trials that run elsewhere."""
+DEVICE_BACK = "device_back"
+"""A GPU that was quarantined has its memory back, and gets trials again."""
 DEVICE_FAULT = "device_fault"
 """What ran on a GPU did something wrong there; ``fault``, and the trials that were there."""
 PARENT_HOLDS_MEMORY = "parent_holds_memory"
@@ -370,6 +372,7 @@ _SENTENCES = {
     DEVICE_QUARANTINED: (
         "{device} gets no more trials: {reason} Its trials run elsewhere; {devices_left} GPUs are left."
     ),
+    DEVICE_BACK: "{device} has its memory back, and gets trials again.",
     DEVICE_FAULT: "{device} reported {fault}; trials {trials} ran there.",
     PARENT_HOLDS_MEMORY: "This program itself holds {bytes} bytes of {device}. {hint}",
     WAITING_FOR_MEMORY: "Nothing runs until others free memory: {reason}",
@@ -384,10 +387,7 @@ _SENTENCES = {
         "it goes on when there is space."
     ),
     DISK_HAS_SPACE: "There is space again; the search goes on after {waited} s.",
-    TRIAL_WAITS: (
-        "Trial {trial} waits: the disk is full, and {path} cannot be written ({free_bytes} bytes are free). "
-        "Nothing is lost; it goes on when there is space."
-    ),
+    TRIAL_WAITS: "Trial {trial} waits for space on the disk to write {path} ({free_bytes} bytes are free).",
     TRIAL_GOES_ON: "There is space again; trial {trial} goes on after {waited} s.",
     STATE_NOT_SAVED: "The disk is full, so {path} was not written; it is tried again later.",
     CALLBACK_SLOW: "{callback}() has run for {seconds} s; other hooks, and the trials' slots, wait for it.",

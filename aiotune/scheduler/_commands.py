@@ -13,6 +13,7 @@ __all__ = (
     "AttemptConcluded",
     "CancelProposals",
     "Command",
+    "DeviceBack",
     "DeviceBroke",
     "EndedBy",
     "Finish",
@@ -138,6 +139,13 @@ class DeviceBroke:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceBack:
+    """A device whose memory had not been given back has it now, and can be used again."""
+
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepsTimed:
     """A running trial took ``seconds`` for ``batches`` training batches that have just ended."""
 
@@ -162,6 +170,7 @@ Stimulus = (
     | AttemptConcluded
     | MemoryMeasured
     | DeviceBroke
+    | DeviceBack
     | StepsTimed
     | StopRequested
 )

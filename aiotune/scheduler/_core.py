@@ -30,6 +30,7 @@ from aiotune.scheduler._commands import (
     AttemptConcluded,
     CancelProposals,
     Command,
+    DeviceBack,
     DeviceBroke,
     EndedBy,
     Finish,
@@ -128,6 +129,8 @@ class SchedulerCore:
                 self._measured(measured)
             case DeviceBroke(uuid):
                 self._device_broke(uuid, commands)
+            case DeviceBack(uuid):
+                self.admission.ledger.reopen(uuid)
             case StepsTimed():
                 self._timed(stimulus, commands)
             case StopRequested():

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import anyio
 
-from aiotune import logs
+from aiotune import events, logs
 from aiotune._offload import ThreadOffloader
 from aiotune.errors import AiotuneError, DeviceError, SearchAborted
 from aiotune.failures import FailureKind, TrialFailure
@@ -36,6 +36,7 @@ from aiotune.scheduler._commands import (
     AttemptConcluded,
     CancelProposals,
     Command,
+    DeviceBack,
     DeviceBroke,
     EndedBy,
     Finish,
@@ -356,17 +357,27 @@ class SearchLoop:
             self._log.warning(logs.DEVICE_FAULT, device=uuid, fault=what, trials=trials)
         for broken in findings.broken:
             self._quarantine(broken)
+        for uuid in findings.back:
+            self._log.info(logs.DEVICE_BACK, device=uuid)
+            self._oracle.record(events.DeviceReturned(device=uuid, at=self._clock.now()))
+            self._post(DeviceBack(uuid))
 
     def _quarantine(self, broken: DeviceBroke) -> None:
         """Use a device no more; its trials run elsewhere."""
         admission = self._core.admission
         left = [s for s in admission.ledger.states() if not s.broken and s.uuid != broken.uuid]
+        trials = [t for t, r in self.running.items() if broken.uuid in r.lease.uuids]
         self._log.error(
             logs.DEVICE_QUARANTINED,
             device=broken.uuid,
             reason=broken.reason,
-            trials=[t for t, r in self.running.items() if broken.uuid in r.lease.uuids],
+            trials=trials,
             devices_left=len(left),
+        )
+        self._oracle.record(
+            events.DeviceQuarantined(
+                device=broken.uuid, reason=broken.reason, trials=trials, at=self._clock.now()
+            )
         )
         self._post(broken)
         if len(left) < admission.resources.gpus_per_trial:

@@ -39,6 +39,10 @@ _PATIENCE = 30
 """Looks in a row at memory that nobody seems to hold, before a device is given up."""
 
 
+_ASK_AGAIN = 5
+"""Looks between two questions to a device whose memory was not given back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
     """One look.
@@ -46,11 +50,13 @@ class Findings:
     Attributes:
         measured: What devices and host said of their memory.
         broken: Devices that are out of order.
+        back: Devices that were, since their memory had not been given back, and have it now.
         faults: What went wrong on devices that are not, as (UUID, what).
     """
 
     measured: Measurement
     broken: tuple[DeviceBroke, ...] = ()
+    back: tuple[str, ...] = ()
     faults: tuple[tuple[str, str], ...] = ()
 
 
@@ -85,6 +91,7 @@ class DeviceWatch:
         self._unanswered: dict[str, int] = {}
         self._tells: set[str] = set()
         self._given_up: set[str] = set()
+        self._may_return: dict[str, int] = {}  # looks until the device is asked again
 
     @property
     def is_needed(self) -> bool:
@@ -111,13 +118,38 @@ class DeviceWatch:
         free, host_own = None, dict[str, int]()
         if host:
             free, host_own = await self._offload.run("nvml", self._ask_host, pids)
-        broken = answers.broken | self._not_given_back(answers, running)
+        left = self._not_given_back(answers, running)
+        broken = answers.broken | left
         self._given_up.update(broken)
+        self._may_return |= dict.fromkeys(left.keys() - answers.broken.keys(), _ASK_AGAIN)
+        back = await self._returned() if only is None else ()
         return Findings(
             Measurement(answers.memory, own, free, host_own),
             tuple(DeviceBroke(uuid, reason) for uuid, reason in broken.items()),
+            back,
             tuple(answers.faults),
         )
+
+    async def _returned(self) -> tuple[str, ...]:
+        """Ask devices again, now and then, whose memory only was not given back."""
+        asked = []
+        for uuid, looks in self._may_return.items():
+            self._may_return[uuid] = (looks - 1) or _ASK_AGAIN
+            if looks == 1:
+                asked.append(uuid)
+        if not asked:
+            return ()
+        answers = await self._offload.run("nvml", self._ask, asked, False)
+        back = tuple(
+            uuid
+            for uuid in asked
+            if uuid in answers.memory
+            and answers.memory[uuid].used <= self._idle[uuid] + _LEFT_BEHIND
+        )
+        for uuid in back:
+            del self._may_return[uuid], self._left[uuid]
+            self._given_up.discard(uuid)
+        return back
 
     def held_by(self, pid: int) -> dict[str, int | None]:
         """Return what a process holds of each device; blocking. ``None``: the driver does not tell."""

@@ -167,7 +167,13 @@ class ProjectState:
                     self._oracle_state_follows(event)
             case events.ProjectCreated():
                 self.project_id = event.project_id
-            case events.ProjectOpened() | events.SearchEnded() | events.ProjectClosed():
+            case (
+                events.ProjectOpened()
+                | events.SearchEnded()
+                | events.ProjectClosed()
+                | events.DeviceQuarantined()
+                | events.DeviceReturned()
+            ):
                 pass  # for people and tools; nothing follows from them
             case _:
                 assert_never(event)

@@ -24,6 +24,8 @@ from aiotune.errors import StorageError
 from aiotune.events import (
     AttemptEnded,
     AttemptStarted,
+    DeviceQuarantined,
+    DeviceReturned,
     Event,
     MemoryObserved,
     MetricsReported,
@@ -104,6 +106,8 @@ def story() -> list[Event]:
             score=math.inf,
             executions=[{"loss": -0.0}],
         ),
+        DeviceQuarantined(device="GPU-1", reason="Xid 79", trials=["0000"]),
+        DeviceReturned(device="GPU-1"),
         SearchEnded(reason="done"),
     ]
 

@@ -132,6 +132,24 @@ async def test_memory_that_nobody_holds_and_nobody_frees_breaks_a_device() -> No
     assert "4.0 GiB of its memory were not given back" in broken.reason
 
 
+async def test_a_device_whose_memory_comes_back_is_used_again() -> None:
+    """It is asked every fifth look; one that was lost for another reason is not asked any more."""
+    provider = FakeProvider(fake_devices(2), used={A: GIB})
+    watch = watching(provider)
+    await watch.look({})
+    provider.used[A], provider.running[A] = 5 * GIB, [DeviceProcess(7, 4 * GIB)]
+    await watch.look({"0": running()})
+    provider.running[A] = []
+    broken = [uuid for _ in range(30) for uuid in (await watch.look({})).broken]
+    held = [uuid for _ in range(12) for uuid in (await watch.look({})).back]
+    provider.used[A] = GIB
+    back = [uuid for _ in range(12) for uuid in (await watch.look({})).back]
+
+    assert [one.uuid for one in broken] == [A]
+    assert (held, back) == ([], [A])
+    assert A in (await watch.look({})).measured.devices
+
+
 async def test_where_processes_are_hidden_memory_may_be_others() -> None:
     """In a container that lists no process of ours, a busy device is not a broken one."""
     provider = FakeProvider(fake_devices(2))
