@@ -24,7 +24,9 @@ from aiotune.failures import TrialFailure
 __all__ = ("BadLine", "Envelope", "decode_line", "encode_line")
 
 VERSION = 1
-_MESSAGE, _TRACEBACK, _LINE = 8 << 10, 32 << 10, 64 << 10
+_MESSAGE, _TRACEBACK = 8 << 10, 32 << 10
+# Whatever came out of a worker's frame, or into one, fits: escapes make it six times as long.
+_LINE = 8 << 20
 _NAME, _CLASSES, _PATH = 256, 32, 8 << 10
 _MARK = b'{"$f":'
 _UPGRADE = "It was written by a newer aiotune: upgrade aiotune to open this project."

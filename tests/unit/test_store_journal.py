@@ -137,7 +137,7 @@ async def test_short_write_is_continued(tmp_path: Path, monkeypatch: pytest.Monk
     "event",
     [
         SpaceGrew(entries=[{"config": object()}]),
-        SpaceGrew(entries=[{"config": "x" * 70_000}]),
+        SpaceGrew(entries=[{"config": "x" * 9_000_000}]),
         SearchEnded(reason="\ud800"),
     ],
     ids=["unknown type", "too long", "not Unicode"],
