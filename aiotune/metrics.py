@@ -21,15 +21,14 @@ def checked_value(name: str, value: Any) -> float:
         WrongType: It is not one; that is a ``TypeError``.
     """
     try:
-        return float(value) if not isinstance(value, (str, bytes)) else _refused(name, value)
-    except (TypeError, ValueError):
-        return _refused(name, value)
-
-
-def _refused(name: str, value: Any) -> float:
+        if not isinstance(value, (str, bytes)):
+            return float(value)
+    except (OverflowError, TypeError, ValueError):
+        pass  # told below, with those that are not tried
     raise WrongType(
-        f"The metric {shown(name)} is {shown(value)} of type {type(value).__name__}. Report a number."
-    ) from None
+        f"The metric {shown(name)} is {shown(value)} of type {type(value).__name__}. Report a number that "
+        "fits into a float."
+    )
 
 
 class MetricObservation:

@@ -16,6 +16,7 @@ from aiotune.hyperparameters._conditions import Parent
 __all__ = (
     "INT64",
     "check_count",
+    "check_own",
     "check_portable",
     "check_range",
     "checked_conditions",
@@ -262,6 +263,19 @@ def check_portable(whose: str, value: Value) -> None:
                 "are allowed. Use a short name, and look up in build() what it stands for."
             )
         _check_unicode(f"{whose} the value {shown(value)}, which", value)
+
+
+def check_own(name: str) -> None:
+    """Refuse a name that is reserved for what a searcher tells a trial.
+
+    Raises:
+        ConfigurationError: It is reserved.
+    """
+    if name.startswith("tuner/"):
+        raise ConfigurationError(
+            f"The name {shown(name)} is reserved for what the tuner itself gives a trial, such as epochs: "
+            f"read it with hp.get({shown(name)}), and choose another name for what is to be tuned."
+        )
 
 
 def unknown(name: str, names: set[str]) -> UnknownName:

@@ -9,7 +9,7 @@ from typing import Any
 from aiotune._printable import shown
 from aiotune._values import Value
 from aiotune.errors import ConfigurationError
-from aiotune.hyperparameters._checks import checked_name, unknown
+from aiotune.hyperparameters._checks import check_own, checked_name, unknown
 from aiotune.hyperparameters._codec import checked_entries, read_space, serialize
 from aiotune.hyperparameters._conditions import Parent, hold
 from aiotune.hyperparameters._kinds import Boolean, Choice, Fixed, HyperParameter
@@ -168,6 +168,7 @@ class HyperParameters:
         conditions = tuple(self._conditions)
         hp = self._known.get((full, conditions))
         if hp is None:
+            check_own(full)
             if any(condition.name == full for condition in conditions):
                 raise ConfigurationError(
                     f"The hyperparameter {full!r} cannot have the same name as its parent. Rename one "

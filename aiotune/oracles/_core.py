@@ -9,8 +9,7 @@ from typing import Any, assert_never
 
 from aiotune import events
 from aiotune._arguments import check_plugin, check_whole
-from aiotune._printable import shown
-from aiotune.errors import ConfigurationError, FatalValueError, SpaceChanged
+from aiotune.errors import ConfigurationError, SpaceChanged
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.hyperparameters import (
     Boolean,
@@ -22,7 +21,6 @@ from aiotune.hyperparameters import (
     serialize,
 )
 from aiotune.objective import MultiObjective, Objective
-from aiotune.searchers import Exhausted, Proposal, SearcherDecision, Wait
 from aiotune.status import TrialStatus
 from aiotune.store._replay import ProjectState
 from aiotune.trial import Trial
@@ -33,12 +31,11 @@ __all__ = (
     "check_plugins",
     "check_search",
     "check_space",
-    "checked_metrics",
     "conclude",
-    "decision_of",
     "grew",
     "interrupted",
     "score_of",
+    "stopped",
     "take_up",
     "told_of_retry",
     "trial_id_of",
@@ -98,39 +95,9 @@ def trial_id_of(index: int, max_trials: int | None) -> str:
     return f"{index:0{width}d}"
 
 
-def decision_of(answer: SearcherDecision | Mapping[str, Any]) -> SearcherDecision:
-    """Understand what ``populate_space`` returned, in our form or in KerasTuner's.
-
-    Raises:
-        FatalValueError: It is neither.
-    """
-    if isinstance(answer, (Proposal, Wait, Exhausted)):
-        return answer
-    status = answer.get("status") if isinstance(answer, Mapping) else None
-    if status == TrialStatus.RUNNING:
-        return Proposal(dict(answer.get("values") or {}))
-    if status == TrialStatus.IDLE:
-        return Wait()
-    if status == TrialStatus.STOPPED:
-        return Exhausted()
-    raise FatalValueError(
-        "populate_space() must return a Proposal, Wait() or Exhausted(), or a dict with 'status' "
-        f"'RUNNING' (and 'values'), 'IDLE' or 'STOPPED'; it returned {shown(answer)}."
-    )
-
-
-def checked_metrics(metrics: Mapping[str, Any], objective: Objective) -> dict[str, float]:
-    """Return reported metrics as numbers.
-
-    Raises:
-        ConfigurationError: The objective, or a member of it, is missing.
-    """
-    if not objective.has_value(metrics):
-        raise ConfigurationError(
-            "Objective value missing in metrics reported to the Oracle, expected: "
-            f"{list(objective.names)}, found: {sorted(metrics)}."
-        )
-    return {name: float(value) for name, value in metrics.items()}
+def stopped() -> Trial:
+    """Return what stands for a trial where nothing is left to run."""
+    return Trial(HyperParameters(), trial_id="", status=TrialStatus.STOPPED)
 
 
 def score_of(trial: Trial, objective: Objective) -> tuple[float | None, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from aiotune._printable import printable
 from aiotune.errors import SearchAborted
 from aiotune.oracles._core import RetryPolicy
 from aiotune.status import TrialStatus
@@ -32,17 +33,29 @@ def check_consecutive(state: ProjectState, policy: RetryPolicy, trial: Trial) ->
     limit = policy.max_consecutive
     failed = trial.status is TrialStatus.FAILED
     if failed and limit is not None and state.consecutive_failures >= limit:
-        raise SearchAborted(
-            f"Number of consecutive failures exceeded the limit of {limit}.\n{trial.message or ''}",
+        aborted = SearchAborted(
+            f"Number of consecutive failures exceeded the limit of {limit}. The last one, of trial "
+            f"{trial.trial_id}: {_last_words(trial)}",
+            hint="Mend the cause and run the program again; or raise max_consecutive_failed_trials, where "
+            "failures are expected.",
             limit=limit,
         )
+        if trial.failure is not None and trial.failure.traceback:
+            aborted.add_note(f"In the worker:\n{trial.failure.traceback}")
+        raise aborted
     rejected = trial.status is TrialStatus.REJECTED
     if rejected and state.consecutive_rejections >= policy.max_rejected:
         raise SearchAborted(
             f"Each of the last {policy.max_rejected} configurations was rejected. {narrow(state)} The "
-            f"last one: {trial.message or ''}",
+            f"last one: {_last_words(trial)}",
             limit=policy.max_rejected,
         )
+
+
+def _last_words(trial: Trial) -> str:
+    said = trial.failure.summary() if trial.failure is not None else trial.message or "no message"
+    # A sentence of ours ends in a point; what a user's exception says, seldom.
+    return f"{printable(said, 500).rstrip('.')}."
 
 
 def narrow(state: ProjectState) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -24,6 +23,7 @@ from aiotune.oracles._adoption import adopt_results
 from aiotune.oracles._book import Book
 from aiotune.oracles._compat import FamiliarOracle
 from aiotune.oracles._limits import check_consecutive
+from aiotune.oracles._said import checked_metrics, decision_of, id_of, settled, status_of
 from aiotune.oracles._synchronized import outside_the_lock
 from aiotune.pruners import Pruner
 from aiotune.searchers import Exhausted, Proposal, RandomSearcher, Searcher, SearcherDecision
@@ -190,6 +190,10 @@ class Oracle(FamiliarOracle):
 
         Returns:
             A RUNNING trial; one with status STOPPED if nothing is left to run.
+
+        Raises:
+            FatalValueError: The algorithm answers what cannot be an answer.
+            InternalError: It answers that the search should wait, with nothing to wait for.
         """
         trial = await self._create(tuner_id)
         await self.record()
@@ -201,7 +205,7 @@ class Oracle(FamiliarOracle):
             return await self._create(None)
         while True:
             changed = self._book.changed
-            trial = await _settled(self.create_trial(f"slot-{secrets.token_hex(4)}"))
+            trial = await settled(self.create_trial(f"slot-{secrets.token_hex(4)}"))
             if not isinstance(trial, Trial):
                 raise ConfigurationError(
                     f"{type(self).__name__}.create_trial() must return a Trial; it returned {trial!r}."
@@ -230,13 +234,13 @@ class Oracle(FamiliarOracle):
             if queued is not None:
                 return queued
             if self.remaining_trials() == 0:
-                return _stopped()
+                return _core.stopped()
             trial_id = _core.trial_id_of(index := len(self.trials), self.max_trials)
             decision = await self._decide(trial_id, index)
             if isinstance(decision, Proposal):
                 return self._created(trial_id, index, decision)
             if isinstance(decision, Exhausted) and not changed.is_set():
-                return _stopped()
+                return _core.stopped()
             await self._wait_for(changed)
 
     async def _wait_for(self, changed: asyncio.Event) -> None:
@@ -253,10 +257,11 @@ class Oracle(FamiliarOracle):
     async def _decide(self, trial_id: str, index: int) -> SearcherDecision:
         state = self._book.state
         if type(self).populate_space is not Oracle.populate_space:
-            return _core.decision_of(await _settled(self.populate_space(trial_id)))
+            return decision_of(await settled(self.populate_space(trial_id)))
         if self.searcher.is_heavy:
-            return await self.offload.run("searcher", self.searcher.propose, state.frozen(), index)
-        return self.searcher.propose(state, index)
+            propose = self.searcher.propose
+            return decision_of(await self.offload.run("searcher", propose, state.frozen(), index))
+        return decision_of(self.searcher.propose(state, index))
 
     async def populate_space(self, trial_id: str) -> SearcherDecision | Mapping[str, Any]:
         """Decide what a new trial should try; override it for an algorithm of your own.
@@ -303,9 +308,10 @@ class Oracle(FamiliarOracle):
 
         Raises:
             ConfigurationError: The objective is missing, or the trial has ended.
+            UnknownName: There is no such trial.
         """
         trial = self.get_trial(trial_id)
-        numbers = _core.checked_metrics(metrics, self.objective)
+        numbers = checked_metrics(metrics, self.objective, step)
         self._check_unfinished(trial)
         if trial.attempts == 0:
             self.record(
@@ -320,9 +326,9 @@ class Oracle(FamiliarOracle):
     async def report_result(self, trial: Trial, metrics: Mapping[str, float], step: int) -> None:
         """Take the result of a finished attempt, before :meth:`end_trial`."""
         if type(self).update_trial is not Oracle.update_trial:
-            await _settled(self.update_trial(trial.trial_id, metrics, step=step))
+            await settled(self.update_trial(trial.trial_id, metrics, step=step))
         else:
-            self._book.state.observe(trial, _core.checked_metrics(metrics, self.objective), step)
+            self._book.state.observe(trial, checked_metrics(metrics, self.objective), step)
 
     def _check_unfinished(self, trial: Trial) -> None:
         if not self._book.state.is_unfinished(trial):
@@ -348,13 +354,14 @@ class Oracle(FamiliarOracle):
 
         Raises:
             ConfigurationError: The trial has ended already.
+            UnknownName: There is no such trial.
             SearchAborted: ``max_consecutive_failed_trials`` were reached, or every
                 proposal of a long row was too large for this host.
         """
         stored = self._stored(trial, status)
         await self.update_space(stored.hyperparameters)
         if stored.status in {TrialStatus.RUNNING, TrialStatus.COMPLETED}:
-            await _settled(self.score_trial(stored))
+            await settled(self.score_trial(stored))
         event = _core.conclude(stored, self._policy, time.time())
         stored.reopen()
         commit = self.record(*self._state_for(stored.trial_id), event)
@@ -378,21 +385,12 @@ class Oracle(FamiliarOracle):
 
     def _stored(self, trial: Trial | str, status: TrialStatus | str | None) -> Trial:
         """Return the oracle's own trial, with what the caller says of it."""
-        stored = self.get_trial(trial if isinstance(trial, str) else trial.trial_id)
+        stored = self.get_trial(id_of(trial))
         self._check_unfinished(stored)
         if isinstance(trial, str):
-            stored.status = TrialStatus(status or TrialStatus.COMPLETED)
+            stored.status = status_of(status)
         elif stored is not trial:
             stored.hyperparameters = trial.hyperparameters
             stored.status, stored.message = trial.status, trial.message
             stored.failure = trial.failure
         return stored
-
-
-def _stopped() -> Trial:
-    return Trial(HyperParameters(), trial_id="", status=TrialStatus.STOPPED)
-
-
-async def _settled(result: Any) -> Any:
-    """Await what an override returned, if it is a coroutine."""
-    return await result if inspect.isawaitable(result) else result

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+import msgspec
+
 from aiotune import events
+from aiotune._arguments import check_whole
 from aiotune._printable import shown
 from aiotune.errors import ConfigurationError, UnknownName, WrongType
 from aiotune.hyperparameters import HyperParameters
@@ -21,6 +24,9 @@ from aiotune.store._replay import ProjectState
 from aiotune.trial import Trial
 
 __all__ = ("SearchedSpace",)
+
+_MOST_BYTES = 800_000
+"""Of a space that is written down: it is sent to a worker with each trial, in a frame of a mebibyte."""
 
 
 class SearchedSpace:
@@ -164,7 +170,12 @@ class SearchedSpace:
         return self.trials[trial_id]
 
     def get_best_trials(self, num_trials: int = 1) -> list[Trial]:
-        """Return the best completed trials, best first; failed ones are never among them."""
+        """Return the best completed trials, best first; failed ones are never among them.
+
+        Raises:
+            ConfigurationError: ``num_trials`` is no whole number >= 0.
+        """
+        check_whole("num_trials", num_trials, 0)
         done = [
             t
             for t in self.trials.values()
@@ -227,6 +238,7 @@ class SearchedSpace:
 
         Raises:
             SpaceChanged: The project that is continued has one with another range.
+            ConfigurationError: Written down, the space would be too large to send to a worker.
             RuntimeError: ``allow_new_entries`` is ``False`` and there are new ones.
         """
         state = self._book.state
@@ -242,6 +254,20 @@ class SearchedSpace:
                 f"`allow_new_entries` is `False`, but found new entries {names}. Add them to "
                 "hyperparameters=..., or allow new entries."
             )
+        _check_size(state.space, event)
         if self.tune_new_entries:
             self.record(event)
             self._book.wake()  # more to search may mean something to propose
+
+
+def _check_size(space: HyperParameters, event: events.SpaceGrew) -> None:
+    size = len(msgspec.json.encode([*space.get_config()["space"], *event.entries]))
+    if size <= _MOST_BYTES:
+        return
+    largest = max(event.entries, key=lambda entry: len(msgspec.json.encode(entry)))
+    raise ConfigurationError(
+        f"The search space takes {size:,} bytes when it is written down, and {_MOST_BYTES:,} are allowed. The "
+        f"largest of the new hyperparameters is the {largest['class_name']} "
+        f"{shown(largest['config']['name'])}. Use an Int that counts into a list, fewer hyperparameters, or "
+        "shorter names and values."
+    )

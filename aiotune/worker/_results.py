@@ -13,10 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aiotune._printable import shown
 from aiotune.errors import FatalTypeError, FatalValueError
 from aiotune.objective import DEFAULT_OBJECTIVE_NAME, MultiObjective, Objective
 
 __all__ = ("TrialResult", "best_epoch", "normalize_result")
+
+_MOST, _LONGEST = 10_000, 1_000
+"""Metrics of a trial, and characters of the name of one: what a frame and a record hold."""
 
 AnyObjective = Objective | MultiObjective
 
@@ -44,8 +48,9 @@ def normalize_result(result: Any, objective: AnyObjective) -> TrialResult:
         objective: The objective; its members must be among the metrics.
 
     Raises:
-        FatalTypeError: ``result`` is of a type that cannot be a result.
-        FatalValueError: A dict or ``History`` lacks the objective.
+        FatalTypeError: ``result``, or a metric in it, is of a type that cannot be a result.
+        FatalValueError: A dict or ``History`` lacks the objective, there are too many
+            metrics, or one is too large for a float or has a name that cannot be written down.
     """
     results = list(result) if isinstance(result, (list, tuple)) else [result]
     if not results:
@@ -80,6 +85,11 @@ def _one(result: Any, objective: AnyObjective) -> tuple[dict[str, float], int]:
         )
     if _is_number(result):
         return _from_number(result, objective), 0
+    if isinstance(result, (list, tuple)):
+        raise FatalTypeError(
+            f"The trial returned a list within a list: {shown(result)}. Return one result for each "
+            "execution: a number, a dict of metrics or a History."
+        )
     if isinstance(result, Mapping):
         return _from_mapping(result, objective), 0
     if _is_history(result):
@@ -87,8 +97,8 @@ def _one(result: Any, objective: AnyObjective) -> tuple[dict[str, float], int]:
         # A training that was continued counts its epochs from where it went on.
         return metrics, int(result.epoch[position]) if position < len(result.epoch) else position
     raise FatalTypeError(
-        f"The trial returned a {type(result).__name__}, which cannot be a result. Return a number, "
-        "a dict of metrics, the History that model.fit() returns, or a list of these."
+        f"The trial returned {shown(result)} of type {type(result).__name__}, which cannot be a result. "
+        "Return a number, a dict of metrics, the History that model.fit() returns, or a list of these."
     )
 
 
@@ -97,7 +107,8 @@ def _is_number(result: Any) -> bool:
         return True
     # A 0-d array or a scalar tensor: what np.mean(), float32 arithmetic or a
     # back end's loss function returns.
-    return getattr(result, "shape", None) == () and hasattr(result, "__float__")
+    is_scalar = getattr(result, "shape", None) == () and hasattr(result, "__float__")
+    return is_scalar and getattr(getattr(result, "dtype", None), "kind", "f") in "biufV"
 
 
 def _is_history(result: Any) -> bool:
@@ -108,10 +119,10 @@ def _is_history(result: Any) -> bool:
 def _from_number(result: Any, objective: AnyObjective) -> dict[str, float]:
     if isinstance(objective, MultiObjective):
         raise FatalTypeError(
-            f"The trial returned the single number {result!r}, but the objective has "
+            f"The trial returned the single number {shown(result)}, but the objective has "
             f"{len(objective.names)} members ({', '.join(objective.names)}). Return a dict with all of them."
         )
-    return {objective.name: float(result)}
+    return {objective.name: _as_float(objective.name, result)}
 
 
 def _from_mapping(result: Mapping[str, Any], objective: AnyObjective) -> dict[str, float]:
@@ -119,27 +130,60 @@ def _from_mapping(result: Mapping[str, Any], objective: AnyObjective) -> dict[st
     if missing:
         raise FatalValueError(
             f"The trial returned a dict without the objective {', '.join(map(repr, missing))}; "
-            f"it has {sorted(map(str, result))}. {_remedy(objective)}"
+            f"it has {shown(sorted(map(str, result)), 200)}. {_remedy(objective)}"
         )
-    metrics: dict[str, float] = {}
-    for name, value in result.items():
-        if not _is_number(value):
-            raise FatalTypeError(
-                f"The trial returned a dict whose {str(name)!r} is a {type(value).__name__}, not a number."
+    _check_names(result)
+    return {str(name): _as_float(name, value) for name, value in result.items()}
+
+
+def _as_float(name: Any, value: Any) -> float:
+    if not _is_number(value):
+        raise FatalTypeError(
+            f"The trial returned a dict whose {shown(name)} is {shown(value)} of type "
+            f"{type(value).__name__}, not a number. Return numbers only; of an array, its mean()."
+        )
+    try:
+        return float(value)
+    except OverflowError:
+        raise FatalValueError(
+            f"The trial returned {shown(value, 40)} as {shown(name)}, which is too large for a float. Return "
+            "its logarithm."
+        ) from None
+
+
+def _check_names(metrics: Mapping[Any, Any]) -> None:
+    if len(metrics) > _MOST:
+        raise FatalValueError(
+            f"The trial returned {len(metrics):,} metrics, and {_MOST:,} are allowed. Return those that "
+            "tell trials apart, and write the others to a file."
+        )
+    for name in metrics:
+        text = str(name)
+        if len(text) > _LONGEST or not text.isprintable():
+            raise FatalValueError(
+                f"The trial returned a metric named {shown(text)}, of {len(text):,} characters. Name it with "
+                f"at most {_LONGEST:,} printable characters."
             )
-        metrics[str(name)] = float(value)
-    return metrics
 
 
 def _from_history(
     history: Mapping[str, Sequence[Any]], objective: AnyObjective
 ) -> tuple[dict[str, float], int]:
     missing = [name for name in objective.names if not history.get(name)]
+    if missing and missing[0] in history:
+        raise FatalValueError(
+            f"The training history holds no epoch of the objective {missing[0]!r}: nothing was trained. "
+            "Pass epochs=... of at least 1 to search(), and more data than one batch of it drops."
+        )
     if missing:
         raise FatalValueError(
             f"The training history does not hold the objective {', '.join(map(repr, missing))}; "
-            f"it holds {sorted(history)}. {_remedy(objective)}"
+            f"it holds {shown(sorted(map(str, history)), 200)}. {_remedy(objective)}"
         )
+    _check_names(history)
+    for name in objective.names:
+        for value in history[name]:
+            _as_float(name, value)
     epoch = best_epoch(history, objective)
     metrics = {
         name: float(series[epoch])

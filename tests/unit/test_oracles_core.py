@@ -13,7 +13,7 @@ from aiotune.failures import FailureKind, TrialFailure
 from aiotune.hyperparameters import HyperParameters
 from aiotune.memory import Rung
 from aiotune.objective import MultiObjective, Objective
-from aiotune.oracles import _core
+from aiotune.oracles import _core, _said
 from aiotune.searchers import Exhausted, Proposal, SearcherDecision, Wait
 from aiotune.status import TrialStatus
 from aiotune.trial import Trial
@@ -85,14 +85,14 @@ def test_trial_ids_are_padded_to_the_budgets_width(
 )
 def test_both_forms_of_a_proposal_are_understood(answer: Any, decision: SearcherDecision) -> None:
     """Ours, and KerasTuner's dict."""
-    assert _core.decision_of(answer) == decision
+    assert _said.decision_of(answer) == decision
 
 
 @pytest.mark.parametrize("answer", [None, {"status": "DONE"}, {"values": {}}, 3])
 def test_another_answer_ends_the_search(answer: Any) -> None:
     """Asking again would not help, so it is fatal, and the message shows the answer."""
     with pytest.raises(FatalValueError, match=r"populate_space\(\) must return"):
-        _core.decision_of(answer)
+        _said.decision_of(answer)
 
 
 # ── scores ─────────────────────────────────────────────────────────────────
@@ -123,9 +123,9 @@ def test_score_of_several_objectives_is_their_best_sum_at_one_step() -> None:
 
 def test_metrics_become_numbers_and_must_hold_the_objective() -> None:
     """The message lists what was expected and what was found."""
-    assert _core.checked_metrics({"loss": 1, "n": True}, LOSS) == {"loss": 1.0, "n": 1.0}
+    assert _said.checked_metrics({"loss": 1, "n": True}, LOSS) == {"loss": 1.0, "n": 1.0}
     with pytest.raises(ConfigurationError, match=r"expected: \['loss'\], found: \['acc'\]"):
-        _core.checked_metrics({"acc": 1.0}, LOSS)
+        _said.checked_metrics({"acc": 1.0}, LOSS)
 
 
 # ── the end of an attempt ──────────────────────────────────────────────────

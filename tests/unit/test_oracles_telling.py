@@ -176,7 +176,7 @@ async def test_too_many_failures_in_a_row_end_the_search_after_they_are_recorded
     await fail(oracle, await oracle.create_trial("w"))
     last = await oracle.create_trial("w")
 
-    with pytest.raises(SearchAborted, match=r"exceeded the limit of 2\.\nValueError: broken"):
+    with pytest.raises(SearchAborted, match=r"exceeded the limit of 2\..*ValueError: broken"):
         await fail(oracle, last)
 
     assert last.status is TrialStatus.FAILED

@@ -1,0 +1,121 @@
+"""What callers and subclasses say to an oracle: understood, or refused in a sentence."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from aiotune._arguments import check_whole
+from aiotune._printable import shown
+from aiotune.errors import ConfigurationError, FatalValueError, WrongType
+from aiotune.metrics import checked_value
+from aiotune.objective import Objective
+from aiotune.searchers import Exhausted, Proposal, SearcherDecision, Wait
+from aiotune.status import TrialStatus
+from aiotune.trial import Trial
+
+__all__ = ("checked_metrics", "decision_of", "id_of", "settled", "status_of")
+
+
+def decision_of(answer: SearcherDecision | Mapping[str, Any]) -> SearcherDecision:
+    """Understand what ``populate_space`` or a searcher returned, in our form or in KerasTuner's.
+
+    Raises:
+        FatalValueError: It is neither, or proposes what cannot be a value.
+    """
+    match answer:
+        case Wait() | Exhausted():
+            return answer
+        case Proposal(values=values):
+            _check_values(values)
+            return answer
+        case {"status": TrialStatus.RUNNING | "RUNNING"}:
+            values = answer.get("values") or {}
+            _check_values(values)
+            return Proposal(dict(values))
+        case {"status": TrialStatus.IDLE | "IDLE"}:
+            return Wait()
+        case {"status": TrialStatus.STOPPED | "STOPPED"}:
+            return Exhausted()
+        case _:
+            raise FatalValueError(
+                "populate_space() must return a Proposal, Wait() or Exhausted(), or a dict with 'status' "
+                f"'RUNNING' (and 'values'), 'IDLE' or 'STOPPED'; it returned {shown(answer)}."
+            )
+
+
+def _check_values(values: Any) -> None:
+    if not isinstance(values, Mapping):
+        raise FatalValueError(
+            f"The algorithm proposed the values {shown(values)} of type {type(values).__name__}. Propose a "
+            "dict of values by the names of hyperparameters."
+        )
+    for name, value in values.items():
+        plain = isinstance(value, (int, float, str))
+        if not plain or (isinstance(value, float) and not math.isfinite(value)):
+            raise FatalValueError(
+                f"The algorithm proposed {shown(value)} of type {type(value).__name__} for the "
+                f"hyperparameter {shown(name)}. Propose an int, float, str or bool, and finite."
+            )
+
+
+def checked_metrics(
+    metrics: Mapping[str, Any], objective: Objective, step: int = 0
+) -> dict[str, float]:
+    """Return reported metrics as numbers.
+
+    Raises:
+        ConfigurationError: The objective, or a member of it, is missing; or the step is
+            no whole number >= 0.
+        WrongType: They are no dict of numbers; that is a ``TypeError``.
+    """
+    check_whole("step", step, 0)
+    if not isinstance(metrics, Mapping):
+        raise WrongType(
+            f"The metrics reported to the Oracle must be a dict, but are {shown(metrics)} of type "
+            f"{type(metrics).__name__}. Report {{{objective.names[0]!r}: value}}."
+        )
+    if not objective.has_value(metrics):
+        raise ConfigurationError(
+            "Objective value missing in metrics reported to the Oracle, expected: "
+            f"{list(objective.names)}, found: {shown(sorted(map(str, metrics)), 200)}. Report it with the "
+            "others."
+        )
+    return {str(name): checked_value(str(name), value) for name, value in metrics.items()}
+
+
+def id_of(trial: Trial | str) -> str:
+    """Return a trial's id.
+
+    Raises:
+        WrongType: It is neither a trial nor an id; that is a ``TypeError``.
+    """
+    if isinstance(trial, str):
+        return trial
+    if not isinstance(trial, Trial):
+        raise WrongType(
+            f"{shown(trial)} of type {type(trial).__name__} is no trial. Pass a Trial, or the text in "
+            "trial.trial_id."
+        )
+    return trial.trial_id
+
+
+def status_of(status: TrialStatus | str | None) -> TrialStatus:
+    """Return how a trial is said to have ended; COMPLETED where nothing is said.
+
+    Raises:
+        ConfigurationError: There is no such status.
+    """
+    try:
+        return TrialStatus(status or TrialStatus.COMPLETED)
+    except ValueError:
+        raise ConfigurationError(
+            f"{shown(status)} is not a status. End a trial as COMPLETED, INVALID or FAILED."
+        ) from None
+
+
+async def settled(result: Any) -> Any:
+    """Await what an override returned, if it is a coroutine."""
+    return await result if inspect.isawaitable(result) else result
