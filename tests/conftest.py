@@ -7,6 +7,7 @@ import os
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import psutil
 import pytest
@@ -16,10 +17,12 @@ from hypothesis import settings
 
 import aiotune._search as _imported_here  # noqa: F401 - importing reads files
 from aiotune.testing import VirtualTimeLoop
+from aiotune.testing._loops import loop_of_kind
 
 # Every process that this run starts inherits it, whoever becomes its parent.
 _RUN = uuid.uuid4().hex
 os.environ["AIOTUNE_TEST_RUN"] = _RUN
+_KIND = os.environ.get("AIOTUNE_TEST_LOOP", "asyncio")
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=100)
 settings.load_profile("repeatable")
@@ -28,10 +31,30 @@ settings.load_profile("repeatable")
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Give tests marked ``virtual_time`` a loop whose clock jumps."""
+    """Give tests marked ``virtual_time`` a loop whose clock jumps; the others one of the kind asked for."""
     if item.get_closest_marker("virtual_time"):
-        return {"virtual": VirtualTimeLoop}
-    return {"asyncio": asyncio.new_event_loop}
+        return {"virtual": _virtual_loop}
+    return {_KIND: partial(loop_of_kind, _KIND)}
+
+
+def _virtual_loop() -> VirtualTimeLoop:
+    loop = VirtualTimeLoop()
+    if _KIND == "eager":
+        loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+    return loop
+
+
+class _LoopPolicy(asyncio.DefaultEventLoopPolicy):
+    """Gives ``asyncio.run`` in a test the kind of loop that was asked for."""
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        return loop_of_kind(_KIND)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take another kind of event loop for all tests, if ``AIOTUNE_TEST_LOOP`` names one."""
+    if _KIND != "asyncio":
+        asyncio.set_event_loop_policy(_LoopPolicy())
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ def loop_of_kind(kind: str) -> asyncio.AbstractEventLoop:
         import uvloop
 
         return uvloop.new_event_loop()
-    loop = asyncio.new_event_loop()
+    loop = asyncio.SelectorEventLoop()
     if kind == "eager":
         loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
     loop.set_debug(kind == "debug")
