@@ -27,6 +27,7 @@ from aiotune.testing.simulator._faults import Fault
 from aiotune.testing.simulator._program import make_oracle
 from aiotune.testing.simulator._script import SCRIPTS, Script, when_reported
 from aiotune.testing.simulator._training import HOPELESS_LOSS, NASTY_TEXT
+from aiotune.trial import without_control
 
 SIGNALS = {
     "SEGFAULT": signal.SIGSEGV,
@@ -43,7 +44,7 @@ ERRORS: dict[str, Callable[[], Exception]] = {
     "FATAL": partial(aiotune.FatalError, "all is lost"),
     "MEMORY_ERROR": partial(MemoryError, "no room"),
 }
-HOPELESS, EPOCHS_OF_HOPELESS = HOPELESS_LOSS, 20
+HOPELESS = HOPELESS_LOSS
 
 
 class Scripted(aiotune.BaseTuner):
@@ -67,10 +68,13 @@ class Program:
     """What one attempt does."""
 
     def __init__(self, oracle: Any, trial: aiotune.Trial, act: str, epochs: int) -> None:
-        self.oracle, self.trial, self.act, self.epochs = oracle, trial, act, epochs
+        self.oracle, self.trial, self.act = oracle, trial, act
+        first = int(trial.budget.get("initial_epoch", 0))
+        self.steps = range(first, int(trial.budget.get("epochs", first + epochs)))
         # The same score as in the simulated world, written a second time.
-        values = ("score", sorted(trial.hyperparameters.values.items()))
-        self.score = round(random.Random(f"0/{values!r}").random() + 1.0 / (1 + epochs), 9)
+        values = ("score", sorted(without_control(trial.hyperparameters.values).items()))
+        luck = random.Random(f"0/{values!r}").random()
+        self.score = round(luck + 1.0 / (1 + self.steps.stop), 9)
 
     def run(self) -> Any:
         if self.act == "HOPELESS":
@@ -78,7 +82,7 @@ class Program:
         breaks = self.act in SIGNALS or self.act in ERRORS
         breaks = breaks or self.act in {"SYS_EXIT", "EXIT_WITHOUT_RESULT", "BAD_RESULT"}
         hangs = self.act in {"HANGS", "HANGS_DEAF", "SPINS"}
-        self.train(self.epochs // 2 if breaks or hangs else self.epochs)
+        self.train(self.steps[: len(self.steps) // 2] if breaks or hangs else self.steps)
         if hangs:
             self.hang()
         if breaks:
@@ -90,10 +94,10 @@ class Program:
             metrics |= {f"metric_{n}": n / 7 for n in range(300)}
         return metrics
 
-    def train(self, epochs: int) -> None:
+    def train(self, steps: range) -> None:
         if self.act == "SILENT":
             return
-        for step in range(epochs):
+        for step in steps:
             self.report(step, self.score + 1.0 / (1 + step))
 
     def report(self, step: int, loss: float) -> str | None:

@@ -153,6 +153,17 @@ SCRIPTS: dict[str, Script] = {
         {1: [_F.RAISES, _F.RAISES], 3: [_F.FAILED_TRIAL], 4: [_F.SYS_EXIT, _F.SYS_EXIT]},
         lives=((), ()),
     ),
+    # What proposes from results: the same results in the same order, and a kill between them.
+    "hyperband": Script(
+        Setup(oracle="hyperband", slots=1, retries=1, timeout=30.0),
+        {2: [_F.RAISES], 4: [_F.FAILED_TRIAL], 8: [_F.SEGFAULT], 9: [_F.HANGS]},
+        lives=(_after(_F.TUNER_KILLED, ("0009", 1)), ()),
+    ),
+    "bayesian": Script(
+        Setup(oracle="bayesian", trials=6, slots=1, retries=1, timeout=30.0, epochs=2),
+        {1: [_F.RAISES], 2: [_F.FAILED_TRIAL], 4: [_F.HANGS]},
+        lives=(_after(_F.TUNER_KILLED, ("4", 1)), ()),
+    ),
     # Ctrl-C, then SIGTERM, then to the end.
     "interrupted": Script(
         _SETUP,
