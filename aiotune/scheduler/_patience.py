@@ -32,6 +32,8 @@ machine with more trials than cores each gets but a part of one."""
 _LOOKS = 10
 _LONGEST_PERIOD = 10.0
 _GAP = 2.0
+_STACKS = 3000
+"""Bytes of stacks that a warning quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Patience:
         offload: Looks at ``/proc`` and at files.
         end: Ends an attempt.
         measure: Returns what an attempt has done; not on the loop.
+        read: Returns what a log holds from a place on; likewise.
     """
 
     limits: Limits
@@ -95,6 +98,7 @@ class Patience:
     offload: Offloader
     end: Callable[[Running, EndedBy], None]
     measure: Callable[[int, str], Activity] | None = None
+    read: Callable[[str, int], str] | None = None
     _signs: dict[str, _Sign] = field(default_factory=dict)
     _ticked: float | None = None
 
@@ -151,17 +155,22 @@ class Patience:
         warn, stall = self.limits.stall_warn, self.limits.stall
         if not sign.warned and idle >= min(w for w in (warn, stall) if w is not None):
             sign.warned = True
+            stacks = ""
+            if running.worker is not None:
+                running.worker.dump()
+                # The stacks that it prints now are no sign of life.
+                await anyio.sleep(0.5)
+                stacks = await self.offload.run(
+                    "watch", self.read or read_from, running.paths.output_log, activity.output_bytes
+                )
+                sign.activity = await self._measure(running, pid)
             self.log.warning(
                 logs.TRIAL_STALLED,
                 trial=trial_id,
                 seconds=round(idle),
                 log=running.paths.output_log,
+                stacks=stacks,
             )
-            if running.worker is not None:
-                running.worker.dump()
-                # The stacks that it prints now are no sign of life.
-                await anyio.sleep(0.5)
-                sign.activity = await self._measure(running, pid)
         if stall is not None and idle >= stall:
             self._end(running, EndedBy.STALLED)
 
@@ -189,3 +198,13 @@ def measure_activity(pid: int, output_log: str) -> Activity:
     except OSError:
         size = 0
     return Activity(tree_cpu_seconds(pid), size)
+
+
+def read_from(output_log: str, start: int) -> str:
+    """Return the beginning of what was written to a log after a place; of a stack it is what matters."""
+    try:
+        with Path(output_log).open("rb") as file:
+            file.seek(start)
+            return file.read(_STACKS).decode(errors="replace").strip()
+    except OSError:
+        return ""

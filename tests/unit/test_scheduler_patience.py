@@ -15,7 +15,7 @@ import pytest
 
 from aiotune._offload import InlineOffloader
 from aiotune.scheduler._commands import EndedBy
-from aiotune.scheduler._patience import Activity, Limits, Patience, measure_activity
+from aiotune.scheduler._patience import Activity, Limits, Patience, measure_activity, read_from
 from aiotune.testing._simulation import RecordingLog
 
 
@@ -54,6 +54,7 @@ class Case:
             InlineOffloader(),
             lambda _, reason: self.ended.append((Clock().now(), reason)),
             lambda *_: self.activity,
+            lambda log, start: f"{log} from byte {start} on",
         )
 
     def _dump(self) -> None:
@@ -76,6 +77,26 @@ async def test_an_attempt_without_a_sign_of_life_is_told_once_and_its_stacks_are
     assert [e["trial"] for e in case.log.named("trial_stalled")] == ["3"]
     assert case.worker.dumps == 1
     assert case.ended == []
+
+
+@pytest.mark.virtual_time
+async def test_the_warning_quotes_what_was_dumped() -> None:
+    """What the worker writes when it is asked is in the event, for who does not see its log."""
+    case = Case(stall_warn=100)
+    case.activity = Activity(0.0, 8)
+    await case.watch(200)
+
+    (event,) = case.log.named("trial_stalled")
+    assert event["stacks"] == "log from byte 8 on"
+
+
+def test_only_the_beginning_of_what_came_after_is_read(tmp_path: Path) -> None:
+    """Of a stack the innermost frames, which come first, matter; a log that is gone has none."""
+    log = tmp_path / "output.log"
+    log.write_text("Epoch 1\n" + "x" * 10_000)
+
+    assert read_from(str(log), 8) == "x" * 3000
+    assert read_from(str(tmp_path / "gone"), 8) == ""
 
 
 @pytest.mark.virtual_time
