@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import multiprocessing
 import sys
 import time
@@ -110,12 +111,19 @@ def digest_of(seed: int) -> tuple[int, str]:
     return seed, simulate(seed).digest
 
 
-def simulate_many(trials: int, *, first: int, processes: int) -> Figures:
-    """Simulate seeds until so many trials were run, and one in a hundred of them twice."""
+def simulate_many(trials: int, *, first: int, processes: int, seconds: float = math.inf) -> Figures:
+    """Simulate seeds until so many trials were run, and one in a hundred of them twice.
+
+    Args:
+        trials: How many.
+        first: The first seed.
+        processes: How many at once.
+        seconds: After which no more are begun, however many there were.
+    """
     figures, began = Figures(), time.monotonic()
     context = multiprocessing.get_context("spawn")  # each with other addresses and other hashes
     with context.Pool(processes) as pool:
-        while figures.trials < trials:
+        while figures.trials < trials and time.monotonic() - began < seconds:
             past = first + processes * _BLOCK
             for done in pool.imap_unordered(run_block, range(first, past, _BLOCK)):
                 figures.merge(done)
@@ -188,6 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--bug", choices=sorted(BUGS), help="with this bug planted")
     parser.add_argument("--bugs", action="store_true", help="look for every planted bug")
     parser.add_argument("--trials", type=int, default=100_000, help="how many trials to simulate")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="begin no more after them")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--processes", type=int, default=2, help="how many at once")
     options = parser.parse_args(arguments)
@@ -197,7 +206,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = hunt_bugs(options.processes)
         _say(sys.stdout, json.dumps({"planted": len(found), "bugs": found}, indent=1))
         return 1 if any(bug["seeds"] is None for bug in found.values()) else 0
-    figures = simulate_many(options.trials, first=options.first, processes=options.processes)
+    figures = simulate_many(
+        options.trials,
+        first=options.first,
+        processes=options.processes,
+        seconds=options.seconds,
+    )
     _say(sys.stdout, json.dumps(figures.as_json(), indent=1))
     return 1 if figures.violations else 0
 

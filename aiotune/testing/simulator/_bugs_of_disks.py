@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import Any
 
 from aiotune.scheduler import AttemptRunner
 from aiotune.store import _recovery, _snapshot
 from aiotune.store._journal import Journal
+from aiotune.store._lock import ProjectLock
+from aiotune.store._segment import SegmentFile
 from aiotune.store._space import SpaceWaiter
 from aiotune.testing.simulator._planting import bug, instead
 from aiotune.testing.simulator._seams import Replacement
@@ -83,6 +86,19 @@ def _numbers_begin_anew() -> tuple[Replacement, ...]:
         return forgetful
 
     return instead(Journal, "_rotate", make)
+
+
+@bug("nobody looks whether the journal is still the file that was opened")
+def _other_file_not_noticed() -> tuple[Replacement, ...]:
+    return instead(SegmentFile, "check", lambda _: lambda *_: None)
+
+
+@bug("a project may be opened that another search holds")
+def _two_writers() -> tuple[Replacement, ...]:
+    def acquire(path: Any) -> int:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    return instead(ProjectLock, "_acquire", lambda _: staticmethod(acquire))
 
 
 @bug("a snapshot lacks the last record of its segment")

@@ -216,6 +216,14 @@ class SimDisk:
         self._world.die(fault, what)
         raise Killed
 
+    def replace(self, path: Path) -> None:
+        """Put a copy into the place of a segment: whoever has it open writes to what is lost."""
+        self.failed = True
+        self._world.strike(Fault.JOURNAL_REPLACED, "disk")
+        data = path.read_bytes()
+        path.unlink()
+        path.write_bytes(data)
+
     # ── what is durable ────────────────────────────────────────────────────
 
     def synced(self, path: Path) -> None:
@@ -314,11 +322,18 @@ class SimSegment(SegmentFile):
         self._disk, self._segment, self._again = disk, path, False
         disk.hold(self)
 
+    def check(self, size: int) -> None:
+        """See whether the file is still in its place; now and then it is another one."""
+        disk = self._disk
+        disk.commits += 1
+        if disk.takes(Fault.JOURNAL_REPLACED):
+            disk.replace(self._segment)
+        super().check(size)
+
     def append(self, data: bytes) -> None:
         """Write all of it at the end, or what the disk lets through."""
         disk = self._disk
         if not self._again:
-            disk.commits += 1
             disk.may_fill_up()
         part = data[: disk._world.plan.numbers("torn", *self._when()).randint(0, len(data))]  # noqa: SLF001
         if not disk.has_room_for(len(data)):

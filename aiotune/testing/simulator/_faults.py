@@ -87,6 +87,7 @@ class Fault(Enum):
     WRITE_ERROR = "a write fails with EIO, and half of it is there"
     SYNC_ERROR = "a sync fails with EIO"
     SLOW_SYNC = "a sync takes twenty seconds"
+    JOURNAL_REPLACED = "somebody puts a copy into the place of the journal's segment"
     POWER_LOSS = "the power fails: sectors that were not synced may be lost"
     # ── the tuner's process ────────────────────────────────────────────────
     KILLED_BEFORE_WRITE = "the tuner is killed before a batch is written"
@@ -104,6 +105,7 @@ class Fault(Enum):
     CALLBACK_RAISES = "on_trial_begin or on_trial_end raises"
     CALLBACK_SLOW = "on_trial_end takes ten seconds"
     ORACLE_RAISES = "the oracle raises when it is asked for a trial"
+    SECOND_SEARCH = "the same program is started a second time"
     BUDGET_RAISED = "the search is continued with a larger budget"
     SEARCHED_AGAIN = "the finished search is run a second time"
 

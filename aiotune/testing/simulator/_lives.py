@@ -12,7 +12,7 @@ import anyio
 
 from aiotune import events
 from aiotune._offload import InlineOffloader
-from aiotune.errors import DeviceError, FatalError, SearchAborted, StorageError
+from aiotune.errors import DeviceError, FatalError, ProjectLocked, SearchAborted, StorageError
 from aiotune.executors import SpawnError
 from aiotune.oracles import Oracle, _adoption, _oracle
 from aiotune.scheduler import (
@@ -27,6 +27,7 @@ from aiotune.scheduler import (
     Weigher,
     _patience,
 )
+from aiotune.store import open_project
 from aiotune.store._replay import ProjectState
 from aiotune.store._space import PATIENCE
 from aiotune.testing._loop import Deadlock, Livelock
@@ -51,7 +52,6 @@ _ROUNDS = 100_000
 _LONGEST = 8_000.0
 """Virtual seconds after which a life makes no progress any more."""
 _JUMP, _SLEEP, _SLOW = 3600.0, 600.0, 10.0
-_FUNERAL = 100
 
 
 class SimulatedMishap(Exception):
@@ -88,6 +88,7 @@ class Life:
         self._task: asyncio.Task[None]
         self._raises: set[Fault] = set()
         self._cancellations = 0
+        self._second: asyncio.Task[None] | None = None
         self._slept = False
 
     # ── from outside ───────────────────────────────────────────────────────
@@ -117,7 +118,7 @@ class Life:
                     world.dead = True
                 finally:
                     threads.kill_all()
-                    _bury(loop)
+                    loop.bury()
                     runner.close()
         finally:
             if world.dead:
@@ -295,6 +296,9 @@ class Life:
             self._time_goes_wrong(fault)
         elif fault is Fault.TUNER_KILLED:
             world.die(fault)
+        elif fault is Fault.SECOND_SEARCH:
+            if self._search is not None and self._search.running:
+                self._second = world.running.create_task(self._search_beside())
         elif fault in {Fault.CALLBACK_RAISES, Fault.CALLBACK_SLOW, Fault.ORACLE_RAISES}:
             self._raises.add(fault)
         elif fault is Fault.SIGTERM:
@@ -308,6 +312,16 @@ class Life:
             self._cancel()
             if fault is Fault.INTERRUPTED_TWICE:
                 world.running.call_later(2.0, self._cancel)
+
+    async def _search_beside(self) -> None:
+        """Open the project that is held, as a second program would."""
+        self.world.strike(Fault.SECOND_SEARCH, "user")
+        try:
+            store = await open_project(self.disk.layout)
+        except ProjectLocked:
+            return
+        self.world.wrong("I22", "two searches hold the project at once")
+        await store.aclose()
 
     def _cancel(self) -> None:
         self._cancellations += 1
@@ -363,22 +377,6 @@ class Life:
             told, known = _facts(folded.trials.get(trial_id)), _facts(trial)
             if told != known:
                 self.world.wrong("I17", f"the journal says {told}, and the tuner knew {known}")
-
-
-def _bury(loop: SimLoop) -> None:
-    """End the tasks of a tuner that was killed: what they do has no effect any more.
-
-    One cancellation is not enough: what is shielded waits on for processes that are gone.
-    """
-    loop.run_until_complete(asyncio.sleep(0))
-    for _ in range(_FUNERAL):
-        tasks = asyncio.all_tasks(loop)
-        if not tasks:
-            return
-        for task in tasks:
-            task.cancel()
-        for _ in range(10):
-            loop.run_until_complete(asyncio.sleep(0))
 
 
 def _facts(trial: Trial | None) -> tuple[Any, ...]:

@@ -209,7 +209,7 @@ def _setup(numbers: random.Random) -> Setup:
         weighs=gpus > 0 and numbers.random() < 0.7,  # noqa: PLR2004
         retries=numbers.choice([0, 1, 2]),
         consecutive=numbers.choice([None, None, 3, 5]),
-        timeout=numbers.choice([60.0, 300.0]),
+        timeout=numbers.choice([60.0, 150.0]),
         discovers=oracle in {"random", "hyperband"} and numbers.random() < 0.3,  # noqa: PLR2004
         prunes=numbers.choice(_PRUNERS) if oracle in {"random", "grid"} else "",
         epochs=numbers.choice([2, 2, 3, 5]),

@@ -23,6 +23,7 @@ from aiotune.testing.simulator._world import World
 __all__ = ("Killed", "SimLoop", "Threads")
 
 T = TypeVar("T")
+_FUNERAL = 100
 
 
 class Killed(BaseException):
@@ -278,6 +279,21 @@ class SimLoop(VirtualTimeLoop):
         thread = self.threads.start(work)
         thread.when_killed = future.cancel  # or who waits for it, shielded, would wait for ever
         return future
+
+    def bury(self) -> None:
+        """End the tasks of a tuner that was killed: what they do has no effect any more.
+
+        One cancellation is not enough: what is shielded waits on for processes that are gone.
+        """
+        self.run_until_complete(asyncio.sleep(0))
+        for _ in range(_FUNERAL):
+            tasks = asyncio.all_tasks(self)
+            if not tasks:
+                return
+            for task in tasks:
+                task.cancel()
+            for _ in range(10):
+                self.run_until_complete(asyncio.sleep(0))
 
     def _write_to_self(self) -> None:
         """Do nothing: whoever calls from a thread has the baton, and nobody has to be woken."""
