@@ -15,6 +15,7 @@ from typing import IO
 import anyio
 
 from aiotune.executors._base import SpawnError
+from aiotune.executors._forked import close_in_children
 from aiotune.executors._watch import Watch, has_ended
 from aiotune.wire import (
     ForkFailed,
@@ -98,6 +99,7 @@ class Nursery:
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel.setblocking(False)
+        close_in_children(self._channel)
         owner = os.pidfd_open(os.getpid())
         words = ["nursery", str(theirs.fileno()), str(owner), str(self._payload_fd), *self.imports]
         argv, environment = interpreter(words, worker_environment(os.environ, self.imports))
@@ -190,6 +192,7 @@ class Nursery:
         """
         worker, worker_end = socket.socketpair()
         keeper, keeper_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        close_in_children(worker, keeper)
         request = encode(ForkWorker(attempt_id=attempt_id, fresh=fresh, imports=list(imports)))
         try:
             worker.setblocking(False)
