@@ -3,10 +3,7 @@
 The expected improvement below the best value so far (Mockus 1978; Jones et al.
 1998), on a logarithmic scale that does not underflow where hardly any is
 expected (Ament et al., Unexpected Improvements to Expected Improvement for
-Bayesian Optimization, 2023). Trials that run are given results drawn from what
-is believed of them jointly, and the improvement is the mean over the draws
-(Snoek et al., Practical Bayesian Optimization of Machine Learning Algorithms,
-2012, section 3.2). Where configurations have been refused, it is multiplied by
+Bayesian Optimization, 2023). Where configurations have been refused, it is multiplied by
 the probability of not being refused (Gardner et al., Bayesian Optimization with
 Inequality Constraints, 2014). What is likely to be refused comes after
 everything else, however much it promises: towards the end of a search hardly
@@ -61,28 +58,20 @@ def _log_h(z: Floats) -> tuple[Floats, Floats]:
     return value, ratio
 
 
-def log_improvement(mean: Floats, spread: Floats, best: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return the logarithm of the expected improvement, averaged over draws.
+def log_improvement(mean: Floats, spread: Floats, best: float) -> tuple[Floats, Floats, Floats]:
+    """Return the logarithm of the expected improvement.
 
     Args:
-        mean: Of each configuration, in each draw: (configurations, draws).
+        mean: Of each configuration.
         spread: Standard deviation of each configuration.
-        best: What is to be improved on, in each draw.
+        best: What is to be improved on.
 
     Returns:
-        The logarithms; their derivatives by ``mean``, (configurations, draws);
-        and by ``spread``.
+        The logarithms, and their derivatives by ``mean`` and by ``spread``.
     """
-    z = (best[None, :] - mean) / spread[:, None]
+    z = (best - mean) / spread
     log_h, ratio = _log_h(z)
-    top = log_h.max(1, keepdims=True)
-    parts = np.exp(log_h - top)
-    total = parts.sum(1, keepdims=True)
-    value = np.log(spread) + top[:, 0] + np.log(total[:, 0]) - np.log(log_h.shape[1])
-    shares = parts / total
-    by_mean = -shares * ratio / spread[:, None]
-    by_spread = (shares * (1.0 - ratio * z)).sum(1) / spread
-    return value, by_mean, by_spread
+    return np.log(spread) + log_h, -ratio / spread, (1.0 - ratio * z) / spread
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,8 +80,8 @@ class Beliefs:
 
     Attributes:
         encoding: The space.
-        loss: Of the targets; one column a draw of what runs.
-        best: The least target in each draw.
+        loss: Of the targets.
+        best: The least of them.
         width: Factor of the standard deviation: how much uncertainty attracts.
         burden: Of what makes configurations be refused; they are where it is
             above 0. ``None``: none was.
@@ -100,7 +89,7 @@ class Beliefs:
 
     encoding: Encoding
     loss: Posterior
-    best: Floats
+    best: float
     width: float
     burden: Posterior | None
 
@@ -138,7 +127,7 @@ class Beliefs:
         spread = self.width * np.sqrt(variance)
         value, by_mean, by_spread = log_improvement(mean, spread, self.best)
         by_variance = by_spread * spread / (2.0 * variance)
-        gradient = mean_slopes @ by_mean[0] + by_variance * variance_slopes
+        gradient = by_mean * mean_slopes + by_variance * variance_slopes
         if self.burden is None:
             return float(value[0]), gradient
         log_feasible, slopes = self._feasible_with_slopes(self.burden, point)
@@ -153,19 +142,19 @@ class Beliefs:
         t = -float(_certain_burden(mean, variance)[0])
         log_feasible = float(log_ndtr(t))
         by_t = np.exp(-0.5 * t * t - _LOG_SQRT_2PI - log_feasible)
-        by_variance = float(mean[0, 0]) / (2.0 * spread**3)
-        slopes = by_t * (by_variance * variance_slopes - mean_slopes[:, 0] / spread)
+        by_variance = float(mean[0]) / (2.0 * spread**3)
+        slopes = by_t * (by_variance * variance_slopes - mean_slopes / spread)
         return log_feasible, slopes
 
 
 def _certain_burden(mean: Floats, variance: Floats) -> Floats:
     """Return the burden that is exceeded with a probability of a sixth, in standard deviations."""
-    result: Floats = mean[:, 0] / np.sqrt(variance) + _CAUTION
+    result: Floats = mean / np.sqrt(variance) + _CAUTION
     return result
 
 
 def _with_slopes(posterior: Posterior, point: Points) -> tuple[Floats, Floats, Floats, Floats]:
-    """Predict one configuration; the slopes are (axes, columns) and (axes,)."""
+    """Predict one configuration: mean, variance, and their slopes by its places."""
     metric, hyper, rows = posterior.metric, posterior.hyper, posterior.rows
     placed = metric.place(point)
     squared = metric.between(placed, rows, hyper.weights)[0]
@@ -178,7 +167,8 @@ def _with_slopes(posterior: Posterior, point: Points) -> tuple[Floats, Floats, F
     slopes += hyper.trend * metric.trend_slopes(point, rows)
     own_slopes = 2.0 * hyper.trend * metric.trend_slopes(point, placed)[0]
     by_variance = own_slopes - 2.0 * slopes.T @ (posterior.root.T @ part)
-    return (cross @ posterior.alpha)[None, :], variance, slopes.T @ posterior.alpha, by_variance
+    mean = (cross @ posterior.alpha)[None]
+    return mean, variance, slopes.T @ posterior.alpha, by_variance
 
 
 def maximise(

@@ -21,20 +21,16 @@ if TYPE_CHECKING:
 __all__ = ("BayesianSearcher",)
 
 _NEUTRAL_BETA = 2.6
-_WIDTH = 0.6
-"""Factor of the standard deviation at that beta. Within a budget of tens of trials a model
-is better trusted more than it says (De Ath et al., Greed Is Good, 2021)."""
 
 
 class BayesianSearcher:
     """Models the objective by a Gaussian process and tries what promises most.
 
     The first trials fill the space evenly. Then a Gaussian process with one
-    length scale for each hyperparameter is fitted to the trials that ended, and
-    the configuration with the greatest expected improvement is proposed. Trials
-    that still run count as if they had ended, in each of several ways that the
-    model holds possible, so that trials side by side differ. A trial that failed
-    counts as bad as the worst that completed. Once trials were refused for lack of
+    length scale for each hyperparameter, and a parabola, is fitted to the trials that
+    ended, and the configuration with the greatest expected improvement is proposed.
+    Trials that still run count as if they had ended as the model expects, so that
+    trials side by side differ. A trial that failed counts as bad as the worst that completed. Once trials were refused for lack of
     memory, proposals avoid what would be refused as well. No configuration is
     proposed twice, and a finite space is searched to its last one.
 
@@ -47,9 +43,10 @@ class BayesianSearcher:
         alpha: The variance of noise that is expected of the scores, where their
             own is 1. The model learns how much there is, but never assumes less than a
             ten-thousandth of ``alpha``: more makes it smoother.
-        beta: How much uncertainty attracts. In the expected improvement the model's
-            standard deviation counts 0.6 times at 2.6, and otherwise in proportion.
-            Less looks closer around what is good already.
+        beta: How much uncertainty attracts. At 2.6 what is maximised is the expected
+            improvement, in which the model's standard deviation counts 0.6 times while
+            nothing else runs; otherwise the deviation counts ``beta / 2.6`` times as
+            much. Less looks closer around what is good already.
 
     Raises:
         ConfigurationError: An argument is impossible.
@@ -90,7 +87,7 @@ class BayesianSearcher:
                 return None
             from aiotune.searchers._surrogate import Surrogate
 
-            width = max(_WIDTH * self.beta / _NEUTRAL_BETA, 1e-3)
+            width = max(self.beta / _NEUTRAL_BETA, 1e-3)
             self._surrogate = Surrogate(entries, alpha=self.alpha, width=width)
         return self._surrogate if self._surrogate.encoding.width else None
 

@@ -191,15 +191,15 @@ def _covariance(metric: Metric, left: Placed, right: Placed, hyper: Hyper) -> Fl
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Posterior:
-    """What is believed of the function after observations: one mean for each column of targets.
+    """What is believed of the function after observations.
 
     Attributes:
         metric: Distances.
         rows: Where it was observed.
         hyper: Hyperparameters.
         root: Inverse of the Cholesky factor of the rows' covariance.
-        alpha: The inverse covariance times the targets: (rows, columns).
-        targets: What was observed: (rows, columns).
+        alpha: The inverse covariance times the targets.
+        targets: What was observed.
     """
 
     metric: Metric
@@ -214,22 +214,15 @@ class Posterior:
         return _covariance(self.metric, placed, self.rows, self.hyper)
 
     def predict(self, placed: Placed) -> tuple[Floats, Floats]:
-        """Return means, (configurations, columns), and variances of the function, without noise."""
+        """Return means and variances of the function, without noise."""
         cross = self.covariance(placed)
         own = self.hyper.signal + self.hyper.trend * self.metric.trend_variances(placed)
         explained = ((cross @ self.root.T) ** 2).sum(1)
         return cross @ self.alpha, np.maximum(own - explained, LEAST_VARIANCE)
 
-    def joint(self, placed: Placed) -> tuple[Floats, Floats]:
-        """Return means, (configurations, columns), and the covariance of the configurations."""
-        cross = self.covariance(placed)
-        part = cross @ self.root.T
-        own = _covariance(self.metric, placed, placed, self.hyper)
-        return cross @ self.alpha, own - part @ part.T
-
     @property
     def smoothed(self) -> Floats:
-        """The means at the rows themselves: (rows, columns)."""
+        """The means at the rows themselves."""
         result: Floats = self.targets - self.hyper.noise * self.alpha
         return result
 
@@ -240,7 +233,7 @@ def condition(metric: Metric, rows: Placed, targets: Floats, hyper: Hyper) -> Po
     Args:
         metric: Distances.
         rows: Where there are observations.
-        targets: What was observed: (rows, columns).
+        targets: What was observed, one for each row.
         hyper: Hyperparameters. Noise is added where the covariance is singular
             without: rows that are nearly equal.
     """

@@ -30,8 +30,10 @@ __all__ = ("Surrogate", "refit_size")
 
 _ENUMERATED = 2048
 """Finite spaces up to this size are looked through completely."""
-_DRAWS = 16
-"""Joint draws of the results of trials that run."""
+_GREED = 0.6
+"""Factor of the standard deviation while nothing else runs. Within tens of trials a model is
+better trusted more than it says (De Ath et al., Greed Is Good, 2021); trials side by side
+would all go to the same place, so the others are there to look elsewhere."""
 _RANDOM, _LOCAL = 512, 512
 _FIT_ROWS = 160
 """Rows from which hyperparameters are fitted, at most; all rows give the prediction."""
@@ -99,7 +101,7 @@ class Surrogate:
             return self._first_new(history, points, range(len(points)))
         mean, variance = burden.predict(self.metric.place(points))
         # The first that is more likely let run than not; if there is none, the likeliest.
-        risk = np.maximum(mean[:, 0], 0.0) / np.sqrt(variance)
+        risk = np.maximum(mean, 0.0) / np.sqrt(variance)
         return self._first_new(history, points, np.argsort(risk, kind="stable").tolist())
 
     def _sobol(self, history: History, index: int) -> Floats:
@@ -120,7 +122,7 @@ class Surrogate:
 
     def best(self, history: History, index: int, evidence: Evidence) -> dict[str, Value] | None:
         """Return the untried configuration that promises most; ``None`` if none was found."""
-        beliefs, incumbents = self._beliefs(history, index, evidence)
+        beliefs, incumbents = self._beliefs(evidence)
         if self._all is not None and self._all_points is not None:
             left = [row for row, values in enumerate(self._all) if not history.contains(values)]
             if not left:
@@ -131,37 +133,31 @@ class Surrogate:
         points, _ = maximise(beliefs, self._candidates(incumbents, random), random)
         return self._first_new(history, points, range(len(points)))
 
-    def _beliefs(self, history: History, index: int, evidence: Evidence) -> tuple[Beliefs, Points]:
+    def _beliefs(self, evidence: Evidence) -> tuple[Beliefs, Points]:
         kept = representative(evidence.losses, MOST_ROWS)
         points = self.encoding.points([evidence.known[row].values for row in kept])
         targets = standardised(evidence.losses[kept])
         hyper = self._hyper(points, evidence.losses[kept])
-        posterior = condition(self.metric, self.metric.place(points), targets[:, None], hyper)
-        order = np.argsort(posterior.smoothed[:, 0], kind="stable")
+        posterior = condition(self.metric, self.metric.place(points), targets, hyper)
+        order = np.argsort(posterior.smoothed, kind="stable")
         incumbents = points.take(order[:5])
-        posterior = self._imagined(history, index, posterior, points, evidence)
-        best = posterior.smoothed.min(0)
-        burden = self._burden(evidence)
-        return Beliefs(self.encoding, posterior, best, self._width, burden), incumbents
+        posterior = self._imagined(posterior, points, evidence)
+        best, burden = float(posterior.smoothed.min()), self._burden(evidence)
+        width = self._width * (1.0 if evidence.pending else _GREED)
+        return Beliefs(self.encoding, posterior, best, width, burden), incumbents
 
-    def _imagined(
-        self,
-        history: History,
-        index: int,
-        posterior: Posterior,
-        points: Points,
-        evidence: Evidence,
-    ) -> Posterior:
-        """Give trials that run results drawn from what is believed of them."""
+    def _imagined(self, posterior: Posterior, points: Points, evidence: Evidence) -> Posterior:
+        """Take what runs to end as is believed: the mean stays, and what is unknown shrinks.
+
+        The "kriging believer" (Ginsbourger et al., Kriging Is Well-Suited to Parallelize
+        Optimization, 2010, section 4).
+        """
         if not evidence.pending:
             return posterior
         pending = self.encoding.points([tried.values for tried in evidence.pending])
-        mean, covariance = posterior.joint(self.metric.place(pending))
-        size, vectors = np.linalg.eigh(covariance)
-        normal = _generator(history, index, b"pending").standard_normal((len(pending), _DRAWS))
-        draws = mean + (vectors * np.sqrt(np.maximum(size, 0.0))) @ normal
-        targets = np.concatenate([np.tile(posterior.targets, (1, _DRAWS)), draws])
+        mean, _ = posterior.predict(self.metric.place(pending))
         rows = self.metric.place(Points.join(points, pending))
+        targets = np.concatenate([posterior.targets, mean])
         return condition(self.metric, rows, targets, posterior.hyper)
 
     def _hyper(self, points: Points, losses: Floats) -> Hyper:
@@ -191,7 +187,7 @@ class Surrogate:
         scale = float(np.sqrt((numbers**2).mean())) or 1.0
         targets = numbers[kept] / scale
         hyper = self._fit(points, targets, Prior(noise=1e-3, least_noise=1e-6))
-        return condition(self.metric, self.metric.place(points), targets[:, None], hyper)
+        return condition(self.metric, self.metric.place(points), targets, hyper)
 
     def _candidates(self, incumbents: Points, random: np.random.Generator) -> Points:
         """Return random configurations, and changed forms of the best ones."""
