@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from aiotune._settled import Details, packed, unpacked
 from aiotune._trial_state import StatefulTrial
-from aiotune._values import Value
+from aiotune._values import FrozenValues, Value
 from aiotune.errors import InternalError
 from aiotune.events import TrialWeighed
 from aiotune.failures import TrialFailure
@@ -15,11 +17,18 @@ from aiotune.status import TRANSITIONS, TrialStatus
 
 __all__ = ("Trial", "shown_control", "without_control")
 
+_MADE_WHEN_ASKED = frozenset(
+    {"devices", "executions", "files", "history", "hyperparameters", "metrics"}
+)
 _SHOWN_CONTROL = ("epochs", "initial_epoch", "bracket", "round")
 
 
 class Trial(StatefulTrial):
     """One configuration and what became of it.
+
+    When its end is recorded, its hyperparameters, metrics, executions, history, files and
+    devices are put away in a small form, and made anew each time that they are asked for: to
+    change what they give changes nothing.
 
     Args:
         hyperparameters: The space and this trial's values.
@@ -53,6 +62,9 @@ class Trial(StatefulTrial):
     """
 
     __slots__ = (
+        "_packed",
+        "_space",
+        "_values",
         "attempts",
         "batch_divisor",
         "budget",
@@ -101,6 +113,45 @@ class Trial(StatefulTrial):
         self.budget: Mapping[str, Value] = {}
         self.parent_id: str | None = None
         self.stop_reason: str | None = None
+        self._values: FrozenValues | None = None
+        self._space: HyperParameters | None = None
+        self._packed: bytes | None = None
+
+    # ── once it has ended ──────────────────────────────────────────────────
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether its end is recorded, and nothing of it changes any more."""
+        return self._packed is not None
+
+    def settle(self, values: FrozenValues, space: HyperParameters) -> None:
+        """Take the final values, and keep what was measured in a small form.
+
+        Args:
+            values: The values.
+            space: The search space, which may go on growing.
+        """
+        self._packed = packed(
+            Details(self.metrics, self.executions, self.history, self.files, self.devices)
+        )
+        if self._packed is None:
+            self.hyperparameters = space.with_values(values)
+            return
+        self._values, self._space = values, space
+        for name in _MADE_WHEN_ASKED:
+            delattr(self, name)
+
+    if not TYPE_CHECKING:  # it would hide every misspelt attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Make what :meth:`settle` has put away."""
+            if name not in _MADE_WHEN_ASKED or self._packed is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            if name == "hyperparameters":
+                return self._space.with_values(self._values)
+            return getattr(unpacked(self._packed), name)
+
+    # ── where it stands ────────────────────────────────────────────────────
 
     @property
     def status(self) -> TrialStatus:

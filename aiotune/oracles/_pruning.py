@@ -20,6 +20,7 @@ class _Read:
     attempt: int
     values: dict[int, float] = field(default_factory=dict)
     length: int = 0
+    is_whole: bool = False
 
 
 class Curves:
@@ -56,10 +57,13 @@ class Curves:
 
     def _curve(self, trial: Trial) -> Curve:
         read = self._read.get(trial.trial_id)
-        if read is None or read.attempt != trial.attempts or read.length > len(trial.history):
+        if read is not None and read.is_whole:
+            return Curve(trial.index, read.values, done=True)
+        history = trial.history
+        if read is None or read.attempt != trial.attempts or read.length > len(history):
             read = self._read[trial.trial_id] = _Read(trial.attempts)
-        for execution, step, metrics in trial.history[read.length :]:
+        for execution, step, metrics in history[read.length :]:
             if execution == 0 and self._objective.has_value(metrics):
                 read.values[step] = self._objective.get_value(metrics)
-        read.length = len(trial.history)
+        read.length, read.is_whole = len(history), trial.is_settled
         return Curve(trial.index, read.values, trial.status.is_final)

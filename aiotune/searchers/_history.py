@@ -5,17 +5,37 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from hashlib import blake2b
 
-from aiotune._values import Value, Values
+import msgspec
+
+from aiotune._values import Values
 from aiotune.hyperparameters import HyperParameters
 from aiotune.searchers._base import Tried
 
 __all__ = ("FrozenHistory", "values_key")
 
 
-def values_key(values: Values) -> frozenset[tuple[str, Value]]:
-    """Return what equal configurations have in common, whatever the order of their names."""
-    return frozenset(values.items())
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
+_EXACT = 1 << 53
+"""Up to here an integer and the float that it equals are one number."""
+
+
+def values_key(values: Values) -> int:
+    """Return what equal configurations have in common, whatever the order of their names.
+
+    128 bits of a digest: of thousands of trials none is remembered whole, and two that differ are
+    not mistaken for each other. Python's own hash would do that: -1 and -2 have the same.
+    """
+    plain = {  # the same for 1, 1.0 and True, and for 0.0 and -0.0, which are equal
+        name: value if value.__class__ is str or not -_EXACT <= value <= _EXACT else value + 0.0  # type: ignore[operator]
+        for name, value in values.items()
+    }
+    try:
+        text = _encode(plain)
+    except (OverflowError, ValueError):  # an integer of more than 64 bits, or half a character
+        text = repr(sorted(plain.items())).encode()
+    return int.from_bytes(blake2b(text, digest_size=16).digest(), "little")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +59,7 @@ class FrozenHistory:
     minimize: bool
     tried: Sequence[Tried]
     unfinished: Collection[int]
-    taken: AbstractSet[frozenset[tuple[str, Value]]]
+    taken: AbstractSet[int]
 
     def contains(self, values: Values) -> bool:
         """Whether some trial has exactly these values."""

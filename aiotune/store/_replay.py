@@ -11,10 +11,11 @@ import math
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 from typing import assert_never
 
 from aiotune import events
-from aiotune._values import Value, Values
+from aiotune._values import Value, Values, ValueTable
 from aiotune.errors import JournalCorrupt
 from aiotune.failures import FailureKind, MemoryCause, TrialFailure
 from aiotune.hyperparameters import HyperParameters, deserialize
@@ -28,6 +29,8 @@ from aiotune.store._trials import Trials
 from aiotune.trial import Trial
 
 __all__ = ("ProjectState",)
+
+_NO_BUDGET: Mapping[str, Value] = MappingProxyType({})
 
 
 class ProjectState:
@@ -74,7 +77,8 @@ class ProjectState:
         self._directions = {d["name"]: d["direction"] for d in objective.to_dicts()}
         self._tried: list[Tried] = []
         self._unfinished: dict[int, None] = {}
-        self._taken: set[frozenset[tuple[str, Value]]] = set()
+        self._taken: set[int] = set()
+        self._table = ValueTable()
 
     @classmethod
     def replay(
@@ -214,13 +218,14 @@ class ProjectState:
                 "from a copy."
             )
         trial = Trial(self.space.with_values(event.values), event.trial_id, TrialStatus.RUNNING)
-        trial.index, trial.stream, trial.budget = event.index, event.stream, event.budget
+        budget = event.budget or _NO_BUDGET
+        trial.index, trial.stream, trial.budget = event.index, event.stream, budget
         parent = event.budget.get("parent")
         if isinstance(parent, int):
             trial.parent_id = next(islice(self.trials, parent, None), None)
         self.trials[event.trial_id] = trial
         self._tried.append(
-            Tried(event.index, event.values, TrialStatus.RUNNING, None, budget=event.budget)
+            Tried(event.index, event.values, TrialStatus.RUNNING, None, budget=budget)
         )
         self._unfinished[event.index] = None
         self._taken.add(values_key(event.values))
@@ -309,14 +314,14 @@ class ProjectState:
         # not depend on which trials have ended: the same seed gives the same
         # configurations however many run at once.
         self._taken.add(values_key(event.values))
-        trial.hyperparameters.add(self.space.space)
-        trial.hyperparameters.values = dict(event.values)
+        values = self._table.frozen(event.values)
+        trial.settle(values, self.space)
         score = event.score
         known = score if score is not None and not math.isnan(score) else None
         size = trial.weighed.size if trial.weighed is not None else None
         self._tried[trial.index] = Tried(
             trial.index,
-            event.values,
+            values,
             event.status,
             known,
             None if size is None else training_bytes(size),

@@ -131,7 +131,7 @@ async def test_a_subclass_gets_its_state_back(tmp_path: Path) -> None:
 async def copied(directory: Path, *, without: int) -> Path:
     """Copy a project as a kill leaves it: without its last records, and with the state of another moment."""
     (to := directory / "killed" / "journal").mkdir(parents=True)
-    (segment,) = (directory / "p" / "journal").iterdir()
+    (segment,) = (directory / "p" / "journal").glob("*.jsonl")
     lines = segment.read_bytes().splitlines(keepends=True)
     (to / segment.name).write_bytes(b"".join(lines[: len(lines) - without]))
     (to.parent / "oracle.json").write_text('{"proposed": 99}')
