@@ -87,7 +87,7 @@ class SearchResult:
         best = ranked(self.trials, maximize=self.objective.direction == "max")[:_ROWS]
         return [
             (
-                trial.trial_id,
+                printable(trial.trial_id, 64),
                 str(trial.status),
                 "" if trial.score is None else f"{trial.score:.5g}",
                 printable(", ".join(f"{k}={_brief(v)}" for k, v in trial.values.items()), 100),

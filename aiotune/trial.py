@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from aiotune._printable import printable
 from aiotune._settled import Details, packed, unpacked
 from aiotune._trial_state import StatefulTrial
 from aiotune._values import FrozenValues, Value
@@ -205,11 +206,11 @@ class Trial(StatefulTrial):
     def _hyperparameters_text(self) -> str:
         if not self.values:
             return "default configuration"
-        return "\n".join(f"{name}: {value}" for name, value in self.values.items())
+        return "\n".join(f"{printable(name)}: {printable(v)}" for name, v in self.values.items())
 
     def __repr__(self) -> str:
         score = "" if self.score is None else f", score={self.score:.6g}"
-        return f"Trial({self.trial_id}, {self._status}{score})"
+        return f"Trial({printable(self.trial_id, 64)}, {self._status}{score})"
 
 
 def shown_control(budget: Mapping[str, Value], parent_id: str | None) -> dict[str, Value]:

@@ -17,6 +17,7 @@ from aiotune.status import TrialStatus
 from aiotune.store._replay import ProjectState
 from aiotune.trial import Trial
 from aiotune.wire import parsed_result, unsealed
+from aiotune.worker._left import is_left
 
 __all__ = ("left_running", "look_at_trials", "replayed")
 
@@ -88,6 +89,11 @@ def _processes(layout: Layout, state: ProjectState) -> Iterator[Finding]:
 def _weights(layout: Layout, trial: Trial) -> Iterator[Finding]:
     folder = layout.trial_dir(trial.trial_id)
     for name, expected in trial.files.items():
+        if not is_left(name):
+            what = f"The journal says that trial {trial.trial_id} has left a file named {name!r}."
+            remedy = "No version of aiotune writes such a record: trust nothing of this project."
+            yield Finding("checkpoints", Weight.FAULT, what, remedy, layout.journal_dir)
+            continue
         path = folder / name
         try:
             found = sha256_of(path)

@@ -87,7 +87,7 @@ def _cells(trial: RunningTrial, objective: str, *, wide: bool) -> list[str]:
     device = printable(trial.device, 60)
     score = trial.metrics.get(objective)
     cells = [
-        f"{trial.trial_id}{again}",
+        f"{printable(trial.trial_id, 64)}{again}",
         device if wide else " ".join(device.split()[:2]),  # "GPU 0" without its model's name
         short_clock(trial.elapsed),
         "" if trial.step is None else str(trial.step + 1),
@@ -112,7 +112,8 @@ def _foot(snapshot: Snapshot, *, hidden: int, width: int) -> Table:
     if hidden > 0:
         parts.append(f"{hidden} more run")
     if snapshot.best_score is not None:
-        parts.append(f"best {snapshot.best_score:.5g} (trial {snapshot.best_trial})")
+        best = printable(snapshot.best_trial, 64)
+        parts.append(f"best {snapshot.best_score:.5g} (trial {best})")
     foot = Table.grid(padding=(0, 1, 0, 0), expand=True)
     bar = max(0, min(30, width - sum(len(part) + 2 for part in parts) - 1))
     if snapshot.budget and bar > 3:  # noqa: PLR2004 - a shorter bar shows nothing

@@ -10,7 +10,7 @@ from pathlib import Path
 from aiotune._disk import sha256_of
 from aiotune.errors import CheckpointDamaged
 
-__all__ = ("CHECKPOINT", "RECIPE", "check_left", "left_files", "state_name")
+__all__ = ("CHECKPOINT", "RECIPE", "check_left", "is_left", "left_files", "state_name")
 
 CHECKPOINT = "checkpoint.weights.h5"
 RECIPE = "build_config.json"
@@ -20,6 +20,11 @@ _LEFT = re.compile(r"checkpoint\.weights\.h5|build_config\.json|state-\d+\.weigh
 def state_name(execution: int) -> str:
     """Return the name of what another trial may go on from."""
     return f"state-{execution}.weights.h5"
+
+
+def is_left(name: str) -> bool:
+    """Whether a file of this name is one that trials leave for others; a journal may say anything."""
+    return _LEFT.fullmatch(name) is not None
 
 
 def left_files(trial_dir: Path) -> dict[str, str]:
