@@ -109,6 +109,26 @@ def test_the_posterior_is_that_of_the_direct_formula() -> None:
     assert variance == pytest.approx(np.diag(expected_covariance), abs=1e-9)
 
 
+def test_what_is_observed_as_expected_changes_no_expectation() -> None:
+    """Means stay everywhere, and what is unknown shrinks: so trials that run are counted."""
+    encoding = mixed_encoding()
+    metric = Metric(encoding)
+    rows, running, asked = (some_points(encoding, n, seed=n) for n in (20, 4, 50))
+    hyper = Hyper(np.ones(encoding.width), 0.7, 1.3, 0.02)
+    before = condition(metric, metric.place(rows), some_targets(20), hyper)
+    expected, _ = before.predict(metric.place(running))
+
+    targets = np.concatenate([some_targets(20), expected])
+    after = condition(metric, metric.place(Points.join(rows, running)), targets, hyper)
+
+    (mean, variance), (new_mean, new_variance) = (
+        posterior.predict(metric.place(asked)) for posterior in (before, after)
+    )
+    assert new_mean == pytest.approx(mean, abs=1e-9)
+    assert (new_variance <= variance + 1e-9).all()
+    assert float(new_variance.sum()) < 0.99 * float(variance.sum())
+
+
 def test_the_smoothed_targets_are_the_means_at_the_rows() -> None:
     """They cost no prediction, and are the same."""
     encoding = mixed_encoding()
