@@ -331,7 +331,7 @@ def _gpus(
         source = provider if provider is not None else _gpu.NvmlProvider()
     except _gpu.NvmlUnavailable as error:
         if asked:
-            raise _none_usable(asked, str(error)) from error
+            raise _none_usable(asked, str(error)) from None
         return None, [], "no GPU"
     try:
         chosen, why = _chosen(asked, source, environ)
@@ -351,7 +351,7 @@ def _chosen(
         visible = _gpu.visible_devices(present, environ)
     except _gpu.NvmlUnavailable as error:
         if asked:
-            raise _none_usable(asked, str(error)) from error
+            raise _none_usable(asked, str(error)) from None
         return [], "no GPU"
     except _gpu.BadVisibleDevices as error:
         raise ConfigurationError(str(error)) from error

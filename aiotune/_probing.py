@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from aiotune import logs
+from aiotune._printable import printable
 from aiotune.errors import ConfigurationError, PayloadError
 from aiotune.executors import Executor, Worker, WorkSpec
 from aiotune.failures import FailureKind, TrialFailure
@@ -67,12 +68,12 @@ async def _answer(worker: Worker) -> Probed | Failed | str:
 def _sentence(failure: TrialFailure, log_path: str) -> Exception:
     error: ConfigurationError
     if failure.type == PayloadError.__name__:
-        error = PayloadError(failure.message)
+        error = PayloadError(printable(failure.message, 900))
     elif failure.kind is FailureKind.FATAL:
         return rebuild_fatal(failure, "(the first build of the model)")
     else:
         error = ConfigurationError(
-            f"The model cannot be built: {failure.summary()}.",
+            f"The model cannot be built: {printable(failure.summary(), 500).rstrip('.')}.",
             hint="It failed before it had asked for any hyperparameter, so every trial would fail. "
             f"The output is in {log_path}.",
         )

@@ -25,6 +25,7 @@ from aiotune._calibration_file import UserCalibration
 from aiotune._callbacks import Callbacks
 from aiotune._clock import SystemClock
 from aiotune._devices import Resources, Wanted, find_resources
+from aiotune._fit_arguments import check_arguments
 from aiotune._hooks import TunerHooks
 from aiotune._offload import ThreadOffloader
 from aiotune._printable import printable
@@ -103,7 +104,9 @@ class _Search:
         self.oracle: Oracle = tuner.oracle
         self.layout: Layout = tuner._layout  # noqa: SLF001
         self.verbose = kwargs.get("verbose", self.oracle.verbose)
-        self.payload = Payload(tuner, args, _for_trials(tuner, kwargs))
+        for_trials = _for_trials(tuner, kwargs)
+        check_arguments(tuner, args, for_trials)
+        self.payload = Payload(tuner, args, for_trials)
         self.offload = ThreadOffloader()
         self.clock = SystemClock()
         self.loop: SearchLoop | None = None

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
-from aiotune._arguments import check_plugin
+from aiotune._arguments import check_plugin, check_whole
 from aiotune._layout import Layout
 from aiotune._notebook import explain_in_cells
 from aiotune._tuner_checks import check_oracle, check_tuner, checked_directory, refuse_unknown
@@ -177,6 +177,7 @@ class BaseTuner:
             FatalError: A trial raised it (or a subclass); no process is left.
             SearchAborted: ``max_consecutive_failed_trials`` failed in a row.
             ConfigurationError: The search cannot begin; nothing was changed.
+            DeviceError: GPUs are asked for, and there are none, or they fail.
             ProjectError: The project directory is held, damaged or of another search.
         """
         from aiotune._boundary import shortened
@@ -270,7 +271,11 @@ class BaseTuner:
         return self._layout.project_dir
 
     def get_trial_dir(self, trial_id: str) -> Path:
-        """Return the directory of a trial's checkpoint and output."""
+        """Return the directory of a trial's checkpoint and output.
+
+        Raises:
+            ConfigurationError: No trial has such an id.
+        """
         return self._layout.trial_dir(trial_id)
 
     @property
@@ -283,12 +288,20 @@ class BaseTuner:
 
         Those of a search that gives out epochs, as Hyperband does, tell also what
         the trial was given: ``values["tuner/epochs"]``, ``"tuner/bracket"`` and so on.
+
+        Raises:
+            ConfigurationError: ``num_trials`` is no whole number >= 0.
         """
         best = self._loaded_oracle().get_best_trials(num_trials)
         return [trial.shown_hyperparameters for trial in best]
 
     def get_best_models(self, num_models: int = 1) -> list[Any]:
-        """Return what :meth:`load_model` returns for the best trials, best first."""
+        """Return what :meth:`load_model` returns for the best trials, best first.
+
+        Raises:
+            ConfigurationError: ``num_models`` is no whole number >= 0.
+        """
+        check_whole("num_models", num_models, 0)
         return [self.load_model(t) for t in self._loaded_oracle().get_best_trials(num_models)]
 
     def save_model(self, trial_id: str, model: Any, step: int = 0) -> None:
@@ -319,9 +332,14 @@ class BaseTuner:
         print(search_space_summary(known_space(self).space))  # noqa: T201 - printing is its purpose
 
     def results_summary(self, num_trials: int = 10) -> None:
-        """Print the best trials, and what went wrong in failed ones."""
+        """Print the best trials, and what went wrong in failed ones.
+
+        Raises:
+            ConfigurationError: ``num_trials`` is no whole number >= 0.
+        """
         from aiotune._summaries import results_summary
 
+        check_whole("num_trials", num_trials, 0)
         oracle = self._loaded_oracle()
         text = results_summary(
             self.project_dir, oracle.objective, list(oracle.trials.values()), num_trials

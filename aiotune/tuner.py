@@ -119,7 +119,13 @@ class Tuner(BaseTuner):
             trial: What to run.
             *args: Positional arguments of :meth:`search`, for ``HyperModel.fit``.
             **kwargs: Keyword arguments of :meth:`search`, for ``HyperModel.fit``.
+
+        Raises:
+            FatalTypeError: It is called outside a search, or without a hypermodel.
         """
+        from aiotune.worker._context import running_attempt
+
+        running_attempt()  # before keras is imported, which takes seconds
         from aiotune.worker._keras import run_keras_trial
 
         return run_keras_trial(self, trial, args, kwargs)
@@ -164,7 +170,13 @@ class Tuner(BaseTuner):
         save_weights(model, self.get_trial_dir(trial_id))
 
     def load_model(self, trial: Trial) -> Any:
-        """Build a trial's model and load its best weights; imports keras into this process."""
+        """Build a trial's model and load its best weights; imports keras into this process.
+
+        Raises:
+            ConfigurationError: There is no hypermodel to build with.
+            FileNotFoundError: The trial left no weights.
+            WrongType: It is no trial; that is a ``TypeError``.
+        """
         from aiotune._models import load_trial_model
 
         return load_trial_model(self, trial)
@@ -173,6 +185,10 @@ class Tuner(BaseTuner):
         """Return the best trials' models with the weights of their best epoch, best first.
 
         Imports keras into this process. At most ``keep_best`` trials have weights.
+
+        Raises:
+            ConfigurationError: ``num_models`` is no whole number >= 0.
+            FileNotFoundError: One of the trials left no weights.
         """
         return super().get_best_models(num_models)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Protocol, TextIO
 
+from aiotune._printable import shown
 from aiotune.display._guarded import GuardedDisplay
 from aiotune.display._plain import PlainDisplay, SilentDisplay
 from aiotune.display._snapshot import RunningTrial, Snapshot, clock, short_clock
@@ -60,8 +61,8 @@ def make_display(
     Raises:
         ConfigurationError: ``verbose`` is something else.
     """
-    if verbose not in (0, 1, 2, "auto"):
-        raise ConfigurationError(f"verbose must be 0, 1, 2 or 'auto', but is {verbose!r}.")
+    if not isinstance(verbose, (int, str)) or verbose not in (0, 1, 2, "auto"):
+        raise ConfigurationError(f"verbose must be 0, 1, 2 or 'auto', but is {shown(verbose)}.")
     if verbose == 0 or stream is None:
         return SilentDisplay()
     if verbose == 2 or not _can_redraw(stream):  # noqa: PLR2004 - the numbers are Keras's

@@ -11,6 +11,7 @@ from typing import Any
 
 import cloudpickle
 
+from aiotune._printable import printable
 from aiotune.errors import PayloadError
 from aiotune.wire._modules import imports_in_code, is_importable
 from aiotune.wire._paths import path_to
@@ -89,8 +90,10 @@ def dump_program(
     pickler = ProgramPickler(file, keep_apart)
     try:
         pickler.dump(program)
-    except Exception as error:
-        raise _sentence(error, pickler.last, program) from error
+    except Exception as error:  # noqa: BLE001 - a class of the user may raise anything
+        # What raised it in the user's own code is worth its frames; our own refusals are said.
+        own = isinstance(error, (_Refused, pickle.PicklingError))
+        raise _sentence(error, pickler.last, program) from (None if own else error)
     finally:
         pickler.unregister()
     return file.getvalue(), pickler
@@ -113,7 +116,7 @@ def _sentence(
         module = "" if cls.__module__ == "builtins" else f"{cls.__module__}."
         name = f"{module}{cls.__qualname__}"
         article = "an" if name[0] in "aeiouAEIOU" else "a"
-        what, remedy = f"{article} {name} ({error})", _MAKE_IT_THERE
+        what, remedy = f"{article} {name} ({printable(error, 200)})", _MAKE_IT_THERE
     return PayloadError(
         f"{path} is {what}, and that cannot be sent to a worker process.", hint=remedy, path=path
     )

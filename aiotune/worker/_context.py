@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from aiotune._values import Value
+from aiotune.errors import FatalTypeError
 from aiotune.hyperparameters import HyperParameters, serialize
 from aiotune.objective import MultiObjective, Objective
 from aiotune.trial import Trial, without_control
 from aiotune.wire import Discovered, FromWorker, Report, RunAttempt
 
-__all__ = ("AttemptContext", "current_attempt")
+__all__ = ("AttemptContext", "current_attempt", "running_attempt")
 
 current_attempt: ContextVar[AttemptContext | None] = ContextVar("current_attempt", default=None)
 """The attempt that runs in this context; set by the worker before any of the user's code."""
@@ -94,3 +95,18 @@ class AttemptContext:
         o = self.order
         text = f"{o.seed}/{o.index}/{o.retry}/{execution}".encode()
         return int.from_bytes(blake2b(text, digest_size=4).digest(), "little")
+
+
+def running_attempt() -> AttemptContext:
+    """Return the attempt that runs in this context.
+
+    Raises:
+        FatalTypeError: There is none.
+    """
+    context = current_attempt.get()
+    if context is None:
+        raise FatalTypeError(
+            "Tuner.run_trial() was called outside a search. Call search(), or build the model "
+            "with tuner.hypermodel.build(hp)."
+        )
+    return context

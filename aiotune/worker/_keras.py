@@ -17,7 +17,7 @@ from aiotune.errors import FatalTypeError, OversizedModelError
 from aiotune.hypermodel import HyperModel
 from aiotune.worker._callbacks import BestEpoch, ReportEpochs
 from aiotune.worker._checkpoints import continue_from, load_weights, save_recipe, save_state
-from aiotune.worker._context import AttemptContext, current_attempt
+from aiotune.worker._context import AttemptContext, running_attempt
 from aiotune.worker._halving import with_smaller_batches
 from aiotune.worker._resume import Resumption
 from aiotune.worker._user_callbacks import execution_callbacks
@@ -44,12 +44,7 @@ def run_keras_trial(
     """
     args = tuple(made(value) for value in args)
     kwargs = {k: made(v) if k in _DATA else v for k, v in kwargs.items()}
-    context = current_attempt.get()
-    if context is None:
-        raise FatalTypeError(
-            "Tuner.run_trial() was called outside a search. Call search(), or build the model "
-            "with tuner.hypermodel.build(hp)."
-        )
+    context = running_attempt()
     training = _Training.of(
         tuner, trial, context, args, {**kwargs, **_epochs(context.order.budget)}
     )
