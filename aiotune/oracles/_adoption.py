@@ -24,7 +24,7 @@ async def adopt_results(oracle: Oracle, state: ProjectState, layout: Layout) -> 
     """End the trials whose last attempt left a result that the journal does not have."""
     for trial, attempt_id in interrupted(state):
         path = layout.result_file(trial.trial_id, trial.attempts)
-        done = await oracle.offload.run("disk", read_result, path)
+        done = await oracle.offload.run("disk", read_result, path, attempt_id or "")
         if done is not None:
             oracle.log.info(logs.RESULT_ADOPTED, trial=trial.trial_id, attempt=trial.attempts)
             await _adopt(oracle, trial, attempt_id, done)

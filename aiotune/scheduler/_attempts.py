@@ -6,6 +6,7 @@ import itertools
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,6 +31,7 @@ from aiotune.wire import (
     Probed,
     Report,
     Weighed,
+    is_of,
     read_result,
 )
 
@@ -215,7 +217,8 @@ class AttemptRunner:
             self._log.info(logs.PROCESSES_SWEPT, trial=running.trial.trial_id, count=ending.swept)
         if not isinstance(last, Done):  # it may have been written down and lost on its way here
             spool = self._layout.result_file(running.trial.trial_id, running.attempt)
-            last = await self._offload.run("disk", read_result, spool) or last
+            read = partial(read_result, attempt_id=running.attempt_id)
+            last = await self._offload.run("disk", read, spool) or last
         silent = last is None and running.ended_by is None
         tail = await self._offload.run("disk", _tail, log_path) if silent else ""
         return self._classified(running, last, ending, tail)
@@ -225,6 +228,8 @@ class AttemptRunner:
         async for message in worker.messages():
             running.reports += 1
             match message:
+                case Done() if not is_of(message, running.attempt_id):
+                    last = _of_another(message)
                 case Done() | Failed():
                     last = message
                     running.peak = message.peak or running.peak
@@ -356,6 +361,16 @@ async def take_in(
         hp.values.update(values)
     if entries:
         await oracle.update_space(hp)
+
+
+def _of_another(done: Done) -> Failed:
+    failure = TrialFailure(
+        kind=FailureKind.ERROR,
+        type="FrameError",
+        message=f"The worker sent the result of another attempt, {done.attempt_id!r}. Code that writes to "
+        "descriptors it did not open is the usual cause.",
+    )
+    return Failed(failure=failure, values={}, entries=[])
 
 
 def _not_started(error: SpawnError) -> TrialFailure:

@@ -28,7 +28,7 @@ from aiotune.wire._messages import (
     WorkerStarted,
 )
 from aiotune.wire._payload import Packed, Payload, Surroundings, load, pack, surroundings_of
-from aiotune.wire._spool import parsed_result, read_result, sealed, unsealed, write_result
+from aiotune.wire._spool import is_of, parsed_result, read_result, sealed, unsealed, write_result
 
 __all__ = (
     "MAX_FRAME",
@@ -62,6 +62,7 @@ __all__ = (
     "Weighed",
     "WorkerStarted",
     "encode",
+    "is_of",
     "load",
     "pack",
     "parsed_result",

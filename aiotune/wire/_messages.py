@@ -199,6 +199,7 @@ class Done(_Message, frozen=True, kw_only=True):
 
     ``values`` are all active values, discovered ones included; ``entries`` the
     newly discovered hyperparameters; ``files`` the SHA-256 of what it left for others, by name.
+    ``attempt_id`` is the order's: a result that names another attempt is another's.
     """
 
     metrics: dict[str, float]
@@ -209,6 +210,7 @@ class Done(_Message, frozen=True, kw_only=True):
     peak_host_bytes: int | None = None
     peak: MemoryPeak | None = None
     files: dict[str, str] = {}
+    attempt_id: str = ""
 
 
 class Weighed(_Message, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ import msgspec
 from aiotune._disk import folder_within, read_private, write_private
 from aiotune.wire._messages import Done
 
-__all__ = ("parsed_result", "read_result", "sealed", "unsealed", "write_result")
+__all__ = ("is_of", "parsed_result", "read_result", "sealed", "unsealed", "write_result")
 
 _NON_FINITE = "$float"  # JSON has no NaN and no infinity
 
@@ -50,20 +50,20 @@ def write_result(path: Path, done: Done) -> None:
     write_private(path, sealed(body), durable=True)
 
 
-def read_result(path: Path) -> Done | None:
+def read_result(path: Path, attempt_id: str = "") -> Done | None:
     """Return a spooled result, or ``None`` if there is none to trust.
 
-    A damaged file is moved aside to ``<name>.damaged``, so that the attempt's
+    A damaged file, or one that names another attempt than ``attempt_id``, is moved aside to ``<name>.damaged``, so that the attempt's
     directory keeps the evidence and the next attempt does not stumble over it.
     """
     try:
         with folder_within(path.parents[2], path.parent) as folder:
-            return _read(Path(f"/proc/self/fd/{folder}") / path.name)
+            return _read(Path(f"/proc/self/fd/{folder}") / path.name, attempt_id)
     except (FileNotFoundError, NotADirectoryError):
         return None  # no attempt has begun, or its folder is a link to somewhere else
 
 
-def _read(path: Path) -> Done | None:
+def _read(path: Path, attempt_id: str) -> Done | None:
     try:
         line = read_private(path)
     except FileNotFoundError:
@@ -71,9 +71,15 @@ def _read(path: Path) -> Done | None:
     except OSError:
         line = b""  # a link, say
     done = parsed_result(line)
-    if done is None:
+    if done is None or not is_of(done, attempt_id):
         path.replace(path.with_name(f"{path.name}.damaged"))
+        return None
     return done
+
+
+def is_of(done: Done, attempt_id: str) -> bool:
+    """Whether a result is an attempt's, as far as both say whose."""
+    return not done.attempt_id or not attempt_id or done.attempt_id == attempt_id
 
 
 def parsed_result(line: bytes) -> Done | None:

@@ -104,6 +104,7 @@ class Attempt:
             values=context.values,
             entries=[serialize(entry) for entry in hp.space[context.known :]],
             files=left_files(context.trial_dir),
+            attempt_id=context.order.attempt_id,
         )
 
     def close(self) -> None:

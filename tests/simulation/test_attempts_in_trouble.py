@@ -118,7 +118,7 @@ async def test_a_result_that_was_written_down_and_not_sent_counts(
     """The process died between the two: the trial is complete, and does not run again."""
     asked: list[Path] = []
 
-    def read(path: Path) -> Done:
+    def read(path: Path, **_: str) -> Done:
         asked.append(path)
         return Done(
             metrics={"loss": 0.25},

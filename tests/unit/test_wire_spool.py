@@ -6,6 +6,7 @@ import math
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from aiotune.wire import Done, read_result, write_result
@@ -99,3 +100,16 @@ def test_unwritable_directory_raises(tmp_path: Path) -> None:
     """A result that cannot be kept is an error of the writer."""
     with pytest.raises(FileNotFoundError):
         write_result(tmp_path / "gone" / "result.json", _DONE)
+
+
+def test_the_result_of_another_attempt_is_not_taken(tmp_path: Path) -> None:
+    """A file that was copied from another attempt is moved aside; one that says nothing is believed."""
+    path = tmp_path / "attempt-01" / "result.json"
+    path.parent.mkdir()
+    write_result(path, msgspec.structs.replace(_DONE, attempt_id="0-01-aa"))
+
+    assert read_result(path, "0-01-aa") is not None
+    assert read_result(path, "7-02-bb") is None
+    assert path.with_name("result.json.damaged").exists()
+    write_result(path, _DONE)
+    assert read_result(path, "7-02-bb") == _DONE
