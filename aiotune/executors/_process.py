@@ -13,6 +13,7 @@ from anyio import to_thread
 
 from aiotune.executors._base import WorkerExit, WorkerMessage
 from aiotune.executors._nursery import Started
+from aiotune.executors._pace import Pace
 from aiotune.executors._sweep import sweep
 from aiotune.executors._watch import Watch, has_ended
 from aiotune.failures import FailureKind, TrialFailure
@@ -63,6 +64,7 @@ class ProcessWorker:
         self._speech = Watch(started.channel.fileno(), started.worker_pidfd)
         self._life = Watch(started.keeper.fileno(), started.keeper_pidfd)
         self._inbox: deque[WorkerMessage] = deque()
+        self._pace, self._read_lately = Pace(), 0
         self._silent = False  # nothing more will be read
         self._concluded = False  # a final message was returned
         self._stopped = False
@@ -109,12 +111,21 @@ class ProcessWorker:
         while not self._inbox or self._concluded:
             if self._silent or self._concluded:
                 return None
+            await self._keep_pace()
             ready = await self._speech.wait()
             if ready:  # otherwise wait() has read the rest and closed the descriptors
                 self._read(dead=self._started.worker_pidfd in ready)
         message = self._inbox.popleft()
         self._concluded = isinstance(message, (Done, Failed, Probed, Weighed))
         return message
+
+    async def _keep_pace(self) -> None:
+        """Leave a worker unheard for a while that says more than anybody needs; not one that has ended."""
+        pause = self._pace.delay(self._read_lately)
+        self._read_lately = 0
+        if pause and not self.has_ended:
+            with anyio.move_on_after(pause):
+                await anyio.wait_readable(self._started.worker_pidfd)
 
     async def finish_early(self, reason: str) -> None:
         """Ask the training to end soon; it looks at its channel after each batch."""
@@ -178,7 +189,9 @@ class ProcessWorker:
     def _take(self, data: bytes) -> bool:
         """Decode what was read; return whether more may come."""
         try:
-            self._inbox.extend(self._reader.feed(data))
+            messages = self._reader.feed(data)
+            self._read_lately += len(messages)
+            self._inbox.extend(messages)
             # Messages and garbage may come in one piece, and nothing after it:
             # the error must not wait for the next read.
             if self._reader.error is not None:
