@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from aiotune._disk import read_private, write_private
+from aiotune._printable import shown
 from aiotune.errors import ConfigurationError, ProjectError
 
 if TYPE_CHECKING:
@@ -23,10 +24,15 @@ def save_state(tuner: BaseTuner) -> None:
     """Write ``tuner.get_state()`` beside the journal, whole or not at all.
 
     Raises:
-        ConfigurationError: The state is nothing that JSON can hold.
+        ConfigurationError: The state is no dict, or nothing that JSON can hold.
         ProjectError: It could not be written; what was there before still is.
     """
     state = tuner.get_state()
+    if not isinstance(state, dict):
+        raise ConfigurationError(
+            f"{type(tuner).__name__}.get_state() returned {shown(state)} of type {type(state).__name__}. Return "
+            "a dict."
+        )
     try:
         text = json.dumps(state)
     except (TypeError, ValueError) as error:

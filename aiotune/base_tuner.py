@@ -234,13 +234,22 @@ class BaseTuner:
         """Take back what :meth:`get_state` returned, when a project is continued."""
 
     def save(self) -> None:
-        """Write :meth:`get_state` to ``<project>/<tuner_id>.json``; a search does it by itself."""
+        """Write :meth:`get_state` to ``<project>/<tuner_id>.json``; a search does it by itself.
+
+        Raises:
+            ConfigurationError: It is no dict, or JSON cannot hold it.
+            ProjectError: It cannot be written.
+        """
         from aiotune._tuner_state import save_state
 
         save_state(self)
 
     def reload(self) -> None:
-        """Read an existing project: its trials, and the state of a subclass."""
+        """Read an existing project: its trials, and the state of a subclass.
+
+        Raises:
+            ProjectError: It is damaged, or cannot be read.
+        """
         from aiotune._tuner_state import load_state
 
         self.oracle.load(self._layout)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from aiotune._printable import printable
 from aiotune._values import Value
 from aiotune.errors import ProjectError
 from aiotune.migration._files import OracleFile, TrialFile
@@ -125,7 +126,10 @@ def read_project(directory: Path, *, skip_damaged: bool = False) -> OldProject:
 
 def _check_is_project(directory: Path) -> None:
     if not directory.is_dir():
-        raise ProjectError(f"There is no directory {directory}, so there is no project to read.")
+        raise ProjectError(
+            f"There is no directory {printable(directory, 300)}, so there is no project to read.",
+            hint="Name the directory of a project of KerasTuner: <directory>/<project_name>.",
+        )
     if (directory / "journal").is_dir():  # beside it an oracle of aiotune may keep a state, too
         raise ProjectError(
             f"{directory} is a project of aiotune already: search in it, or see `aiotune results`."

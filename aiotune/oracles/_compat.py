@@ -112,7 +112,11 @@ class FamiliarOracle(SearchedSpace):
         """
 
     async def save(self) -> None:
-        """Wait until all that has happened is durable; a search does so by itself."""
+        """Wait until all that has happened is durable; a search does so by itself.
+
+        Raises:
+            ConfigurationError: :meth:`get_state` returned what JSON cannot hold.
+        """
         await self.record(*self._state_for(""))
         await self._keep_state()
 

@@ -139,6 +139,8 @@ class Oracle(FamiliarOracle):
             ProjectLocked: Another process holds the project.
             SpaceChanged: It was searched with another objective, oracle or space.
             JournalCorrupt: Its journal is damaged.
+            ProjectError: The directory cannot be used, or belongs to something else.
+            ConfigurationError: The name is not a plain name.
         """
         if directory is None and project_name is None:
             await self._continue(Book(self._book.state, MemoryStore()), None)

@@ -15,6 +15,7 @@ from pathlib import Path
 from aiotune import __version__
 from aiotune._disk import folder_within, sync_folder
 from aiotune._layout import Layout
+from aiotune._printable import printable
 from aiotune.errors import ProjectError
 from aiotune.events import Event, ProjectClosed, ProjectCreated, ProjectOpened
 from aiotune.store._ballast import Ballast
@@ -204,7 +205,7 @@ def _refuse_foreign(layout: Layout) -> None:
         )
     raise ProjectError(
         f"{layout.project_dir} is not empty and not a project of aiotune; it holds "
-        f"{', '.join(foreign[:3])}{' and more' if len(foreign) > 3 else ''}.",  # noqa: PLR2004
+        f"{', '.join(printable(n, 60) for n in foreign[:3])}{' and more' if len(foreign) > 3 else ''}.",  # noqa: PLR2004
         hint="Choose another project_name, or empty the directory.",
     )
 

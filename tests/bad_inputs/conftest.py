@@ -16,3 +16,8 @@ def no_process_left() -> Iterator[None]:
     left = [child for child in psutil.Process().children(recursive=True) if child not in before]
     _, alive = psutil.wait_procs(left, 2)
     assert not alive, f"processes left behind: {alive}"
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> None:
+    """Let everything block: what checks the errors is a part of aiotune, and looks at files."""
