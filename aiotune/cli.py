@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiotune
-from aiotune.errors import AiotuneError, ConfigurationError, ProjectError
+from aiotune.errors import AiotuneError, ConfigurationError, ProjectError, UnknownDirection
 
 if TYPE_CHECKING:
     from aiotune.checkup import Examination
@@ -162,7 +162,10 @@ def _layout(directory: Path) -> Layout:
 
 def _no_project(directory: Path) -> ProjectError:
     if not directory.is_dir():
-        return ProjectError(f"There is no directory {directory}.")
+        return ProjectError(
+            f"There is no directory {directory}.",
+            hint="Name the directory of a project: <directory>/<project_name>.",
+        )
     if (directory / "oracle.json").is_file():
         return ProjectError(
             f"{directory} holds a project of KerasTuner.",
@@ -286,11 +289,17 @@ def _add_import(commands: Any) -> None:
 
 
 def _objective(text: str) -> Any:
+    from aiotune._printable import printable
     from aiotune.objective import Objective, create_objective
 
     name, colon, direction = text.rpartition(":")
     try:
         return Objective(name, direction) if colon else create_objective(text)
+    except UnknownDirection as error:
+        said = printable(text, 100)
+        raise argparse.ArgumentTypeError(
+            f"{error.message} Write {said}:max or {said}:min."
+        ) from None
     except ConfigurationError as error:
         raise argparse.ArgumentTypeError(error.message) from None
 
