@@ -7,6 +7,7 @@ subclass), so at module level it imports nothing of the parent's machinery.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
@@ -180,6 +181,10 @@ class BaseTuner:
             DeviceError: GPUs are asked for, and there are none, or they fail.
             ProjectError: The project directory is held, damaged or of another search.
         """
+        from asyncio import to_thread  # which workers never need
+
+        # The first time it is tens of modules, for which no other task should wait.
+        await to_thread(import_module, "aiotune._search")
         from aiotune._boundary import shortened
         from aiotune._search import run_search
 
