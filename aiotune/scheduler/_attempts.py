@@ -62,6 +62,7 @@ class Running:
     """One attempt under way; owned by its runner, read by the display.
 
     Attributes:
+        worker: Its worker, from the moment that there is one until it is gone.
         lease: The memory it was given; held until it is reaped.
         need: What was known of its memory.
         pid: Its worker's process, once it has said so.
@@ -213,6 +214,7 @@ class AttemptRunner:
             await worker.wait()
             raise
         ending = await worker.wait()
+        running.worker = None  # nobody is there any more who could run out of time, or be silent
         if ending.swept:
             self._log.info(logs.PROCESSES_SWEPT, trial=running.trial.trial_id, count=ending.swept)
         if not isinstance(last, Done):  # it may have been written down and lost on its way here

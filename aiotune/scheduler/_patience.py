@@ -140,7 +140,11 @@ class Patience:
             # After Ctrl-Z this may wake before the ticker does.
             self._notice_gap(self.clock.monotonic())
             for running in list(self.running.values()):
-                if running.ended_by is None and running.pid is not None:
+                if (
+                    running.ended_by is None
+                    and running.pid is not None
+                    and running.worker is not None
+                ):
                     await self._look(running, running.pid)
             self._signs = {i: s for i, s in self._signs.items() if i in self.running}
 

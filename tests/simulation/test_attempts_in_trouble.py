@@ -217,3 +217,31 @@ async def test_the_limit_of_failures_holds_although_another_trial_ends_well_mean
     statuses = [t.status for t in limited.trials.values()]
     assert statuses[:2] == [TrialStatus.FAILED, TrialStatus.COMPLETED]
     assert TrialStatus.COMPLETED not in statuses[2:]
+
+
+class AMinute:
+    """What is durable a minute after somebody waits for it."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return anyio.sleep(60.0).__await__()
+
+
+class FullStore(MemoryStore):
+    """Takes a minute to make anything durable, as a disk that is full for so long."""
+
+    def append(self, *facts: Event) -> Any:
+        super().append(*facts)
+        return AMinute()
+
+
+async def test_an_attempt_that_is_over_neither_runs_out_of_time_nor_is_silent() -> None:
+    """Its process is gone, and its end waits for the disk: nobody is warned, and nothing is stopped."""
+    patient = oracle()
+    patient._book._store = FullStore()
+    limits = Limits(trial=10.0, stall_warn=5.0)
+    sim = Simulation(patient, well, timing=Timing(limits=limits))
+
+    await sim.run()
+
+    assert [t.status for t in patient.trials.values()] == [TrialStatus.COMPLETED]
+    assert sim.log.named("trial_timeout") + sim.log.named("trial_stalled") == []
