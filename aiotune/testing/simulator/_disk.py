@@ -35,7 +35,7 @@ from aiotune.worker import _session
 __all__ = ("SimDisk",)
 
 _IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a fresh folder in it
-_SECTOR = 512
+_SECTOR, _BLOCK = 512, 4096
 _SLOW_SYNC = 20.0
 _FULL_FOR = (30.0, 60.0, 200.0, 400.0, 600.0, 5_000.0)
 """Seconds; ten minutes are waited for, and an hour is too long."""
@@ -228,8 +228,11 @@ class SimDisk:
 
     def synced(self, path: Path) -> None:
         """Take in that all that was written to a segment is on the disk."""
-        data = path.read_bytes()
-        new, self._synced[path.name] = data[self._synced.get(path.name, 0) :], len(data)
+        before = self._synced.get(path.name, 0)
+        with path.open("rb") as file:
+            file.seek(before)
+            new = file.read()
+        self._synced[path.name] = before + len(new)
         for watcher in self._watchers:
             watcher.synced(new)
 
@@ -316,7 +319,7 @@ class SimSegment(SegmentFile):
     """
 
     def __init__(self, disk: SimDisk, path: Path) -> None:
-        if disk.is_full() and not path.exists():
+        if not path.exists() and not disk.has_room_for(_BLOCK):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         super().__init__(path)
         self._disk, self._segment, self._again = disk, path, False
