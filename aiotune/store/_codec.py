@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from aiotune._printable import printable
 from aiotune.errors import JournalCorrupt
 from aiotune.events import (
     AttemptEnded,
@@ -111,7 +112,7 @@ def decode_line(line: bytes) -> tuple[Envelope, Event | None]:
             return envelope, None
         raise JournalCorrupt(
             f"Record {envelope.seq} of the journal is of a kind that this version does not know "
-            f"({error}).",
+            f"({printable(error, 300)}).",
             hint=_UPGRADE,
         ) from None
 

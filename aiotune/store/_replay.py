@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import assert_never
 
 from aiotune import events
+from aiotune._printable import printable, shown
 from aiotune._values import Value, Values, ValueTable
 from aiotune.errors import JournalCorrupt
 from aiotune.failures import FailureKind, MemoryCause, TrialFailure
@@ -84,11 +85,25 @@ class ProjectState:
     def replay(
         cls, history: Iterable[events.Event], *, seed: int, objective: Objective
     ) -> ProjectState:
-        """Fold a journal."""
+        """Fold a journal.
+
+        Raises:
+            JournalCorrupt: A record cannot follow those before it.
+        """
         state = cls(seed=seed, objective=objective)
         with collector_paused():
-            for event in history:
-                state.apply(event)
+            for number, event in enumerate(history):
+                try:
+                    state.apply(event)
+                except JournalCorrupt:
+                    raise
+                except Exception as error:
+                    # A checksum says that a record is as it was written, not that we wrote it.
+                    raise JournalCorrupt(
+                        f"Record {number} of the journal, a {type(event).__name__}, says what cannot be: "
+                        f"{printable(error, 300)}. It was edited, or written by another program; restore it "
+                        "from a copy."
+                    ) from error
         return state
 
     # ── what a searcher sees ───────────────────────────────────────────────
@@ -190,7 +205,7 @@ class ProjectState:
         trial = self.trials.get(trial_id)
         if trial is None:
             raise JournalCorrupt(
-                f"The journal speaks of trial {trial_id!r} before its creation. It was edited, or written "
+                f"The journal speaks of trial {shown(trial_id)} before its creation. It was edited, or written "
                 "by another program; restore it from a copy."
             )
         return trial
@@ -199,7 +214,7 @@ class ProjectState:
         trial = self._trial(trial_id)
         if not self.is_unfinished(trial):
             raise JournalCorrupt(
-                f"The journal goes on with trial {trial_id!r} after its end as {trial.status}. It was "
+                f"The journal goes on with trial {shown(trial_id)} after its end as {trial.status}. It was "
                 "edited, or written by another program; restore it from a copy."
             )
         return trial
@@ -213,7 +228,7 @@ class ProjectState:
     def _created(self, event: events.TrialCreated) -> None:
         if event.index != len(self._tried) or event.trial_id in self.trials:
             raise JournalCorrupt(
-                f"The journal creates trial {event.trial_id!r} as number {event.index}, but holds "
+                f"The journal creates trial {shown(event.trial_id)} as number {event.index}, but holds "
                 f"{len(self._tried)} trials. It was edited, or written by another program; restore it "
                 "from a copy."
             )

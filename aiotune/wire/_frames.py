@@ -12,6 +12,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from aiotune._printable import printable
+
 __all__ = ("MAX_DEPTH", "MAX_FRAME", "FrameError", "FrameReader", "encode")
 
 MAX_FRAME = 1 << 20
@@ -42,7 +44,7 @@ def encode(message: msgspec.Struct) -> bytes:
     try:
         body = _encoder.encode(message)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise FrameError(f"A {name} message cannot be encoded: {error}.") from error
+        raise FrameError(f"A {name} message cannot be encoded: {printable(error, 300)}.") from error
     if len(body) > MAX_FRAME:
         raise FrameError(
             f"A {name} message takes {len(body):,} bytes, and a frame holds {MAX_FRAME:,} at most. "
@@ -126,7 +128,9 @@ class FrameReader(Generic[M]):
         try:
             message = self._decoder.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise FrameError(f"A frame of {len(body)} bytes is not a message: {error}.") from error
+            raise FrameError(
+                f"A frame of {len(body)} bytes is not a message: {printable(error, 300)}."
+            ) from error
         if _too_deep(message):
             raise FrameError(
                 f"A {type(message).__name__} message nests its containers more than "
