@@ -88,11 +88,10 @@ def _told(ended: BaseException, search: _Search, signals: Signals) -> BaseExcept
     """Return what to raise: of an interruption, one that says what is left of the search."""
     if not isinstance(ended, asyncio.CancelledError):
         return ended
-    if signal.SIGINT in signals.heard:
-        signals.take_back()
-        return KeyboardInterrupt(search.interrupted)
     if not ended.args:  # who cancels with a message of their own looks for it
         ended.args = (search.interrupted,)
+    if signal.SIGINT in signals.heard:
+        signals.interrupt_in_the_end(search.interrupted)
     return ended
 
 

@@ -6,7 +6,8 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable
-from typing import Self
+from functools import partial
+from typing import Any, Self
 
 __all__ = ("Signals",)
 
@@ -53,10 +54,14 @@ class Signals:
         for number in self._installed:
             self._loop.remove_signal_handler(number)
 
-    def take_back(self) -> None:
-        """Undo the cancellation, for who raises something else instead."""
+    def interrupt_in_the_end(self, message: str) -> None:
+        """Raise KeyboardInterrupt out of the event loop when the task has ended by its cancellation.
+
+        As ``asyncio.run`` does. Raised in the task it would end the loop before what else waits
+        for the task's end, such as idle threads, which the program's exit would then wait for.
+        """
         if self._task is not None:
-            self._task.uncancel()
+            self._task.add_done_callback(partial(_interrupt, message))
 
     def _beat(self) -> None:
         self._next_beat = self._loop.call_later(_BEAT, self._beat)
@@ -67,3 +72,8 @@ class Signals:
             self._hurry()
         elif self._task is not None:
             self._task.cancel()
+
+
+def _interrupt(message: str, task: asyncio.Task[Any]) -> None:
+    if task.cancelled():  # IPython shows the cancellation itself, and its task goes on
+        raise KeyboardInterrupt(message)

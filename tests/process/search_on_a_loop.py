@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 import threading
@@ -24,7 +25,7 @@ class Waits(aiotune.RandomSearch):
         threading.Event().wait(60)
         return x
 
-    def on_trial_begin(self, trial: aiotune.Trial) -> None:
+    async def on_trial_begin(self, trial: aiotune.Trial) -> None:
         print(f"trial {trial.trial_id} begins", flush=True)  # noqa: T201 - read by the test
 
 
@@ -33,6 +34,9 @@ def main(kind: str, directory: str) -> None:
         max_trials=4, directory=directory, project_name="p", max_parallel_trials=2, stop_grace=0.3
     )
     try:
+        if kind == "by hand":  # without the handler of Ctrl-C that asyncio.run has
+            with contextlib.closing(asyncio.new_event_loop()) as loop:
+                loop.run_until_complete(tuner.search(verbose=0))
         with asyncio.Runner(loop_factory=partial(loop_of_kind, kind)) as runner:
             runner.run(tuner.search(verbose=0))
     except KeyboardInterrupt:

@@ -172,6 +172,21 @@ def test_a_signal_ends_the_program_in_order(tmp_path: Path, kind: str, how: str)
     assert b"never retrieved" not in errors
 
 
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_where_asyncio_run_is_not_used(tmp_path: Path, presses: int) -> None:
+    """The loop ends in KeyboardInterrupt, as of asyncio.run; a second press kills at once."""
+    with program("by hand", tmp_path) as process:
+        for _ in range(presses):
+            process.send_signal(signal.SIGINT)
+        said, errors = process.communicate(timeout=30)
+
+    *_, closed = read_events(Layout(tmp_path, "p"))
+    assert (process.returncode, said) == (-signal.SIGINT, b"interrupted\n")
+    last = errors.splitlines()[-1]
+    assert last.startswith(b"KeyboardInterrupt: The search was interrupted: 0 of 4 trials are")
+    assert isinstance(closed, events.ProjectClosed)
+
+
 @pytest.mark.parametrize(("kind", "how"), programs("twice", "killed"))
 def test_an_end_without_order_leaves_nothing(tmp_path: Path, kind: str, how: str) -> None:
     """A second Ctrl-C at once, and SIGKILL: the keepers end what the program has not."""

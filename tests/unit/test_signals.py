@@ -17,7 +17,9 @@ Factory = Callable[[], asyncio.AbstractEventLoop]
 FACTORIES = [asyncio.new_event_loop, uvloop.new_event_loop]
 
 
-def run(factory: Factory, number: signal.Signals, times: int) -> tuple[list[signal.Signals], int]:
+def run(
+    factory: Factory, number: signal.Signals, times: int, *, caught: bool = True
+) -> tuple[list[signal.Signals], int]:
     """Let a task that waits for ever hear a signal; return what it heard, and how often it was hurried."""
     hurried = 0
 
@@ -28,7 +30,7 @@ def run(factory: Factory, number: signal.Signals, times: int) -> tuple[list[sign
 
     come = asyncio.Event()
 
-    async def main() -> list[signal.Signals]:
+    async def main() -> None:
         loop = asyncio.get_running_loop()
         with Signals(hurry) as signals:
             try:
@@ -39,14 +41,18 @@ def run(factory: Factory, number: signal.Signals, times: int) -> tuple[list[sign
                     os.kill(os.getpid(), number)
                     await come.wait()
                     come.clear()
-                signals.take_back()
-        return signals.heard
+                heard.extend(signals.heard)
+                signals.interrupt_in_the_end("It was interrupted.")
+                if not caught:
+                    raise
 
+    heard: list[signal.Signals] = []
     loop = factory()
     try:
-        return loop.run_until_complete(main()), hurried
+        loop.run_until_complete(main())
     finally:
         loop.close()
+    return heard, hurried
 
 
 @pytest.mark.parametrize("factory", FACTORIES, ids=lambda f: f.__module__)
@@ -61,6 +67,14 @@ def test_the_first_signal_cancels_and_the_others_hurry(
 
     assert (heard, hurried) == ([number] * 3, 2)
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.parametrize("factory", FACTORIES, ids=lambda f: f.__module__)
+def test_a_task_that_ends_by_it_ends_in_keyboard_interrupt(factory: Factory) -> None:
+    """As of ``asyncio.run``; whoever catches the cancellation, as IPython does, meets nothing more."""
+    with pytest.raises(KeyboardInterrupt, match=r"It was interrupted\."):
+        run(factory, signal.SIGINT, 1, caught=False)
+    assert run(factory, signal.SIGINT, 1, caught=True) == ([signal.SIGINT], 0)
 
 
 def test_a_handler_of_somebody_else_stays(monkeypatch: pytest.MonkeyPatch) -> None:
