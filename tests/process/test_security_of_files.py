@@ -146,7 +146,7 @@ async def test_a_link_in_the_place_of_a_trials_folder_ends_the_search(
     assert contents(precious) == before
 
 
-async def test_nothing_is_removed_behind_a_link(tmp_path: Path, precious: Path) -> None:
+def test_nothing_is_removed_behind_a_link(tmp_path: Path, precious: Path) -> None:
     """Weights of overtaken trials are removed, but not those of another folder."""
     from aiotune._retention import _unlink
 

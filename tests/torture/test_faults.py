@@ -83,7 +83,9 @@ async def _commit_all(folder: Path, disk: _Disk) -> int:
     """Commit one record after the other; return how many were acknowledged."""
     found = await asyncio.to_thread(recover, folder, repair=True)
     try:
-        journal = Journal(folder, found, segment_bytes=400, files=disk.open)
+        journal = await asyncio.to_thread(
+            Journal, folder, found, segment_bytes=400, files=disk.open
+        )
     except OSError:
         return 0
     done = 0

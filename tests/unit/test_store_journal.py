@@ -253,7 +253,7 @@ def test_commits_may_be_left_alone(tmp_path: Path, recwarn: pytest.WarningsRecor
     """A commit that nobody awaits is durable after the close, without a warning."""
 
     async def write() -> None:
-        journal = _open(tmp_path)
+        journal = await _opened(tmp_path)
         for number in range(20):
             journal.append((_fact(number),))
         await journal.aclose()

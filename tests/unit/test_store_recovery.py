@@ -65,10 +65,14 @@ def _put(folder: Path, data: bytes, number: int = 1) -> Path:
     return path
 
 
-async def _append(folder: Path, recovered: Recovered, event: Event) -> None:
+def _append(folder: Path, recovered: Recovered, event: Event) -> None:
     journal = Journal(folder, recovered)
-    await journal.append((event,))
-    await journal.aclose()
+
+    async def append() -> None:
+        await journal.append((event,))
+        await journal.aclose()
+
+    asyncio.run(append())
 
 
 def _sync_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,9 +87,9 @@ def _torn(folder: Path) -> list[bytes]:
 
 def test_writer_makes_the_bytes_that_these_tests_damage(tmp_path: Path) -> None:
     """The journal writes records as the tests do, but for the times."""
+    journal = Journal(tmp_path, Recovered([], 0, 1, 0, 0))
 
     async def write() -> None:
-        journal = Journal(tmp_path, Recovered([], 0, 1, 0, 0))
         for start, size in zip(range(3), (2, 1, 3), strict=True):
             await journal.append([_fact(start * 3 + i) for i in range(size)])
         await journal.aclose()
@@ -124,7 +128,7 @@ def test_journal_cut_at_any_byte_goes_on(
     """Cut anywhere, it opens with the whole records, keeps the torn bytes, and takes the next record."""
     _sync_nothing(monkeypatch)
 
-    async def cut(size: int) -> None:
+    def cut(size: int) -> None:
         path = _put(tmp_path, _WHOLE.data[:size])
         whole = _WHOLE.events[: _WHOLE.before(size)]
         found = recover(tmp_path, repair=True)
@@ -134,18 +138,15 @@ def test_journal_cut_at_any_byte_goes_on(
         assert path.read_bytes() == _WHOLE.data[: found.end]
         assert _torn(tmp_path) == ([torn] if torn else [])
 
-        await _append(tmp_path, found, _NEW)
+        _append(tmp_path, found, _NEW)
         again = recover(tmp_path, repair=True)
 
         assert (again.events, again.cut) == ([*whole, _NEW], 0)
 
-    async def cut_at_each() -> None:
-        for size in range(part, len(_WHOLE.data) + 1, _PARTS):
-            await cut(size)
-            for file in tmp_path.iterdir():
-                file.unlink()
-
-    asyncio.run(cut_at_each())
+    for size in range(part, len(_WHOLE.data) + 1, _PARTS):
+        cut(size)
+        for file in tmp_path.iterdir():
+            file.unlink()
 
 
 def test_reader_leaves_a_torn_tail_out_and_in_place(tmp_path: Path) -> None:
@@ -239,7 +240,7 @@ def test_repaired_power_loss_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
         _put(folder, _power_loss(rng, written, written.starts[-1]))
 
         first = recover(folder, repair=True)
-        asyncio.run(_append(folder, first, _NEW))
+        _append(folder, first, _NEW)
 
         assert recover(folder, repair=True).events == [*first.events, _NEW]
 

@@ -22,13 +22,14 @@ def _fact(number: int) -> Event:
 
 
 def _write(folder: Path, numbers: range, segment_bytes: int = 250) -> None:
+    folder.mkdir(exist_ok=True)
+    journal = Journal(folder, recover(folder, repair=True), segment_bytes=segment_bytes)
+
     async def write() -> None:
-        journal = Journal(folder, recover(folder, repair=True), segment_bytes=segment_bytes)
         for number in numbers:
             await journal.append((_fact(number),))
         await journal.aclose()
 
-    folder.mkdir(exist_ok=True)
     asyncio.run(write())
 
 

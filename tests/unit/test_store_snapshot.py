@@ -21,8 +21,9 @@ from aiotune.testing._stores import story
 
 
 def _write(folder: Path, events: list[Event]) -> None:
+    journal = Journal(folder, recover(folder, repair=True), segment_bytes=1_500)
+
     async def write() -> None:
-        journal = Journal(folder, recover(folder, repair=True), segment_bytes=1_500)
         for event in events:
             await journal.append((event,))
         await journal.aclose()
