@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aiotune._disk import open_private, read_private, sync_folder, write_private
+from aiotune._disk import is_full, open_private, read_private, sync_folder, write_private
 from aiotune.errors import JournalCorrupt
 from aiotune.events import Event
 from aiotune.store._codec import BadLine, Envelope, decode_line
@@ -135,7 +135,9 @@ class _Reading:
         if self._end < len(data):
             self._tear(path, data, last=last)
             return zlib.crc32(data[: self._end])
-        if self._repair and not last:
+        if self._repair and last:
+            _settle(path, data)
+        elif self._repair:
             write_snapshot(path, data, crc, first, self._seq, events)
         return crc
 
@@ -236,6 +238,28 @@ def _cut(path: Path, data: bytes, end: int, seq: int) -> None:
     finally:
         os.close(fd)
     sync_folder(path.parent)
+
+
+def _settle(path: Path, data: bytes) -> None:
+    """Make what was read of the last segment durable, since what follows will take it for that.
+
+    A program that was killed before its sync, or whose sync failed, has left a
+    batch that can be read and is not on the disk. A sync alone would not do: after one that
+    failed, the kernel takes the pages for clean. So the batch is written once more.
+    """
+    last = _good(data[data.rfind(b"\n", 0, len(data) - 1) + 1 :])
+    if last is None:
+        return  # there is no record yet
+    fd = open_private(path, os.O_WRONLY)
+    try:
+        try:
+            os.pwrite(fd, data[last.b :], last.b)
+        except OSError as error:
+            if not is_full(error):  # some file systems need space even to write the same again
+                raise
+        os.fdatasync(fd)
+    finally:
+        os.close(fd)
 
 
 def _unused(folder: Path, stem: str) -> Path:
