@@ -101,6 +101,11 @@ def _two_writers() -> tuple[Replacement, ...]:
     return instead(ProjectLock, "_acquire", lambda _: staticmethod(acquire))
 
 
+@bug("what was found at the end of the journal is taken for durable as it is")
+def _end_not_settled() -> tuple[Replacement, ...]:
+    return instead(_recovery, "_settle", lambda _: lambda *_: None)
+
+
 @bug("a snapshot lacks the last record of its segment")
 def _snapshot_too_short() -> tuple[Replacement, ...]:
     def make(write: Any) -> Any:

@@ -11,6 +11,7 @@ import errno
 import os
 import random
 import socket
+import sys
 import tempfile
 import uuid
 from collections.abc import Sequence
@@ -21,7 +22,16 @@ from typing import Any
 
 from aiotune.events import Event
 from aiotune.scheduler import _starting
-from aiotune.store import Layout, _ballast, _file, _journal, _segment, _space, read_events
+from aiotune.store import (
+    Layout,
+    _ballast,
+    _file,
+    _journal,
+    _recovery,
+    _segment,
+    _space,
+    read_events,
+)
 from aiotune.store._journal import Journal
 from aiotune.store._lock import ProjectLock
 from aiotune.store._segment import SegmentFile
@@ -62,6 +72,7 @@ class SimDisk:
         self.threads = Threads(world)
         self._watchers: list[Watcher] = []
         self._synced: dict[str, int] = {}
+        self._dropped: dict[str, tuple[int, int]] = {}
         self._named: set[str] = set()
         self._open: list[SimSegment | ProjectLock] = []
         self._saved: dict[str, tuple[int, int]] = {}
@@ -239,6 +250,27 @@ class SimDisk:
     def cut(self, path: Path, size: int) -> None:
         """Take in that a segment was cut off."""
         self._synced[path.name] = min(size, self._synced.get(path.name, 0))
+        self._written(path, size, sys.maxsize)
+
+    def forget_pages(self, path: Path) -> None:
+        """Take what was not synced for clean, as a kernel does after a sync that failed."""
+        self._dropped[path.name] = (self._synced.get(path.name, 0), path.stat().st_size)
+
+    def _written(self, path: Path, low: int, high: int) -> None:
+        dropped = self._dropped.get(path.name)
+        if dropped is not None and low <= dropped[0] and dropped[1] <= high:
+            del self._dropped[path.name]
+
+    def _pwrite(self, fd: int, data: bytes, offset: int) -> int:
+        """Stand for ``pwrite`` of the recovery: what is written anew is no longer taken for clean."""
+        self._written(_path_of(fd), offset, offset + len(data))
+        return os.pwrite(fd, data, offset)
+
+    def _fsync(self, fd: int) -> None:
+        """Stand for ``fsync`` of the recovery, which also cuts."""
+        path = _path_of(fd)
+        self.cut(path, path.stat().st_size)
+        self.synced(path)
 
     def sync_names(self, folder: Path) -> None:
         """Stand for ``sync_folder``: names that are not synced are lost with the power."""
@@ -259,7 +291,10 @@ class SimDisk:
         self._saved = {k: v for k, v in self._saved.items() if numbers.random() < 0.5}  # noqa: PLR2004
 
     def _after_power_loss(self, path: Path, numbers: random.Random) -> bytes:
-        data, synced = path.read_bytes(), self._synced.get(path.name, 0)
+        whole, synced = bytearray(path.read_bytes()), self._synced.get(path.name, 0)
+        low, high = self._dropped.pop(path.name, (0, 0))
+        whole[low:high] = bytes(len(whole[low:high]))
+        data = bytes(whole)
         pending = bytearray(data[synced:])
         for start in range(synced - synced % _SECTOR, len(data), _SECTOR):
             if numbers.random() < 0.5:  # noqa: PLR2004 - each sector by itself
@@ -298,6 +333,11 @@ class SimDisk:
             (_file, "uuid", _Overlay(uuid, uuid4=lambda: uuid.UUID(int=world.plan.seed))),
             (_file, "sync_folder", self.sync_names),
             (_segment, "sync_folder", self.sync_names),
+            (
+                _recovery,
+                "os",
+                _Overlay(os, pwrite=self._pwrite, fsync=self._fsync, fdatasync=self._fsync),
+            ),
             (_ballast, "os", _Overlay(os, posix_fallocate=self._reserve)),
             (_journal, "threading", threads.module()),
             (_journal, "queue", threads.queue_module()),
@@ -308,6 +348,10 @@ class SimDisk:
             (_space, "free_bytes", nobody_knows),
             (_starting, "free_bytes", nobody_knows),
         ]
+
+
+def _path_of(fd: int) -> Path:
+    return Path(f"/proc/self/fd/{fd}").readlink()
 
 
 class SimSegment(SegmentFile):
@@ -364,6 +408,7 @@ class SimSegment(SegmentFile):
             disk.lose_power()
             raise Killed
         if disk.takes(Fault.SYNC_ERROR):
+            disk.forget_pages(self._segment)
             disk.fail(Fault.SYNC_ERROR)
         slow = disk.takes(Fault.SLOW_SYNC)
         if slow:

@@ -69,6 +69,8 @@ class SimLog:
             self.retries.append((fields["trial"], fields["attempt"] + 1))
         elif event == "device_quarantined":
             self._monitors.quarantined.add(fields["device"])
+        elif event == "device_back":
+            self._monitors.quarantined.discard(fields["device"])
         elif event == "shutdown_abandoned":
             self.abandoned = True
         if event not in _QUIET_EVENTS:
