@@ -25,6 +25,7 @@ from aiotune.testing._loops import loop_of_kind
 # Every process that this run starts inherits it, whoever becomes its parent.
 _RUN = uuid.uuid4().hex
 os.environ["AIOTUNE_TEST_RUN"] = _RUN
+_TOOLS = ["aiotune.testing"]  # what tests are made with may block
 _KIND = os.environ.get("AIOTUNE_TEST_LOOP", "asyncio")
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=100)
@@ -67,7 +68,7 @@ def no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.get_closest_marker("keras") is not None:
         yield
         return
-    with blockbuster_ctx("aiotune") as buster:
+    with blockbuster_ctx("aiotune", excluded_modules=_TOOLS) as buster:
         _forbid_more(buster)
         _allow(buster)
         yield
@@ -82,7 +83,9 @@ def _forbid_more(buster: BlockBuster) -> None:
         (fcntl, "flock"),
         (subprocess, "_fork_exec"),
     ):
-        function = BlockBusterFunction(module, name, scanned_modules="aiotune")
+        function = BlockBusterFunction(
+            module, name, scanned_modules="aiotune", excluded_modules=_TOOLS
+        )
         buster.functions[function.full_name] = function.activate()
 
 
