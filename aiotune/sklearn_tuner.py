@@ -227,7 +227,8 @@ class SklearnTuner(BaseTuner):
             best = self._loaded_oracle().get_best_trials(1)
             if not best:
                 raise ConfigurationError(
-                    f"There is nothing to refit: no trial of {self.project_dir} is completed."
+                    f"There is nothing to refit: no trial of {self.project_dir} is completed. Search first, or "
+                    "pass a trial."
                 )
             trial = best[0]
         return self._refit(trial, Rows(X, y, sample_weight))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from aiotune._printable import shown
 from aiotune.applications._images import ImageHyperModel
 from aiotune.errors import ConfigurationError
 from aiotune.hyperparameters import HyperParameters
@@ -102,23 +103,29 @@ class HyperImageAugment(ImageHyperModel):
         }
 
 
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, Iterable) else [value]
+
+
 def _range(
     name: str, value: Any, types: tuple[type, ...], least: float = 0
 ) -> tuple[float, float] | None:
     """Return the bounds that an argument stands for; ``None`` if it turns the thing off."""
     if value is None:
         return None
-    pair: list[Any] = [least, value] if isinstance(value, (int, float, str)) else list(value)
+    pair: list[Any] = [least, value] if isinstance(value, (int, float, str)) else _listed(value)
     numbers = pair[1:] if isinstance(value, (int, float, str)) else pair
     if len(pair) > 2:  # noqa: PLR2004 - a pair
         raise ConfigurationError(
-            f"Length of keyword argument {name} must not exceed 2, but {value!r} has {len(pair)} items."
+            f"Length of keyword argument {name} must not exceed 2, but {shown(value)} has {len(pair)} items. "
+            "Write a number, or [least, most]."
         )
     wrong = [n for n in numbers if not isinstance(n, types) or isinstance(n, bool)]
     if wrong or len(pair) != 2:  # noqa: PLR2004 - as above
         kinds = " or ".join(kind.__name__ for kind in types)
         raise ConfigurationError(
-            f"Keyword argument `{name}` must be {kinds}, or a pair of these, but received {value!r}."
+            f"Keyword argument `{name}` must be {kinds}, or a pair of these, but received {shown(value)}. "
+            "Write a number, or [least, most]; 0 turns it off."
         )
     low, high = pair
     if value in (0, 0.0):
@@ -126,6 +133,6 @@ def _range(
     if not 0 <= low <= high:
         raise ConfigurationError(
             f"Keyword argument `{name}` must be a range of numbers that are not negative, the "
-            f"smaller first, but received {value!r}."
+            f"smaller first, but received {shown(value)}. Write a number, or [least, most]."
         )
     return low, high

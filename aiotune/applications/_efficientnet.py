@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from aiotune._printable import shown
 from aiotune.applications._images import ImageHyperModel, channel_axis, pooled
 from aiotune.errors import ConfigurationError, FatalRuntimeError
 from aiotune.hypermodel import HyperModel
@@ -60,7 +61,7 @@ class HyperEfficientNet(ImageHyperModel):
         if not _is_augmentation(augmentation_model):
             raise ConfigurationError(
                 "Keyword augmentation_model should be a `HyperModel`, a Keras `Model` or empty. "
-                f"Received {augmentation_model!r}."
+                f"Received {shown(augmentation_model)}; write HyperImageAugment(input_shape=...), or leave it out."
             )
         self.classes = classes
         self.augmentation_model = augmentation_model

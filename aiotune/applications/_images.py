@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from aiotune._arguments import check_whole
+from aiotune._printable import shown
 from aiotune.errors import ConfigurationError
 from aiotune.hypermodel import HyperModel
 
 __all__ = ("ImageHyperModel", "channel_axis", "pooled")
+
+_DIMENSIONS = 3
 
 
 class ImageHyperModel(HyperModel):
@@ -20,7 +24,7 @@ class ImageHyperModel(HyperModel):
         **kwargs: Arguments of :class:`HyperModel`.
 
     Raises:
-        ConfigurationError: Neither is given, or both are.
+        ConfigurationError: Neither is given, or both are, or the shape is none of an image.
     """
 
     def __init__(
@@ -33,6 +37,8 @@ class ImageHyperModel(HyperModel):
                 "You must specify either `input_shape` or `input_tensor`. "
                 f"{type(self).__name__} was given {found}."
             )
+        if input_shape is not None:
+            _check_shape(type(self).__name__, input_shape)
         self.input_shape = input_shape
         self.input_tensor = input_tensor
 
@@ -71,13 +77,24 @@ class ImageHyperModel(HyperModel):
         """Refuse a classifier of nobody knows how many classes.
 
         Raises:
-            ConfigurationError: ``classes`` is not given.
+            ConfigurationError: ``classes`` is not given, or no whole number >= 1.
         """
         if not classes:
             raise ConfigurationError(
                 f"You must specify `classes`{condition}: {type(self).__name__} cannot know how many "
                 "the data has."
             )
+        check_whole("classes", classes, 1, whose=type(self).__name__)
+
+
+def _check_shape(whose: str, shape: Any) -> None:
+    sizes = list(shape) if isinstance(shape, (list, tuple)) else []
+    wrong = [n for n in sizes if n is not None and (not isinstance(n, int) or n < 1)]
+    if len(sizes) != _DIMENSIONS or wrong:
+        raise ConfigurationError(
+            f"`input_shape` of {whose} must be the shape of an image, but is {shown(shape)}. Write (height, "
+            "width, channels) in whole numbers, as in (32, 32, 3); None for a size that varies."
+        )
 
 
 def channel_axis() -> int:

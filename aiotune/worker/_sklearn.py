@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aiotune._printable import printable, shown
 from aiotune.errors import FatalTypeError, FatalValueError
 from aiotune.worker._context import AttemptContext, current_attempt
 
@@ -71,7 +72,7 @@ class Rows:
         except ValueError as error:
             raise FatalValueError(
                 "X, y, sample_weight and groups must have one entry a row, so all be of one length: "
-                f"{error}"
+                f"{printable(error, 300).rstrip('.')}."
             ) from error
 
     def at(self, positions: Any) -> Rows:
@@ -142,16 +143,38 @@ def cross_validate(
 
     Raises:
         FatalTypeError: What was built is no estimator.
-        FatalValueError: The data's parts are not of one length, or there is no such scorer.
+        FatalValueError: The data's parts are not of one length or cannot be divided, or there
+            is no such scorer.
     """
     rows = rows.checked()
     splitter = _splitter(recipe.cv, rows)
     score = _scorer(recipe.scoring)
     with _threads(context.order.threads):
-        for fold, (train, test) in enumerate(splitter.split(rows.X, rows.y, rows.groups)):
+        for fold, (train, test) in enumerate(_folds(splitter, rows)):
             _seed(context.seed_for(fold))
             estimator = fitted(recipe, rows.at(train))
             yield _judged(estimator, rows.at(test), score, recipe.metrics)
+
+
+def _folds(splitter: Any, rows: Rows) -> Iterator[tuple[Any, Any]]:
+    """Give the positions of each fold.
+
+    Raises:
+        FatalValueError: The data cannot be divided so.
+    """
+    # A splitter sees the data and nothing of the trial: what it refuses, it refuses to all.
+    try:
+        folds = list(splitter.split(rows.X, rows.y, rows.groups))
+    except ValueError as error:
+        raise FatalValueError(
+            f"The data cannot be divided into folds: {printable(error, 300).rstrip('.')}. Pass more data, or "
+            "another cv=..."
+        ) from error
+    if not folds or any(len(train) == 0 or len(test) == 0 for train, test in folds):
+        raise FatalValueError(
+            f"The {len(folds)} folds of cv leave no rows to fit, or to test. Pass a cv that gives both."
+        )
+    yield from folds
 
 
 def refitted(recipe: Recipe, rows: Rows, seed: int) -> Any:
@@ -204,7 +227,8 @@ def _estimator(built: Any) -> Any:
     if not callable(getattr(built, "fit", None)) or isinstance(built, type):
         raise FatalTypeError(
             "Expected the hypermodel's build() to return a scikit-learn estimator, an object with "
-            f"fit(X, y), but it returned {built!r} of type {type(built).__name__}."
+            f"fit(X, y), but it returned {shown(built)} of type {type(built).__name__}. Return the "
+            "estimator itself, not yet fitted."
         )
     return built
 
