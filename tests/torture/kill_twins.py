@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from killing import Search, count
+from killing import Killed, Search, count
 from twin_searches import SEARCHES, Equal
 from twin_stories import Story, different, proposals_that_do_not_follow
 
@@ -137,7 +137,10 @@ class _Killer:
             ended = self._life(name, seed, told)
             left -= self.figures["kills"] - before
         if not ended:
-            self._count(search := Search(self._searching(name, seed)), told, name, search.wait)
+            found = Search(self._searching(name, seed)).wait()
+            self.figures["raised"] += found.code != 0
+            self.figures["processes_left"] += found.left
+            self._check(found, told, name)
         if self.figures["kills"] > killed:
             self._compare(name, Story(self._read(name)))
 
@@ -161,24 +164,20 @@ class _Killer:
         else:
             most = rng.randint(1, self.trials // 3) + 3 * (lost >= _MOST_LOST)
             runs = search.listen(most, 30.0) and search.listen(1_000, rng.uniform(0.0, 0.03))
-        code = self._count(search, told, name, search.kill)
-        if code:
+        found = search.kill()
+        count(self.figures, found)
+        self.slowest = max(self.slowest, found.seconds)
+        if found.code:
             self.at["time" if runs and moment != "start" else moment] += 1
-        return code == 0
+        self._check(found, told, name)
+        return found.code == 0
 
-    def _count(self, search: Search, told: set[str], name: str, end: Callable[[], Any]) -> int:
-        found = end()
-        if end == search.wait:
-            self.figures["raised"] += found.code != 0
-            self.figures["processes_left"] += found.left
-        else:
-            count(self.figures, found)
-            self.slowest = max(self.slowest, found.seconds)
+    def _check(self, found: Killed, told: set[str], name: str) -> None:
+        """See whether the journal has all that was told, and nothing twice."""
         told.update(found.told)
         story = Story(self._read(name))
         self.figures["lost"] += len(told - story.ends)
         self.figures["recorded_twice"] += story.recorded_twice
-        return int(found.code)
 
     def _read(self, name: str) -> Sequence[Event]:
         try:
