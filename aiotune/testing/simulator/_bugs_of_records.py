@@ -192,9 +192,14 @@ def _failed_trial_retried() -> tuple[Replacement, ...]:
 
         return lenient
 
+    def counted(before: Any) -> Any:
+        # Or it would be run again for ever.
+        return property(lambda kind: kind is FailureKind.FAILED_TRIAL or before.fget(kind))
+
     return (
         *instead(_attempts, "status_after", make),
         *instead(FailureKind, "may_be_retried", lambda _: property(lambda _: True)),
+        *instead(FailureKind, "uses_up_a_retry", counted),
     )
 
 
