@@ -19,7 +19,13 @@ from aiotune.memory import MemoryPeak
 from aiotune.scheduler._admission import Admission, Need
 from aiotune.scheduler._commands import EndedBy, Launch
 from aiotune.scheduler._memory import lessons, with_rung
-from aiotune.scheduler._outcomes import Outcome, classify, status_after
+from aiotune.scheduler._outcomes import (
+    Outcome,
+    classify,
+    not_started,
+    of_another,
+    status_after,
+)
 from aiotune.scheduler._starting import Orders, start_worker
 from aiotune.status import TrialStatus
 from aiotune.wire import (
@@ -182,7 +188,7 @@ class AttemptRunner:
         try:
             outcome = await self._outcome(running)
         except SpawnError as error:
-            self._record_end(running, TrialStatus.INVALID, _not_started(error))
+            self._record_end(running, TrialStatus.INVALID, not_started(error))
             raise
         try:
             await self._conclude(running, outcome)
@@ -231,7 +237,7 @@ class AttemptRunner:
             running.reports += 1
             match message:
                 case Done() if not is_of(message, running.attempt_id):
-                    last = _of_another(message)
+                    last = of_another(message)
                 case Done() | Failed():
                     last = message
                     running.peak = message.peak or running.peak
@@ -363,20 +369,6 @@ async def take_in(
         hp.values.update(values)
     if entries:
         await oracle.update_space(hp)
-
-
-def _of_another(done: Done) -> Failed:
-    failure = TrialFailure(
-        kind=FailureKind.ERROR,
-        type="FrameError",
-        message=f"The worker sent the result of another attempt, {done.attempt_id!r}. Code that writes to "
-        "descriptors it did not open is the usual cause.",
-    )
-    return Failed(failure=failure, values={}, entries=[])
-
-
-def _not_started(error: SpawnError) -> TrialFailure:
-    return TrialFailure(kind=FailureKind.SPAWN_FAILED, type="SpawnError", message=str(error))
 
 
 def _ids() -> Callable[[], str]:

@@ -8,13 +8,13 @@ from typing import assert_never
 
 import msgspec
 
-from aiotune.executors import WorkerExit
+from aiotune.executors import SpawnError, WorkerExit
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.scheduler._commands import EndedBy
 from aiotune.status import TrialStatus
 from aiotune.wire import Done, Failed
 
-__all__ = ("Outcome", "classify", "exit_in_words", "status_after")
+__all__ = ("Outcome", "classify", "exit_in_words", "not_started", "of_another", "status_after")
 
 
 _SHELL = 128
@@ -151,3 +151,19 @@ def _failure(kind: FailureKind, message: str, ending: WorkerExit, log_path: str)
 
 def _with_log(failure: TrialFailure, log_path: str) -> TrialFailure:
     return msgspec.structs.replace(failure, log_path=failure.log_path or log_path)
+
+
+def of_another(done: Done) -> Failed:
+    """Return what to make of a result that names another attempt: the channel was written to by others."""
+    failure = TrialFailure(
+        kind=FailureKind.ERROR,
+        type="FrameError",
+        message=f"The worker sent the result of another attempt, {done.attempt_id!r}. Code that writes to "
+        "descriptors it did not open is the usual cause.",
+    )
+    return Failed(failure=failure, values={}, entries=[])
+
+
+def not_started(error: SpawnError) -> TrialFailure:
+    """Return the failure of an attempt that no process could be started for."""
+    return TrialFailure(kind=FailureKind.SPAWN_FAILED, type="SpawnError", message=str(error))
