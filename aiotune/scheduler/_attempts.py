@@ -205,7 +205,7 @@ class AttemptRunner:
         log_path = Path(running.paths.output_log)
         work = WorkSpec(self._orders.of(running), running.attempt_id, log_path)
         worker = await start_worker(
-            self._executor, work, self._log, lambda: running.ended_by is None
+            self._executor, work, self._log, lambda: running.ended_by is None, self._offload
         )
         if worker is None:
             return self._classified(running, None, _NO_PROCESS)

@@ -16,6 +16,7 @@ from aiotune.hyperparameters import HyperParameters, serialize
 from aiotune.wire import RunAttempt
 
 if TYPE_CHECKING:
+    from aiotune._offload import Offloader
     from aiotune.oracles import Oracle
     from aiotune.scheduler._attempts import Running
     from aiotune.store import Layout
@@ -84,7 +85,11 @@ class Orders:
 
 
 async def start_worker(
-    executor: Executor, work: WorkSpec, log: Any, wanted: Callable[[], bool]
+    executor: Executor,
+    work: WorkSpec,
+    log: Any,
+    wanted: Callable[[], bool],
+    offload: Offloader,
 ) -> Worker | None:
     """Start a worker, with tries further and further apart while the system refuses.
 
@@ -96,6 +101,7 @@ async def start_worker(
         work: What it is to do.
         log: Takes warnings.
         wanted: Whether the attempt is still to be made.
+        offload: Asks the disk how much is free.
 
     Returns:
         ``None`` if it was given up because nobody wants it any more.
@@ -111,7 +117,7 @@ async def start_worker(
             if tells_full(error) and waited < _PATIENCE:
                 delay = _LOOK_AGAIN
                 if waited % _TELL_AGAIN == 0:
-                    _tell_full(work, log)
+                    await _tell_full(work, log, offload)
                 waited += delay
             elif tries < len(_DELAYS) and not _will_not_pass(error):
                 # Many attempts that were refused at once should not come back at once.
@@ -140,8 +146,8 @@ async def _pause(delay: float, wanted: Callable[[], bool]) -> None:
         await anyio.sleep(min(left, _LOOK_AGAIN))
 
 
-def _tell_full(work: WorkSpec, log: Any) -> None:
-    free = free_bytes(work.log_path.parents[2])
+async def _tell_full(work: WorkSpec, log: Any, offload: Offloader) -> None:
+    free = await offload.run("disk", free_bytes, work.log_path.parents[2])
     log.warning(
         logs.DISK_FULL, path=str(work.log_path), reason="No space left on device", free_bytes=free
     )
