@@ -18,7 +18,14 @@ from aiotune.errors import ConfigurationError, WrongType
 if TYPE_CHECKING:
     from aiotune.base_tuner import BaseTuner
 
-__all__ = ("check_executor", "check_oracle", "check_tuner", "checked_directory", "refuse_unknown")
+__all__ = (
+    "check_executor",
+    "check_oracle",
+    "check_tuner",
+    "checked_directory",
+    "refuse_unknown",
+    "refuse_within_a_trial",
+)
 
 _TRUTHS = ("overwrite", "allow_shared", "weigh", "halve_batch")
 
@@ -137,3 +144,18 @@ def check_tuner(tuner: BaseTuner) -> None:
         check_truth(name, getattr(tuner, name))
     check_executor(tuner.executor)
     tuner._layout.tuner_state(tuner.tuner_id)  # noqa: SLF001 - it refuses what is no plain name
+
+
+def refuse_within_a_trial() -> None:
+    """Refuse to search where a trial runs.
+
+    Raises:
+        ConfigurationError: One does.
+    """
+    from aiotune.worker._context import current_attempt
+
+    if current_attempt.get() is not None:
+        raise ConfigurationError(
+            "search() was called within a trial. A trial trains one configuration: search in the program "
+            "itself."
+        )

@@ -11,10 +11,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
+from aiotune import _tuner_checks
 from aiotune._arguments import check_plugin, check_whole
 from aiotune._layout import Layout
 from aiotune._notebook import explain_in_cells
-from aiotune._tuner_checks import check_oracle, check_tuner, checked_directory, refuse_unknown
 from aiotune.errors import ConfigurationError
 from aiotune.hypermodel import HyperModel, as_hypermodel
 
@@ -113,8 +113,8 @@ class BaseTuner:
         executor: ExecutorChoice | Executor = "local",
         **kwargs: Any,
     ) -> None:
-        refuse_unknown(type(self), kwargs)
-        check_oracle(oracle)
+        _tuner_checks.refuse_unknown(type(self), kwargs)
+        _tuner_checks.check_oracle(oracle)
         self._oracle: Oracle | OracleView = oracle
         if pruner is not None:
             check_plugin("pruner", pruner, "judge", "aiotune.pruners")
@@ -125,7 +125,7 @@ class BaseTuner:
                 "Received hypermodel=None, and run_trial() is not overridden, so there is nothing to "
                 "train. Pass a function that builds a model, or override run_trial()."
             )
-        self.directory = checked_directory(directory)
+        self.directory = _tuner_checks.checked_directory(directory)
         self.project_name = project_name if project_name is not None else "untitled_project"
         self._layout = Layout(self.directory, self.project_name)
         self.overwrite = overwrite
@@ -141,7 +141,7 @@ class BaseTuner:
         self.stop_grace = stop_grace
         self.allow_shared = allow_shared
         self.executor: ExecutorChoice | Executor = executor
-        check_tuner(self)
+        _tuner_checks.check_tuner(self)
         self._searching = False
         self._opened = False
         self._nursery: Nursery | None = None
@@ -185,6 +185,7 @@ class BaseTuner:
 
         # The first time it is tens of modules, for which no other task should wait.
         await to_thread(import_module, "aiotune._search")
+        _tuner_checks.refuse_within_a_trial()
         from aiotune._boundary import shortened
         from aiotune._search import run_search
 

@@ -4,14 +4,37 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aiotune._arguments import check_whole
 from aiotune._printable import shown
 from aiotune.errors import ConfigurationError, WrongType
 from aiotune.objective import infer_metric_direction
 
-__all__ = ("MetricHistory", "MetricObservation", "MetricsTracker", "checked_value")
+__all__ = (
+    "MetricHistory",
+    "MetricObservation",
+    "MetricsTracker",
+    "checked_report",
+    "checked_value",
+)
+
+
+def checked_report(metrics: Any, step: Any) -> dict[str, float]:
+    """Return the metrics that a program reports for a step as numbers.
+
+    Raises:
+        ConfigurationError: The step is no whole number >= 0.
+        WrongType: They are no dict of numbers; that is a ``TypeError``.
+    """
+    check_whole("step", step, 0)
+    if not isinstance(metrics, Mapping):
+        raise WrongType(
+            f"The metrics reported to the Oracle must be a dict, but are {shown(metrics)} of type "
+            f"{type(metrics).__name__}. Report {{'val_loss': value}}, under the name of the objective."
+        )
+    return {str(name): checked_value(str(name), value) for name, value in metrics.items()}
 
 
 def checked_value(name: str, value: Any) -> float:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiotune._arguments import check_seconds, check_truth, check_whole
+from aiotune._printable import shown
 from aiotune.base_tuner import BaseTuner
-from aiotune.errors import ConfigurationError
+from aiotune.errors import ConfigurationError, WrongType
 
 if TYPE_CHECKING:
     from aiotune.oracles import Oracle
@@ -164,7 +165,15 @@ class Tuner(BaseTuner):
             trial_id: Whose they are.
             model: A built Keras model.
             step: Not used here; the epoch, for an override.
+
+        Raises:
+            WrongType: It is no Keras model; that is a ``TypeError``.
         """
+        if not callable(getattr(model, "save_weights", None)):
+            raise WrongType(
+                f"save_model() keeps the weights of a Keras model, but was given {shown(model)} of type "
+                f"{type(model).__name__}. Override save_model() and load_model() to keep anything else."
+            )
         from aiotune.worker._checkpoints import save_weights
 
         save_weights(model, self.get_trial_dir(trial_id))

@@ -7,10 +7,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from aiotune._arguments import check_whole
 from aiotune._printable import shown
 from aiotune.errors import ConfigurationError, FatalValueError, WrongType
-from aiotune.metrics import checked_value
+from aiotune.metrics import checked_report
 from aiotune.objective import Objective
 from aiotune.searchers import Exhausted, Proposal, SearcherDecision, Wait
 from aiotune.status import TrialStatus
@@ -71,19 +70,14 @@ def checked_metrics(
             no whole number >= 0.
         WrongType: They are no dict of numbers; that is a ``TypeError``.
     """
-    check_whole("step", step, 0)
-    if not isinstance(metrics, Mapping):
-        raise WrongType(
-            f"The metrics reported to the Oracle must be a dict, but are {shown(metrics)} of type "
-            f"{type(metrics).__name__}. Report {{{objective.names[0]!r}: value}}."
-        )
-    if not objective.has_value(metrics):
+    numbers = checked_report(metrics, step)
+    if not objective.has_value(numbers):
         raise ConfigurationError(
             "Objective value missing in metrics reported to the Oracle, expected: "
             f"{list(objective.names)}, found: {shown(sorted(map(str, metrics)), 200)}. Report it with the "
             "others."
         )
-    return {str(name): checked_value(str(name), value) for name, value in metrics.items()}
+    return numbers
 
 
 def id_of(trial: Trial | str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiotune.errors import FatalRuntimeError
+from aiotune.metrics import checked_report
 
 if TYPE_CHECKING:
     from aiotune.objective import MultiObjective, Objective
@@ -47,6 +48,8 @@ class OracleView:
 
         Raises:
             FatalRuntimeError: Called for another trial than the running one.
+            ConfigurationError: The step is no whole number >= 0.
+            WrongType: The metrics are no dict of numbers; that is a ``TypeError``.
         """
         from aiotune.worker._context import current_attempt
 
@@ -56,7 +59,7 @@ class OracleView:
                 f"oracle.update_trial({trial_id!r}, ...) was called in a worker that does not run "
                 "that trial. A trial may only report for itself."
             )
-        numbers = {name: float(value) for name, value in metrics.items()}
+        numbers = checked_report(metrics, step)
         context.report(step, numbers)
         if self._improves(numbers, context.reported):
             context.reported, context.reported_step = numbers, step

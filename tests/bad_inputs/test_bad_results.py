@@ -16,6 +16,7 @@ import pytest
 import aiotune
 from aiotune.errors import (
     ConfigurationError,
+    FatalRuntimeError,
     FatalTypeError,
     FatalValueError,
     InternalError,
@@ -66,6 +67,31 @@ def returned(
 
     where = aiotune.Tuner.search
     return BadInput(f"returned: {name}", where, provoke, error, tuple(says), remedy, late=ONLY_THEN)
+
+
+class Asking(Returning):
+    """A trial that asks something of its tuner."""
+
+    def run_trial(self, trial: aiotune.Trial, ask: Callable[[Any, Any], Any]) -> Any:  # type: ignore[override]
+        return ask(self, trial)
+
+
+def within(
+    name: str, ask: Callable[[Any, Any], Any], error: type[Exception], *words: str
+) -> BadInput:
+    """A trial that does what a trial cannot; the last word is the remedy."""
+    *says, remedy = words
+
+    async def provoke(folder: Path) -> None:
+        options: dict[str, Any] = {"directory": folder, "project_name": "p", "executor": "inline"}
+        await Asking(objective="loss", max_trials=4, **options).search(ask, verbose=0)
+
+    where = aiotune.Tuner.search
+    return BadInput(f"within: {name}", where, provoke, error, tuple(says), remedy, late=ONLY_THEN)
+
+
+async def search_again(tuner: Any, _: Any) -> None:
+    await tuner.search(None)
 
 
 def raises(error: Exception) -> Callable[[], None]:
@@ -182,9 +208,19 @@ ROWS = [
     returned("an exception of control characters", raises(ValueError("\x1b[31mred\u202e")), SearchAborted, r"ValueError: \x1b[31mred", "Mend the cause"),
     returned("an exception of several", raises(ExceptionGroup("several", [ValueError("a"), TypeError("b")])), SearchAborted, "ExceptionGroup: several (2 sub-exceptions)", "Mend the cause"),
     returned("a reserved name", lambda: aiotune.HyperParameters().Int("tuner/epochs", 1, 9), SearchAborted, "'tuner/epochs' is reserved", "Mend the cause"),
+    # ── what a trial cannot do ──
+    within("report a number", lambda t, trial: t.oracle.update_trial(trial.trial_id, 0.5), SearchAborted, "WrongType", "0.5 of type float", "Report {"),
+    within("report a word", lambda t, trial: t.oracle.update_trial(trial.trial_id, {"loss": "low"}), SearchAborted, "WrongType", "'low' of type str", "Report a number"),
+    within("report a step in words", lambda t, trial: t.oracle.update_trial(trial.trial_id, {"loss": 1.0}, step="a"), SearchAborted, "step", "'a'", "whole number"),
+    within("report for another", lambda t, trial: t.oracle.update_trial("77", {"loss": 1.0}), FatalRuntimeError, "'77'", "only report for itself"),
+    within("ask for other trials", lambda t, trial: t.oracle.get_best_trials(), SearchAborted, "oracle.get_best_trials", "Available: objective"),
+    within("search", search_again, SearchAborted, "within a trial", "in the program itself"),
+    within("save a model that is none", lambda t, trial: t.save_model(trial.trial_id, None), SearchAborted, "None of type NoneType", "Override save_model()"),
+    within("ask for another kind", lambda t, trial: [trial.hyperparameters.Int("x", 1, 9), trial.hyperparameters.Float("x", 0.0, 1.0)], SearchAborted, "'x'", "Rename one"),
+    within("read what is not there", lambda t, trial: trial.hyperparameters["rate"], SearchAborted, "UnknownName", "'rate'", "ask for it before"),
     # ── what is told to an oracle ──
-    asked("told: a number", Oracle.update_trial, lambda o: told(o, 0.5), WrongType, "0.5 of type float", "{'loss': value}"),
-    asked("told: nothing", Oracle.update_trial, lambda o: told(o, None), WrongType, "None of type NoneType", "{'loss': value}"),
+    asked("told: a number", Oracle.update_trial, lambda o: told(o, 0.5), WrongType, "0.5 of type float", "Report {"),
+    asked("told: nothing", Oracle.update_trial, lambda o: told(o, None), WrongType, "None of type NoneType", "Report {"),
     asked("told: other metrics", Oracle.update_trial, lambda o: told(o, {"acc": 1.0}), ConfigurationError, "['loss']", "['acc']", "Report it"),
     asked("told: a word", Oracle.update_trial, lambda o: told(o, {"loss": "low"}), WrongType, "'loss'", "'low' of type str", "Report a number"),
     asked("told: an array", Oracle.update_trial, lambda o: told(o, {"loss": np.array([0.5, 0.4])}), WrongType, "'loss'", "of type ndarray", "Report a number"),
