@@ -27,7 +27,7 @@ import anyio
 
 from aiotune import logs
 
-__all__ = ("Callbacks",)
+__all__ = ("Callbacks", "HookExit")
 
 _SLOW = 1.0
 """Seconds after which the user is told that a hook holds others up."""
@@ -56,6 +56,21 @@ class _Call:
     cancel: Callable[[], object]
     stack: Callable[[], str]
     seconds: Callable[[], float | None] = lambda: 0.0
+
+
+class HookExit(Exception):
+    """A hook has called ``sys.exit()``, or raised KeyboardInterrupt.
+
+    From a task of the event loop these would end the loop itself, with all that still has to be
+    ended in order.
+
+    Attributes:
+        error: What it raised.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"A hook ended the program with {error!r}.")
+        self.error = error
 
 
 class Callbacks:
@@ -89,6 +104,7 @@ class Callbacks:
 
         Raises:
             Exception: Whatever the hook raises.
+            HookExit: It ends the program.
             RuntimeError: It was cancelled, and not by the search.
         """
         name = getattr(hook, "__name__", repr(hook))
@@ -165,6 +181,8 @@ class Callbacks:
                 waits_for = step()
             except StopIteration as end:
                 return end.value
+            except (KeyboardInterrupt, SystemExit) as error:
+                raise HookExit(error) from error
             finally:
                 seconds = round(time.monotonic() - began, 1)
                 if seconds >= _SLOW:
@@ -243,7 +261,9 @@ def _succeed(outcome: asyncio.Future[Any], result: Any) -> None:
 def _fail(outcome: asyncio.Future[Any], error: BaseException) -> None:
     if outcome.done():
         return
-    if isinstance(error, StopIteration):  # which a future refuses to hold
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        error = HookExit(error)
+    elif isinstance(error, StopIteration):  # which a future refuses to hold
         error = RuntimeError(f"The hook raised {error!r}.")
     outcome.set_exception(error)
 
@@ -262,5 +282,8 @@ def _stack_of(coroutine: Any) -> str:
 
 
 def _shown(frames: traceback.StackSummary) -> str:
-    places = [f"{f.filename}:{f.lineno} in {f.name}" for f in frames[-_DEEPEST:]]
+    ours = {__file__, threading.__file__}
+    places = [
+        f"{f.filename}:{f.lineno} in {f.name}" for f in frames[-_DEEPEST:] if f.filename not in ours
+    ]
     return ", ".join(reversed(places)) or "not known"

@@ -22,7 +22,7 @@ import anyio
 from aiotune import events, logs
 from aiotune._boundary import one_error
 from aiotune._calibration_file import UserCalibration
-from aiotune._callbacks import Callbacks
+from aiotune._callbacks import Callbacks, HookExit
 from aiotune._clock import SystemClock
 from aiotune._devices import Resources, Wanted, find_resources
 from aiotune._fit_arguments import check_arguments
@@ -76,7 +76,7 @@ async def run_search(
         with signals:
             return await search.run()
     except BaseException as error:  # noqa: BLE001 - raised below, where it is not its own context
-        ended = one_error(error)
+        ended = error
     finally:
         tuner._searching = False  # noqa: SLF001
         if signal.SIGTERM in signals.heard:
@@ -84,8 +84,15 @@ async def run_search(
     raise _told(ended, search, signals)
 
 
-def _told(ended: BaseException, search: _Search, signals: Signals) -> BaseException:
+def _told(error: BaseException, search: _Search, signals: Signals) -> BaseException:
     """Return what to raise: of an interruption, one that says what is left of the search."""
+    ended = one_error(error)
+    if isinstance(ended, HookExit):
+        return ended.error
+    if ended is not error and isinstance(ended, (KeyboardInterrupt, SystemExit)):
+        # It has left the event loop with the task that it ended, of an inline trial say. Raised once
+        # more it would break off what asyncio.run does to close the loop.
+        ended = asyncio.CancelledError()
     if not isinstance(ended, asyncio.CancelledError):
         return ended
     if not ended.args:  # who cancels with a message of their own looks for it

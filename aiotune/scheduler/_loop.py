@@ -311,7 +311,8 @@ class SearchLoop:
     def _fail(self, error: Exception, reason: StopReason = StopReason.ERROR) -> None:
         """End the search with an error; the first one is raised, later ones become its notes."""
         if self._error is not None:
-            if str(error) != str(self._error):
+            both_aborted = isinstance(error, SearchAborted) and type(error) is type(self._error)
+            if not both_aborted and str(error) != str(self._error):
                 self._error.add_note(f"Also: {type(error).__name__}: {error}")
             return
         self._error = error

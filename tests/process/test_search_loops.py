@@ -172,6 +172,31 @@ def test_a_signal_ends_the_program_in_order(tmp_path: Path, kind: str, how: str)
     assert b"never retrieved" not in errors
 
 
+EXITS = """
+import asyncio, sys, aiotune
+
+class Exits(aiotune.RandomSearch):
+    def run_trial(self, trial, **_):
+        return trial.hyperparameters.Float("x", 0.0, 1.0)
+
+    def on_trial_end(self, trial):
+        sys.exit(3)
+
+tuner = Exits(max_trials=4, directory=sys.argv[1], project_name="p", max_parallel_trials=2)
+asyncio.run(tuner.search(verbose=0))
+"""
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_sys_exit_in_a_hook_ends_the_program(tmp_path: Path, kind: str) -> None:
+    """With its code, in order, and without waiting for idle threads for ever."""
+    command = [sys.executable, "-c", EXITS.replace("def on_", f"{kind} on_"), str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, timeout=60, check=False)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, b"", b"")
+    assert isinstance(read_events(Layout(tmp_path, "p"))[-1], events.ProjectClosed)
+
+
 @pytest.mark.parametrize("presses", [1, 2])
 def test_ctrl_c_where_asyncio_run_is_not_used(tmp_path: Path, presses: int) -> None:
     """The loop ends in KeyboardInterrupt, as of asyncio.run; a second press kills at once."""

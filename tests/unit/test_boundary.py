@@ -11,7 +11,10 @@ import pytest
 
 from aiotune._boundary import one_error, shortened
 from aiotune.errors import FatalError, InternalError, PayloadError, SearchAborted
+from aiotune.failures import FailureKind
 from aiotune.hyperparameters import HyperParameters
+from aiotune.oracles import RandomSearchOracle
+from aiotune.testing import Simulation, fails
 from aiotune.trial import Trial
 from aiotune.tuners import RandomSearch
 
@@ -148,3 +151,18 @@ def test_of_a_group_one_error_is_raised_and_the_others_are_named() -> None:
 
     assert one_error(group) is fatal
     assert fatal.__notes__ == ["Also: CancelledError: ", "Also: ValueError: and this"]
+
+
+@pytest.mark.virtual_time
+async def test_a_search_that_many_failures_abort_says_so_once() -> None:
+    """Trials that fail at the same time each find that it was one too many."""
+    hp = HyperParameters()
+    hp.Int("a", 1, 100)
+    oracle = RandomSearchOracle(max_trials=50, seed=0, hyperparameters=hp)
+    simulation = Simulation(oracle, lambda _: fails(FailureKind.ERROR), slots=6)
+
+    with pytest.raises(SearchAborted) as caught:
+        await simulation.run()
+
+    notes = getattr(caught.value, "__notes__", [])
+    assert [note for note in notes if note.startswith("Also: ")] == []
