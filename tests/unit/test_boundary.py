@@ -135,10 +135,10 @@ async def test_a_timeout_around_a_search_is_a_timeout(tmp_path: Path) -> None:
         async def on_trial_end(self, trial: Trial) -> None:  # type: ignore[override]
             await asyncio.get_running_loop().create_future()
 
+    tuner = Waits(tmp_path)
+    tuner.stop_grace = 0.1
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
-            tuner = Waits(tmp_path)
-            tuner.stop_grace = 0.1
             await tuner.search(verbose=0)
 
 
