@@ -42,6 +42,7 @@ from aiotune.wire import (
 )
 
 _MOST_BUFFERED = 2 << 20
+_TURNS = set("LRE RLE LRO RLO PDF LRI RLI FSI PDI".split())
 _ODD: tuple[Any, ...] = (
     None, True, -1, 0, 2**63, -(2**63), 2**64 - 1, 0.5, float("inf"), float("nan"), "", "\x1b[31m\r\n\u202e",
     "0", "0000", "x" * 5000, [], {}, [[]], {"t": "Done"}, {"$f": "nan"}, {"$f": 1}, [None] * 50,
@@ -256,8 +257,14 @@ def replay(events: list[Event]) -> None:
 def check_sentence(text: str) -> None:
     """Check that a text can be shown: short, and without control characters."""
     assert len(text) <= 1000, len(text)
-    odd = [character for character in text if unicodedata.category(character) in {"Cc", "Cf", "Cs"}]
+    # Not every format character: some are letters' companions. Those that turn a line around are.
+    odd = [c for c in text if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} or turns(c)]
     assert not odd, repr(text)
+
+
+def turns(character: str) -> bool:
+    """Whether a character changes the direction in which a line is read."""
+    return character in "\u200e\u200f\u061c" or unicodedata.bidirectional(character) in _TURNS
 
 
 def test_the_catalogue_is_as_large_as_it_says() -> None:
