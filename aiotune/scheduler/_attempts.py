@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import anyio
+
 from aiotune import events, logs
 from aiotune.errors import SearchAborted
 from aiotune.executors import Executor, SpawnError, Worker, WorkerExit, WorkSpec
@@ -27,6 +29,7 @@ from aiotune.scheduler._outcomes import (
     status_after,
 )
 from aiotune.scheduler._starting import Orders, start_worker
+from aiotune.scheduler._verdicts import Verdicts
 from aiotune.status import TrialStatus
 from aiotune.wire import (
     Discovered,
@@ -69,6 +72,7 @@ class Running:
 
     Attributes:
         worker: Its worker, from the moment that there is one until it is gone.
+        verdicts: Tells it what was decided about it; exists while it is listened to.
         lease: The memory it was given; held until it is reaped.
         need: What was known of its memory.
         pid: Its worker's process, once it has said so.
@@ -91,6 +95,7 @@ class Running:
     paths: AttemptPaths
     started: float
     worker: Worker | None = None
+    verdicts: anyio.abc.TaskGroup = field(init=False)
     pid: int | None = None
     peak: MemoryPeak | None = None
     driver_bytes: int = 0
@@ -138,6 +143,7 @@ class AttemptRunner:
         self.observed: list[events.MemoryObserved] = []
         self.on_steps: Callable[[str, int, float], None] = lambda *_: None
         self._orders = Orders(oracle, layout)
+        self._verdicts = Verdicts(oracle, log)
 
     def begin(self, trial: Trial, launch: Launch) -> Running:
         """Give a trial its next attempt, where its lease is."""
@@ -232,6 +238,19 @@ class AttemptRunner:
         return self._classified(running, last, ending, tail)
 
     async def _listen(self, running: Running, worker: Worker) -> Done | Failed | None:
+        error: Exception | None = None
+        last = None
+        async with anyio.create_task_group() as running.verdicts:
+            try:
+                last = await self._hear(running, worker)
+            except Exception as raised:  # noqa: BLE001 - a task group would put it into a group
+                error = raised
+            running.verdicts.cancel_scope.cancel()
+        if error is not None:
+            raise error
+        return last
+
+    async def _hear(self, running: Running, worker: Worker) -> Done | Failed | None:
         last: Done | Failed | None = None
         async for message in worker.messages():
             running.reports += 1
@@ -242,7 +261,7 @@ class AttemptRunner:
                     last = message
                     running.peak = message.peak or running.peak
                 case Report():
-                    await self._reported(running, message, worker)
+                    self._reported(running, message, worker)
                 case DiskPaused():
                     self._paused(running, message)
                 case Discovered():
@@ -265,7 +284,7 @@ class AttemptRunner:
             log_tail=tail,
         )
 
-    async def _reported(self, running: Running, message: Report, worker: Worker) -> None:
+    def _reported(self, running: Running, message: Report, worker: Worker) -> None:
         running.step, running.metrics = message.step, message.metrics
         running.peak = message.peak or running.peak
         if message.batches:
@@ -280,7 +299,7 @@ class AttemptRunner:
             )
         )
         if message.execution == 0:
-            await self._judge(running, message.step, worker)
+            self._verdicts.judge(running, message.step, worker)
 
     def _paused(self, running: Running, message: DiskPaused) -> None:
         """Give a training back the time that it waited for space on the disk, and say so now and then."""
@@ -293,20 +312,6 @@ class AttemptRunner:
         elif running.told is None or running.paused - running.told >= _TELL_AGAIN:
             running.told = running.paused
             self._log.warning(logs.TRIAL_WAITS, **fields, free_bytes=message.free)
-
-    async def _judge(self, running: Running, step: int, worker: Worker) -> None:
-        """End a training early that a pruner has no hope for."""
-        trial = running.trial
-        reason = self._oracle.judge(trial, step)
-        if reason is None:
-            return
-        await self._oracle.record(
-            events.TrialPruned(
-                trial_id=trial.trial_id, attempt=running.attempt, step=step, reason=reason
-            )
-        )
-        self._log.info(logs.TRIAL_PRUNED, trial=trial.trial_id, step=step, reason=reason)
-        await worker.finish_early(reason)
 
     # ── the end ────────────────────────────────────────────────────────────
 

@@ -17,13 +17,14 @@ from aiotune.executors._simulated import SimulatedExecutor, SimulatedWorker
 from aiotune.failures import FailureKind
 from aiotune.hyperparameters import HyperParameters
 from aiotune.oracles import RandomSearchOracle
+from aiotune.pruners import ThresholdPruner
 from aiotune.scheduler import Limits, StopReason, Timing, _attempts
 from aiotune.scheduler._commands import EndedBy
 from aiotune.status import TrialStatus
 from aiotune.store import MemoryStore
 from aiotune.testing import Simulation, completes, fails
 from aiotune.trial import Trial
-from aiotune.wire import Done, RunAttempt
+from aiotune.wire import DiskPaused, Done, RunAttempt
 
 pytestmark = pytest.mark.virtual_time
 
@@ -245,3 +246,25 @@ async def test_an_attempt_that_is_over_neither_runs_out_of_time_nor_is_silent() 
 
     assert [t.status for t in patient.trials.values()] == [TrialStatus.COMPLETED]
     assert sim.log.named("trial_timeout") + sim.log.named("trial_stalled") == []
+
+
+async def test_a_training_is_listened_to_while_its_verdict_waits_for_the_disk() -> None:
+    """It tells that it waits, too, and so neither runs out of time nor loses its result."""
+    doomed = oracle()
+    doomed.pruner = ThresholdPruner(upper=1.0)
+    doomed._book._store = FullStore()
+
+    def act(order: RunAttempt) -> Script:
+        *reports, end = completes(order, 5.0, epochs=2).says
+        waits = [
+            (5.0, DiskPaused(path="/x", free=0, waited=5.0, over=second == 30))
+            for second in range(5, 35, 5)
+        ]
+        return Script([*reports, *waits, end])
+
+    sim = Simulation(doomed, act, timing=Timing(limits=Limits(trial=10.0)))
+
+    await sim.run()
+
+    assert [t.status for t in doomed.trials.values()] == [TrialStatus.COMPLETED]
+    assert sim.log.named("trial_timeout") == []

@@ -96,7 +96,7 @@ def _outcome(
         log_path = Path(running.paths.output_log)
         work = WorkSpec(self._orders.of(running), running.attempt_id, log_path)
         worker = await start_worker(
-            self._executor, work, self._log, lambda: running.ended_by is None
+            self._executor, work, self._log, lambda: running.ended_by is None, self._offload
         )
         if worker is None:
             return self._classified(running, None, _attempts._NO_PROCESS)  # noqa: SLF001 - as it does
@@ -113,7 +113,7 @@ def _outcome(
         ending = await worker.wait() if waits else WorkerExit(exit_code=0)
         if reads and not isinstance(last, Done):
             spool = self._layout.result_file(running.trial.trial_id, running.attempt)
-            last = read_result(spool) or last
+            last = read_result(spool, attempt_id=running.attempt_id) or last
         return self._classified(running, last, ending)
 
     return outcome
@@ -150,7 +150,9 @@ def _stopped_before_it_began() -> tuple[Replacement, ...]:
 @bug("processes are still tried to be started when the search stops")
 def _started_while_stopping() -> tuple[Replacement, ...]:
     def make(start: Any) -> Any:
-        return lambda executor, work, log, _: start(executor, work, log, lambda: True)
+        return lambda executor, work, log, _, offload: start(
+            executor, work, log, lambda: True, offload
+        )
 
     return instead(_attempts, "start_worker", make)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiotune import events
 from aiotune.oracles import Oracle
 from aiotune.scheduler import AttemptRunner
 from aiotune.scheduler._patience import Activity, Patience
+from aiotune.scheduler._verdicts import Verdicts
 from aiotune.testing.simulator._planting import bug, instead
 from aiotune.testing.simulator._seams import Replacement
+from aiotune.wire import DiskPaused, Done, Failed, Hello, Report
 
 __all__ = ()
 
@@ -48,19 +49,31 @@ def _computing_is_silence() -> tuple[Replacement, ...]:
 
 @bug("a training is asked to end early before it is recorded why")
 def _pruned_before_recorded() -> tuple[Replacement, ...]:
-    async def judge(self: Any, running: Any, step: int, worker: Any) -> None:
-        trial = running.trial
-        reason = self._oracle.judge(trial, step)
-        if reason is None:
-            return
-        await worker.finish_early(reason)
-        await self._oracle.record(
-            events.TrialPruned(
-                trial_id=trial.trial_id, attempt=running.attempt, step=step, reason=reason
-            )
-        )
+    async def hasty(_: Any, worker: Any, verdict: Any, commit: Any) -> None:
+        await worker.finish_early(verdict.reason)
+        await commit
 
-    return instead(AttemptRunner, "_judge", lambda _: judge)
+    return instead(Verdicts, "_tell", lambda _: hasty)
+
+
+@bug("who waits for a verdict to be recorded does not listen to the training meanwhile")
+def _deaf_while_judging() -> tuple[Replacement, ...]:
+    async def hear(self: Any, running: Any, worker: Any) -> Any:
+        last = None
+        async for message in worker.messages():
+            running.reports += 1
+            if isinstance(message, Report):
+                self._reported(running, message, worker)
+                await self._oracle.record()
+            elif isinstance(message, DiskPaused):
+                self._paused(running, message)
+            elif isinstance(message, Hello):
+                running.pid = message.pid
+            elif isinstance(message, (Done, Failed)):
+                last = message
+        return last
+
+    return instead(AttemptRunner, "_hear", lambda _: hear)
 
 
 @bug("a training is asked to end early each time that it reports")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -31,8 +32,9 @@ from gpu import GIB, MIB
 
 __all__ = ("HOPELESS_LOSS", "NASTY_TEXT", "Training", "epoch_loss", "score_of", "size_of")
 
-NASTY_TEXT = "x" * 70_000 + "no\n\x1b[31mgood\r\u202e\x00\x07"
+NASTY_TEXT = "\x07" * 70_000 + "no\n\x1b[31mgood\r\u202e\x00\x07"
 HOPELESS_LOSS = 50.0
+_TOLD = 8192
 _HOPELESS_EPOCHS = 20
 _BATCH = 0.05
 """Seconds of a batch: so long it takes until somebody looks whether to finish early."""
@@ -201,8 +203,8 @@ class Training:
         except Exception as error:  # noqa: BLE001 - the worker of a program catches all
             failure = describe_exception(error)
             # The frames would tell where this package is installed.
-            last = failure.traceback.rstrip().rpartition("\n")[2]
-            return msgspec.structs.replace(failure, traceback=f"(simulated)\n{last}\n")
+            told = "".join(traceback.format_exception_only(error))[-_TOLD:]
+            return msgspec.structs.replace(failure, traceback=f"(simulated)\n{told}")
         raise AssertionError(self._fault)
 
     def _fails(self, failure: TrialFailure) -> None:
