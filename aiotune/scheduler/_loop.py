@@ -28,7 +28,7 @@ import anyio
 
 from aiotune import events, logs
 from aiotune._offload import ThreadOffloader
-from aiotune.errors import AiotuneError, DeviceError, SearchAborted
+from aiotune.errors import AiotuneError, DeviceError, SearchAborted, StorageError
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.scheduler._admission import Need
 from aiotune.scheduler._attempts import AttemptRunner, Running
@@ -360,8 +360,15 @@ class SearchLoop:
             self._quarantine(broken)
         for uuid in findings.back:
             self._log.info(logs.DEVICE_BACK, device=uuid)
-            self._oracle.record(events.DeviceReturned(device=uuid, at=self._clock.now()))
+            self._note(events.DeviceReturned(device=uuid, at=self._clock.now()))
             self._post(DeviceBack(uuid))
+
+    def _note(self, fact: events.Event) -> None:
+        """Record a fact of the watch's; what cannot be recorded ends the search in order."""
+        try:
+            self._oracle.record(fact)
+        except StorageError as error:
+            self._fail_with(error)
 
     def _quarantine(self, broken: DeviceBroke) -> None:
         """Use a device no more; its trials run elsewhere."""
@@ -375,7 +382,7 @@ class SearchLoop:
             trials=trials,
             devices_left=len(left),
         )
-        self._oracle.record(
+        self._note(
             events.DeviceQuarantined(
                 device=broken.uuid, reason=broken.reason, trials=trials, at=self._clock.now()
             )

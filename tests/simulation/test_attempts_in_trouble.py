@@ -10,8 +10,9 @@ from typing import Any
 import anyio
 import pytest
 
+from aiotune._devices import Resources
 from aiotune.errors import SearchAborted, StorageError
-from aiotune.events import Event, MetricsReported, TrialEnded
+from aiotune.events import DeviceQuarantined, Event, MetricsReported, TrialEnded
 from aiotune.executors import Script, SpawnError, WorkerExit, WorkSpec
 from aiotune.executors._simulated import SimulatedExecutor, SimulatedWorker
 from aiotune.failures import FailureKind
@@ -25,6 +26,7 @@ from aiotune.store import MemoryStore
 from aiotune.testing import Simulation, completes, fails
 from aiotune.trial import Trial
 from aiotune.wire import DiskPaused, Done, RunAttempt
+from gpu.fake import FakeProvider, fake_devices
 
 pytestmark = pytest.mark.virtual_time
 
@@ -268,3 +270,31 @@ async def test_a_training_is_listened_to_while_its_verdict_waits_for_the_disk() 
 
     assert [t.status for t in doomed.trials.values()] == [TrialStatus.COMPLETED]
     assert sim.log.named("trial_timeout") == []
+
+
+async def test_a_device_that_breaks_when_nothing_can_be_recorded_ends_the_search_in_order() -> None:
+    """The attempts are stopped and reaped before search() raises the storage's error, and raises it bare."""
+    provider = FakeProvider(fake_devices(2, gib=16))
+    resources = Resources(
+        most=2,
+        reason="simulated",
+        devices=tuple(provider.present),
+        most_per_device=1,
+        cores=2,
+        host_bytes=64 << 30,
+        provider=provider,
+    )
+    hp = HyperParameters()
+    hp.Float("x", 0.0, 1.0)
+    failing = Failing("loss", max_trials=2, hyperparameters=hp, seed=1)
+    failing.kind = DeviceQuarantined
+    sim = Simulation(
+        failing, lambda order: completes(order, 0.5, seconds=50.0), resources=resources
+    )
+    asyncio.get_running_loop().call_later(5.0, provider.lose, provider.present[0].uuid)
+
+    with pytest.raises(StorageError):
+        await sim.run()
+
+    assert sim.executor.live == set()
+    assert sim.admission.ledger.leases == ()
