@@ -19,7 +19,7 @@ test: $(VENV)/.dev
 
 # The journal, cut, flipped and killed as often as docs/journal.md says; prints one JSON object.
 torture: $(VENV)/.dev
-	$(PY) -m pytest -m torture --timeout 7200 -o faulthandler_timeout=0 tests/torture tests/bad_inputs
+	$(PY) -m pytest -m torture --timeout 7200 -o faulthandler_timeout=0 tests/torture tests/bad_inputs tests/process/test_full_disk.py
 
 # Whole searches in simulated trouble, 100,000 trials of them, and then every planted bug; see docs/simulator.md.
 simulate: $(VENV)/.dev

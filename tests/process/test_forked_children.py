@@ -28,10 +28,15 @@ class _Hangs:
 
 
 def _fork() -> int:
+    ours, its = os.pipe()
     pid = os.fork()
     if pid == 0:
+        os.write(its, b"1")  # what a fork has to do is done
         signal.pause()
         os._exit(0)
+    os.close(its)
+    os.read(ours, 1)
+    os.close(ours)
     return pid
 
 

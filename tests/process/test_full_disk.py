@@ -62,7 +62,7 @@ def test_a_search_outlasts_a_full_disk(tmp_path: Path, seconds: int) -> None:
 
 @needs_a_disk
 @pytest.mark.keras
-@pytest.mark.parametrize("seconds", [6, pytest.param(600, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("seconds", [2, pytest.param(600, marks=pytest.mark.torture)])
 def test_a_training_waits_for_a_full_disk(tmp_path: Path, seconds: int) -> None:
     """Weights that find no space wait for it: every trial has those of its best epoch, and no failure."""
     told = search(tmp_path, seconds, "keras", "9m")
