@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from killing import Search, count
+from killed_search import Search, count
 
 import aiotune
 import aiotune._search  # what a search imports is imported before the fork

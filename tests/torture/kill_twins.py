@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from killing import Killed, Search, count
+from killed_search import Killed, Search, count
 from twin_searches import SEARCHES, Equal
 from twin_stories import Story, different, proposals_that_do_not_follow
 
