@@ -173,13 +173,9 @@ class ProjectState:
                 trial.lost = event.lost
                 self._requeue(trial)
             case events.SpaceGrew():
-                self.space.add(deserialize(entry) for entry in event.entries)
-                self.space.ensure_active_values()
-                self.version += 1
+                self._grew(event)
             case events.SearchStarted():
-                self.search = event
-                self.seed = event.seed
-                self.consecutive_failures = self.consecutive_rejections = 0
+                self._search_started(event)
             case events.OracleStateKept():
                 self._announced = event
                 if not event.trial_id:
@@ -196,6 +192,15 @@ class ProjectState:
                 pass  # for people and tools; nothing follows from them
             case _:
                 assert_never(event)
+
+    def _grew(self, event: events.SpaceGrew) -> None:
+        self.space.add(deserialize(entry) for entry in event.entries)
+        self.space.ensure_active_values()
+        self.version += 1
+
+    def _search_started(self, event: events.SearchStarted) -> None:
+        self.search, self.seed = event, event.seed
+        self.consecutive_failures = self.consecutive_rejections = 0
 
     def is_unfinished(self, trial: Trial) -> bool:
         """Whether a trial's end is not recorded, whatever its status has been set to."""
