@@ -169,17 +169,13 @@ class ProjectState:
             case events.RetryScheduled():
                 self._retry(event)
             case events.TrialRequeued():
-                trial = self._unended(event.trial_id)
-                trial.lost = event.lost
-                self._requeue(trial)
+                self._requeued(event)
             case events.SpaceGrew():
                 self._grew(event)
             case events.SearchStarted():
                 self._search_started(event)
             case events.OracleStateKept():
-                self._announced = event
-                if not event.trial_id:
-                    self._oracle_state_follows(event)
+                self._oracle_state_kept(event)
             case events.ProjectCreated():
                 self.project_id = event.project_id
             case (
@@ -192,6 +188,16 @@ class ProjectState:
                 pass  # for people and tools; nothing follows from them
             case _:
                 assert_never(event)
+
+    def _requeued(self, event: events.TrialRequeued) -> None:
+        trial = self._unended(event.trial_id)
+        trial.lost = event.lost
+        self._requeue(trial)
+
+    def _oracle_state_kept(self, event: events.OracleStateKept) -> None:
+        self._announced = event
+        if not event.trial_id:
+            self._oracle_state_follows(event)
 
     def _grew(self, event: events.SpaceGrew) -> None:
         self.space.add(deserialize(entry) for entry in event.entries)
