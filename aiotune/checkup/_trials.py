@@ -64,7 +64,8 @@ def left_running(state: ProjectState) -> list[tuple[str, int]]:
 def _versions(layout: Layout, events: Sequence[Event]) -> Iterator[Finding]:
     opened = [event for event in events if isinstance(event, ProjectOpened)]
     if opened:
-        what = f"It was opened {len(opened)} times, last by aiotune {opened[-1].version}."
+        often = "once" if len(opened) == 1 else f"{len(opened)} times, last"
+        what = f"It was opened {often} by aiotune {opened[-1].version}."
         yield Finding("version", Weight.NOTE, what, "", layout.project_dir)
 
 
