@@ -6,16 +6,20 @@ import math
 import numbers
 from collections.abc import Callable
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiotune._printable import shown
 from aiotune._values import Value
 from aiotune.errors import ConfigurationError, UnknownName, WrongType
 from aiotune.hyperparameters._conditions import Parent
 
+if TYPE_CHECKING:
+    from aiotune.hyperparameters._kinds import HyperParameter
+
 __all__ = (
     "INT64",
     "check_count",
+    "check_kind",
     "check_own",
     "check_portable",
     "check_range",
@@ -308,3 +312,31 @@ def _a(kind: str) -> str:
     if not kind:
         return "a hyperparameter"
     return f"an {kind}" if kind == "Int" else f"a {kind}"
+
+
+def check_kind(hp: HyperParameter, kind: type[HyperParameter], value: Value) -> Value:
+    """Return a value that is asked for, if it can be one of the kind that is asked for.
+
+    Who gives a space in advance narrows it so: ``Fixed("units", 64)`` where the model
+    asks ``Int("units", ...)``. What the model cannot use, as text for a number, is a slip.
+
+    Args:
+        hp: What was registered first under the name.
+        kind: What is asked for now.
+        value: The value of ``hp``.
+
+    Raises:
+        ConfigurationError: The value cannot be one of ``kind``.
+    """
+    wanted = _NUMBERS.get(kind.kind)
+    if type(hp) is kind or wanted is None or isinstance(value, wanted):
+        return value
+    raise ConfigurationError(
+        f"The hyperparameter {shown(hp.name)} is {hp.kind} already, here {shown(value)}, and is asked for "
+        f"as {kind.kind} now, under the same conditions. Rename one of them; or choose another "
+        "project_name, if the project is older than this program."
+    )
+
+
+_NUMBERS: dict[str, tuple[type, ...]] = {"Int": (int,), "Float": (int, float), "Boolean": (int,)}
+"""The types of the values of a kind; ``bool`` is an ``int``, and 0 and 1 do for a Boolean."""

@@ -9,7 +9,7 @@ from typing import Any
 from aiotune._printable import shown
 from aiotune._values import Value
 from aiotune.errors import ConfigurationError
-from aiotune.hyperparameters._checks import check_own, checked_name, unknown
+from aiotune.hyperparameters._checks import check_kind, check_own, checked_name, unknown
 from aiotune.hyperparameters._codec import checked_entries, read_space, serialize
 from aiotune.hyperparameters._conditions import Parent, hold
 from aiotune.hyperparameters._kinds import Boolean, Choice, Fixed, HyperParameter
@@ -176,13 +176,9 @@ class HyperParameters:
                 )
             hp = make(full, conditions)
             self.add((hp,))
-        elif type(hp) is not kind:
-            raise ConfigurationError(
-                f"The hyperparameter {shown(full)} is {hp.kind} already and is asked for as {kind.kind} now, "
-                "under the same conditions, so one would get the other's values. Rename one of them; or "
-                "choose another project_name, if the project is older than this program."
-            )
-        return self._valued(hp) if hold(conditions, self.values) else None
+        if not hold(conditions, self.values):
+            return None
+        return check_kind(hp, kind, self._valued(hp))
 
     def _valued(self, hp: HyperParameter) -> Value:
         """Return the value of an active hyperparameter, after giving it one if it has none."""

@@ -216,7 +216,7 @@ ROWS = [
     within("ask for other trials", lambda t, trial: t.oracle.get_best_trials(), SearchAborted, "oracle.get_best_trials", "Available: objective"),
     within("search", search_again, SearchAborted, "within a trial", "in the program itself"),
     within("save a model that is none", lambda t, trial: t.save_model(trial.trial_id, None), SearchAborted, "None of type NoneType", "Override save_model()"),
-    within("ask for another kind", lambda t, trial: [trial.hyperparameters.Int("x", 1, 9), trial.hyperparameters.Float("x", 0.0, 1.0)], SearchAborted, "'x'", "Rename one"),
+    within("ask for another kind", lambda t, trial: [trial.hyperparameters.Choice("x", ["a", "b"]), trial.hyperparameters.Float("x", 0.0, 1.0)], SearchAborted, "'x'", "Rename one"),
     within("read what is not there", lambda t, trial: trial.hyperparameters["rate"], SearchAborted, "UnknownName", "'rate'", "ask for it before"),
     # ── what is told to an oracle ──
     asked("told: a number", Oracle.update_trial, lambda o: told(o, 0.5), WrongType, "0.5 of type float", "Report {"),

@@ -118,7 +118,6 @@ ROWS = [
     BadInput("hp.Boolean: its own parent", HyperParameters.Boolean, asked(lambda hp: hp.Boolean("kind", parent_name="kind", parent_values="a")), ConfigurationError, ("'kind'", "same name as its parent"), "Rename one"),
     BadInput("hp.Fixed: a parent without a name", HyperParameters.Fixed, asked(lambda hp: hp.Fixed("n", 1, parent_values="a")), ConfigurationError, ("parent_values='a'",), "parent_name="),
     BadInput("hp.Int: the name of another kind", HyperParameters.Int, asked(lambda hp: hp.Int("kind", 1, 9)), ConfigurationError, ("'kind'", "Choice", "Int"), "Rename one"),
-    BadInput("hp.Choice: an Int's name", HyperParameters.Choice, asked(lambda hp: [hp.Int("n", 1, 9), hp.Choice("n", [1, 2])]), ConfigurationError, ("'n'", "Int", "Choice"), "Rename one"),
     BadInput("hp.name_scope: no name", HyperParameters.name_scope, within(lambda hp: hp.name_scope(None)), WrongType, ("None of type NoneType",), "must be text"),
     BadInput("hp.name_scope: an empty name", HyperParameters.name_scope, within(lambda hp: hp.name_scope("")), ConfigurationError, ("empty",), "Give it a name"),
     # ── reading ──

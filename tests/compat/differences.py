@@ -65,7 +65,6 @@ TABLE = (
     ),
     *because(
         "What can only be a slip is told, in place of searching another space than was meant.",
-        ("hp: a second registration as another kind", "[1, 1]", "raises ValueError"),
         ('list(Choice("x", "abc").values)', "['a', 'b', 'c']", "raises TypeError"),
     ),
     *because(

@@ -74,6 +74,18 @@ def test_the_first_registration_wins() -> None:
     assert [Int("a", 1, 5)] == hp.space
 
 
+def test_a_space_given_in_advance_narrows_what_is_asked() -> None:
+    """What was fixed, or listed, is the value of a range that is asked for under the same name."""
+    hp = HyperParameters()
+    hp.Fixed("units", 64)
+    hp.Choice("rate", [0.1, 0.2])
+    hp.Float("momentum", 0.5, 0.9)
+
+    asked = [hp.Int("units", 1, 9), hp.Float("rate", 0.5, 1.0), hp.Choice("momentum", [0.0])]
+
+    assert asked == [64, 0.1, 0.5]
+
+
 def test_names_are_scoped_and_stringified() -> None:
     """Scopes prefix names, also of parents and of what is read, and numbers become text."""
     hp = HyperParameters()
