@@ -357,8 +357,12 @@ class Life:
     def _leaves_nothing(self) -> None:
         if self._broken:
             return
-        if self.executor.live:
-            self.world.wrong("I15", f"{list(self.executor.live)} live after the end of the tuner")
+        # Who interrupts a search that has given up a process in the depths of a driver, as a
+        # FatalError may have made it do, leaves that one to its keeper.
+        hurried = self.log.abandoned and self._cancellations > 0
+        left = [w for w in self.executor.live if w.career.kill_takes < 1 or not hurried]
+        if left:
+            self.world.wrong("I15", f"{left} live after the end of the tuner")
         if self.disk.threads.alive:
             self.world.wrong("I16", f"{len(self.disk.threads.alive)} threads are left")
         if self._search is None or self._core is None or self.log.abandoned:
