@@ -189,6 +189,8 @@ def _is_comparable(setup: Setup) -> bool:
     """Whether an algorithm promises the same configurations, however the search was interrupted."""
     if setup.gpus:
         return False  # what fits depends on when devices failed, and rejected trials are replaced
+    if setup.prunes and setup.saves:
+        return False  # a verdict takes time, and what is saved meanwhile is not trained again
     if setup.oracle in {"bayesian", "hyperband"} or setup.prunes == "median":
         return setup.slots == 1  # proposals, and verdicts, follow from results, so from their order
     return True
