@@ -204,8 +204,9 @@ class SimDisk:
 
     @property
     def full_for(self) -> float:
-        """Seconds since it was filled up, 0 if there is space."""
-        return self._world.monotonic() - self._full_since if self.is_full() else 0.0
+        """Seconds that it has been full, or was the last time in this life."""
+        until = min(self._world.monotonic(), self._full_until)
+        return until - self._full_since if self._full_until else 0.0
 
     def fail(self, fault: Fault) -> None:
         """Let a call fail for good.

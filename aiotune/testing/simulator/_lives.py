@@ -349,8 +349,8 @@ class Life:
     # ── what must hold at the end of a life ────────────────────────────────
 
     def _processes_are_gone(self) -> None:
-        # A process in the depths of a driver is not waited for beyond the grace.
-        left = [w for w in self.executor.live if w.career.kill_takes < 1 or not self.log.abandoned]
+        gave_up, live = self.log.abandoned, self.executor.live
+        left = [w for w in live if not (gave_up and w.may_outlive(_TIMES.grace))]
         if left and not self.world.dead and not self._gave_up:
             self.world.wrong("I15", f"{left} live after the end of the search")
 

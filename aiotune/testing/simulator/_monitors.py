@@ -42,6 +42,12 @@ class Truth:
         self.on_disk: set[str] = set()
         self.cut_short: set[int] = set()
 
+    @property
+    def unkept(self) -> set[str]:
+        """Trials with a result for which there was no space, while the channel was broken, too."""
+        found = self.results.keys() - self.on_disk - self.heard.keys()
+        return {order.trial_id for _, order in self.launched if order.attempt_id in found}
+
 
 class Monitors:
     """Checks each process that starts against what is durable at that moment.

@@ -145,6 +145,10 @@ class SimWorker:
         """Seconds that it has lived without waiting for the disk."""
         return self._world.monotonic() - self._began - self.stood_still
 
+    def may_outlive(self, grace: float) -> bool:
+        """Whether a search that gives up may leave it: it is in a driver, or has just begun."""
+        return self.career.kill_takes >= 1 or self.trained < grace + 1
+
     def activity(self) -> Activity:
         """Return what can be seen of it from outside: it computes until it hangs."""
         now = self._world.monotonic() if self.hangs_since is None else self.hangs_since
