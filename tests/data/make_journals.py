@@ -1,6 +1,8 @@
 """Makes a journal that all later versions must go on reading, with what its search saw: once for each form.
 
-    PYTHONPATH=<a checkout of the version> python tests/data/make_journals.py tests/data/journals/<name>
+    PYTHONPATH=<a checkout of the version> python - tests/data/journals/<name> < tests/data/make_journals.py
+
+It is read from standard input, so that no traceback in a journal names where somebody's checkout is.
 
 A journal that is there is never made again: that a version of today writes the same is no
 proof that it reads what an older one wrote.

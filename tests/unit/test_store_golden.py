@@ -68,6 +68,15 @@ def test_there_is_a_journal_of_each_form() -> None:
     assert FORMS == ["checksums", "first", "memory", "segments"]
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_stored_journal_names_nobodys_folders(form: str) -> None:
+    """Its tracebacks hold no absolute path of the machine that it was made on."""
+    texts = [path.read_text() for path in sorted((DATA / "journals" / form).glob("*.jsonl"))]
+
+    assert sum(text.count("Traceback") for text in texts) > 0
+    assert [text.count('File \\"/') for text in texts] == [0] * len(texts)
+
+
 def test_an_old_journal_is_read_as_it_was_written(
     project: tuple[Path, list[dict[str, Any]]],
 ) -> None:
