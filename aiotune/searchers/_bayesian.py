@@ -30,16 +30,19 @@ class BayesianSearcher:
     length scale for each hyperparameter, and a parabola, is fitted to the trials that
     ended, and the configuration with the greatest expected improvement is proposed.
     Trials that still run count as if they had ended as the model expects, so that
-    trials side by side differ. A trial that failed counts as bad as the worst that completed. Once trials were refused for lack of
-    memory, proposals avoid what would be refused as well. No configuration is
-    proposed twice, and a finite space is searched to its last one.
+    trials side by side differ. A trial that failed counts as bad as the worst that completed.
+    Once trials were refused for lack of memory, proposals avoid what would be refused as
+    well. A search that has converged begins anew, while every fourth trial goes on with
+    all that is known. No configuration is proposed twice, and a finite space is searched
+    to its last one.
 
     The answer follows from the history, the index and the arguments alone.
 
     Args:
         num_initial_points: How many trials fill the space before the model is
             asked; default, also for 0, one more than there are hyperparameters that vary, but
-            at least 4 and at most 10. Trials that run count.
+            at least 4 and at most 10. Trials that run count. So many are tried after
+            a new beginning, too.
         alpha: The variance of noise that is expected of the scores, where their
             own is 1. The model learns how much there is, but never assumes less than a
             ten-thousandth of ``alpha``: more makes it smoother.
@@ -64,13 +67,16 @@ class BayesianSearcher:
 
     def propose(self, history: History, index: int) -> SearcherDecision:
         """Decide what the trial with this index should try."""
+        from aiotune.searchers._restarts import since_restart
         from aiotune.searchers._targets import evidence_of
 
         surrogate = self._model_of(history)
         if surrogate is None:
             return RandomSearcher().propose(history, index)
-        evidence = evidence_of(history)
-        is_early = self._is_early(evidence, surrogate.encoding.width)
+        axes = surrogate.encoding.width
+        design = self.num_initial_points or min(10, max(4, axes + 1))
+        evidence = since_restart(evidence_of(history), index, axes, design)
+        is_early = _is_early(evidence, design)
         choose = surrogate.initial if is_early else surrogate.best
         with on_one_thread():
             values = choose(history, index, evidence)
@@ -91,12 +97,12 @@ class BayesianSearcher:
             self._surrogate = Surrogate(entries, alpha=self.alpha, width=width)
         return self._surrogate if self._surrogate.encoding.width else None
 
-    def _is_early(self, evidence: Evidence, width: int) -> bool:
-        wanted = self.num_initial_points or min(10, max(4, width + 1))
-        if evidence.completed + len(evidence.pending) < wanted:
-            return True
-        # With many at once a model of one or two results would decide for all.
-        return evidence.completed < min(wanted, 4)
+
+def _is_early(evidence: Evidence, design: int) -> bool:
+    if evidence.completed + len(evidence.pending) < design:
+        return True
+    # With many at once a model of one or two results would decide for all.
+    return evidence.completed < min(design, 4)
 
 
 def _checked_count(count: Any) -> int | None:

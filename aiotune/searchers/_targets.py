@@ -39,12 +39,14 @@ class Evidence:
         losses: Of each of them; NaN for one that failed.
         pending: Trials that have not ended.
         refused: Trials that fit no device.
+        let_run: Trials that ended otherwise. They are more than the known ones after a restart.
     """
 
     known: tuple[Tried, ...]
     losses: Floats
     pending: tuple[Tried, ...]
     refused: tuple[Tried, ...]
+    let_run: tuple[Tried, ...]
 
     @property
     def completed(self) -> int:
@@ -63,6 +65,7 @@ def evidence_of(history: History) -> Evidence:
         np.array([_loss(tried, sign) for tried in known], dtype=float),
         tuple(history.tried[index] for index in sorted(unfinished)),
         tuple(tried for tried in ended if tried.status is TrialStatus.REJECTED),
+        tuple(known),
     )
 
 
@@ -149,12 +152,12 @@ def burdens(evidence: Evidence) -> tuple[Sequence[Values], Floats] | None:
     refused = [tried.memory for tried in evidence.refused if tried.memory]
     if len(refused) < len(evidence.refused):
         labelled = [(t.values, 1.0) for t in evidence.refused]
-        labelled += [(t.values, -1.0) for t in evidence.known]
+        labelled += [(t.values, -1.0) for t in evidence.let_run]
     else:
-        run = [t.memory for t in evidence.known if t.memory]
+        run = [t.memory for t in evidence.let_run if t.memory]
         least, most = min(refused), max(run, default=0)
         limit = _limit(least, most)
-        weighed = [t for t in (*evidence.known, *evidence.refused) if t.memory]
+        weighed = [t for t in (*evidence.let_run, *evidence.refused) if t.memory]
         labelled = [(t.values, math.log((t.memory or limit) / limit)) for t in weighed]
     values, numbers = zip(*labelled, strict=True)
     return values, np.array(numbers)
