@@ -257,7 +257,9 @@ class _Search:
             "admission": admission,
             "hooks": TunerHooks(tuner, progress, self.offload, self.retention, self.callbacks),
         }
-        runner = AttemptRunner(clock=self.clock, offload=self.offload, **shared)
+        runner = AttemptRunner(
+            clock=self.clock, offload=self.offload, prunes=tuner.executor != "inline", **shared
+        )
         self.observed = runner.observed
         return SearchLoop(
             core=SchedulerCore(
@@ -334,6 +336,9 @@ async def _executor(
         yield choice  # the caller's own: the caller ends it
         return
     if choice == "inline":
+        if tuner.oracle.pruner is not None:
+            hint = "With executor='inline' a trial is heard when it has ended, so it runs in full."
+            log.warning(logs.PRUNER_IDLE, pruner=type(tuner.oracle.pruner).__name__, hint=hint)
         made: InlineExecutor | LocalExecutor = InlineExecutor(payload)
     else:
         nursery, tuner._nursery = tuner._nursery, None  # noqa: SLF001

@@ -10,7 +10,6 @@ import datetime as dt
 import errno
 import json
 import logging
-import math
 import os
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, NoReturn
 import msgspec
 import structlog
 
+from aiotune._plain import plain
 from aiotune._printable import printable
 from aiotune.errors import ProjectError
 
@@ -90,6 +90,8 @@ TRIAL_RETRY = "trial_retry"
 """An attempt failed and the trial runs again."""
 TRIAL_PRUNED = "trial_pruned"
 """A pruner ends a trial's training early; ``reason``."""
+PRUNER_IDLE = "pruner_idle"
+"""A pruner ends nothing with ``executor="inline"``: what a trial reports is heard at its end."""
 TRIAL_STALLED = "trial_stalled"
 """An attempt shows no sign of life; the stacks of its threads are in its ``log``."""
 TRIAL_TIMEOUT = "trial_timeout"
@@ -130,8 +132,6 @@ _BUFFER = 64 << 10
 _KEPT = 1000
 """Lines kept while there is no file, or no space for it."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_DEPTH = 4
-"""Nested containers shown; a value deeper than that may contain itself."""
 _encode = msgspec.json.Encoder().encode
 _Event = MutableMapping[str, Any]
 _Logger = structlog.make_filtering_bound_logger(logging.DEBUG)
@@ -292,47 +292,7 @@ def _drop(_: Any, __: str, ___: _Event) -> NoReturn:
 
 
 def _safe(_: Any, __: str, event: _Event) -> _Event:
-    return {printable(key, 200): _plain(value) for key, value in event.items()}
-
-
-def _plain(value: Any, depth: int = _DEPTH) -> Any:
-    """Return a JSON value: text made safe, numbers of any library as Python's."""
-    if value is None or value is True or value is False:
-        return value
-    if type(value) is float and math.isfinite(value):
-        return value  # the kind of value that there is most of
-    try:
-        return _converted(value, depth)
-    except Exception as error:  # noqa: BLE001 - a user's __str__ may raise anything
-        return f"<{type(value).__name__}: {type(error).__name__} when shown>"
-
-
-def _converted(value: Any, depth: int) -> Any:  # noqa: PLR0911 - one arm a kind of value
-    match value:
-        case int():
-            # str() refuses integers of thousands of digits, hex() does not.
-            return int(value) if value.bit_length() < 64 else printable(hex(value))  # noqa: PLR2004
-        case float():
-            return float(value) if math.isfinite(value) else str(float(value))
-        case str():
-            return printable(value) if len(value) <= 4096 else _end(value)  # noqa: PLR2004
-        case BaseException():
-            return printable(f"{type(value).__name__}: {value}")
-        case Mapping() | list() | tuple() | set() | frozenset() if depth == 0:
-            return "..."
-        case Mapping():
-            return {printable(key, 200): _plain(inner, depth - 1) for key, inner in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [_plain(inner, depth - 1) for inner in value]
-        case _ if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
-            return _plain(value.item(), depth - 1) if depth else "..."
-        case _:
-            return printable(value)
-
-
-def _end(text: str) -> str:
-    # Of a long text the end says most: it is where a traceback has its error.
-    return printable(f"...{text[-4000:]}")
+    return {printable(key, 200): plain(value) for key, value in event.items()}
 
 
 def sentence(event: str, fields: Mapping[str, Any]) -> str:
@@ -365,6 +325,7 @@ _SENTENCES = {
     JOURNAL_REPAIRED: "The journal ended in an unfinished record ({bytes} bytes), which was cut off.",
     SEED_CONTINUED: "The project goes on with its own seed {seed}.",
     NURSERY_FAILED: "Workers cannot be forked here ({reason}); each trial starts a fresh interpreter.",
+    PRUNER_IDLE: "The pruner {pruner} ends nothing. {hint}",
     TRIAL_RETRY: (
         "Trial {trial} failed on {device} ({error_type}: {error_message}); trying again, "
         "{attempts_left} attempts left."

@@ -135,6 +135,7 @@ class AttemptRunner:
         hooks: Hooks,
         admission: Admission,
         new_id: Callable[[], str] | None = None,
+        prunes: bool = True,
     ) -> None:
         self._oracle, self._executor, self._layout = oracle, executor, layout
         self._log, self._clock, self._offload, self._hooks = log, clock, offload, hooks
@@ -143,7 +144,7 @@ class AttemptRunner:
         self.observed: list[events.MemoryObserved] = []
         self.on_steps: Callable[[str, int, float], None] = lambda *_: None
         self._orders = Orders(oracle, layout)
-        self._verdicts = Verdicts(oracle, log)
+        self._verdicts = Verdicts(oracle, log, heard=prunes)
 
     def begin(self, trial: Trial, launch: Launch) -> Running:
         """Give a trial its next attempt, where its lease is."""

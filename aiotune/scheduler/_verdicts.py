@@ -23,15 +23,17 @@ class Verdicts:
     Args:
         oracle: Judges, and records.
         log: Takes an event for each verdict.
+        heard: Whether a training can be told anything while it runs. If not, none is judged: it
+            would be called stopped although it ran to its end.
     """
 
-    def __init__(self, oracle: Oracle, log: Any) -> None:
-        self._oracle, self._log = oracle, log
+    def __init__(self, oracle: Oracle, log: Any, *, heard: bool = True) -> None:
+        self._oracle, self._log, self._heard = oracle, log, heard
 
     def judge(self, running: Running, step: int, worker: Worker) -> None:
         """Judge a training that has just reported a step; returns without waiting for the disk."""
         trial = running.trial
-        reason = self._oracle.judge(trial, step)
+        reason = self._oracle.judge(trial, step) if self._heard else None
         if reason is None:
             return
         verdict = events.TrialPruned(

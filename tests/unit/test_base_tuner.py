@@ -75,3 +75,16 @@ def test_outside_a_trial_the_oracle_is_the_one_that_was_given(tmp_path: Path) ->
     tuner = Own(oracle, directory=tmp_path, executor="inline")
     asyncio.run(tuner.search(verbose=0))
     assert tuner.oracle is oracle
+
+
+@pytest.mark.parametrize("kind", [Reporting, ReportingLater])
+def test_an_inline_trial_is_not_called_stopped_although_it_ran_in_full(
+    tmp_path: Path, kind: type[aiotune.RandomSearch]
+) -> None:
+    """Nobody can tell it anything while it runs, and the log says so."""
+    pruner = aiotune.pruners.ThresholdPruner(upper=-1.0)
+    tuner = kind(max_trials=3, seed=0, directory=tmp_path, executor="inline", pruner=pruner)
+    result = asyncio.run(tuner.search(verbose=0))
+    assert [trial.stop_reason for trial in result.trials] == [None, None, None]
+    assert [len(trial.history) for trial in result.trials] == [3, 3, 3]
+    assert '"pruner_idle"' in (tuner.project_dir / "events.log").read_text()
