@@ -331,7 +331,7 @@ _SENTENCES = {
         "{attempts_left} attempts left."
     ),
     DEVICE_QUARANTINED: (
-        "{device} gets no more trials: {reason} Its trials run elsewhere; {devices_left} GPUs are left."
+        "{device} gets no more trials: {reason} {devices_left} other GPUs are in use."
     ),
     DEVICE_BACK: "{device} has its memory back, and gets trials again.",
     DEVICE_FAULT: "{device} reported {fault}; trials {trials} ran there.",

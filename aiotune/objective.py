@@ -148,10 +148,10 @@ def create_objective(objective: Any) -> Objective:
             return objective
         case str():
             return _by_name(objective)
-        case [_, *_]:
+        case list() | tuple() if objective:
             members = [create_objective(member) for member in objective]
             return MultiObjective(members) if len(members) > 1 else members[0]
-        case []:
+        case list() | tuple():
             raise ConfigurationError(
                 "`objective` not understood: it is an empty list. Name at least one metric, or leave the objective out if "
                 "trials return a single number."

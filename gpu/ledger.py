@@ -115,6 +115,7 @@ class LeaseLedger:
         }
         self._host = _Account(_UNLIMITED if host is None else host, 0)
         self._exclusive = {d.uuid for d in devices if d.mode is ComputeMode.EXCLUSIVE}
+        self._away: set[str] = set()
         self._broken: set[str] = set()
         self._kept_for: dict[str, str] = {}
         self._leases: dict[int, Lease] = {}
@@ -213,7 +214,8 @@ class LeaseLedger:
         """
         if self._kept_for:
             return ()
-        able = [s for s in self.states() if not s.broken and s.capacity >= request.on(s.uuid)]
+        states = (s for s in self.states() if not s.broken and not s.away)
+        able = [s for s in states if s.capacity >= request.on(s.uuid)]
         able.sort(key=lambda s: (s.leases, -s.available, s.uuid))
         chosen = tuple(s.uuid for s in able[: request.devices])
         if len(chosen) < request.devices:
@@ -253,13 +255,14 @@ class LeaseLedger:
         if uuid not in self._exclusive:
             self._accounts[uuid].most = most
 
-    def close(self, uuid: str) -> None:
-        """Put nothing on a device any more."""
-        self._broken.add(uuid)
+    def close(self, uuid: str, *, may_return: bool = False) -> None:
+        """Put nothing on a device any more; if it may return, what fits nowhere else waits for it."""
+        (self._away if may_return else self._broken).add(uuid)
         self._kept_for = {u: h for u, h in self._kept_for.items() if u != uuid}
 
     def reopen(self, uuid: str) -> None:
         """Use a device again."""
+        self._away.discard(uuid)
         self._broken.discard(uuid)
 
     @property
@@ -282,6 +285,7 @@ class LeaseLedger:
                 leases=len(account.promised),
                 most=account.most,
                 closed=alone or self._kept_for.get(uuid, holder) != holder,
+                away=uuid in self._away,
                 broken=uuid in self._broken,
             )
 
@@ -290,7 +294,8 @@ class LeaseLedger:
 
 
 def _check(holder: str, request: MemoryRequest, uuid: str, state: DeviceState | None) -> None:
-    if state is None or state.closed or state.broken or state.available < request.on(uuid):
+    out_of_use = state is None or state.closed or state.away or state.broken
+    if state is None or out_of_use or state.available < request.on(uuid):
         have = format_bytes(state.available) if state else "no such device"
         raise LeaseError(
             f"{holder} asks for {format_bytes(request.on(uuid))} on {uuid}, which has {have}."

@@ -52,6 +52,7 @@ class DeviceState:
         leases: How many leases are on it.
         most: How many leases may be on it at once.
         closed: Whether nothing more may be put on it now (exclusive, or kept for somebody).
+        away: Whether it is out of use, perhaps for a while only.
         broken: Whether nothing will ever be put on it again.
     """
 
@@ -61,6 +62,7 @@ class DeviceState:
     leases: int = 0
     most: int = 1 << 30
     closed: bool = False
+    away: bool = False
     broken: bool = False
 
 
@@ -99,17 +101,17 @@ def best_fit(request: MemoryRequest, states: Sequence[DeviceState]) -> Placement
         return NeverFits(_too_large(request, states, len(able)))
     free = [s for s in able if _fits_now(request, s)]
     if len(free) < request.devices:
-        return NotNow(
-            f"{len(free)} of {request.devices} device(s) have {format_bytes(request.bytes)} free now."
-        )
+        away = sum(s.away for s in able)
+        text = f"{len(free)} of {request.devices} device(s) have {format_bytes(request.bytes)} free now."
+        return NotNow(f"{text} {away} more may come back into use." if away else text)
     free.sort(key=lambda s: (s.leases, s.available - request.on(s.uuid), s.uuid))
     return Placement(tuple(s.uuid for s in free[: request.devices]))
 
 
 def _fits_now(request: MemoryRequest, state: DeviceState) -> bool:
-    if state.closed or state.available < request.on(state.uuid) or state.leases >= state.most:
+    if state.closed or state.away or state.leases >= state.most:
         return False
-    return not (request.exclusive and state.leases)
+    return state.available >= request.on(state.uuid) and not (request.exclusive and state.leases)
 
 
 def _too_large(request: MemoryRequest, states: Sequence[DeviceState], able: int) -> str:

@@ -226,7 +226,7 @@ class Admission:
         left = self.resources.most - running
         if not self.resources.devices:
             return max(0, left)
-        usable = [s for s in self.ledger.states() if not s.broken and not s.closed]
+        usable = [s for s in self.ledger.states() if not (s.broken or s.away or s.closed)]
         idle = sum(s.leases == 0 for s in usable) // self.resources.gpus_per_trial
         shared = sum(max(0, s.most - s.leases) for s in usable if s.leases)
         return max(0, min(left, idle + min(2, shared)))

@@ -132,10 +132,11 @@ class MemoryMeasured:
 
 @dataclass(frozen=True, slots=True)
 class DeviceBroke:
-    """A device is lost, or not to be trusted any more."""
+    """A device is lost, or not to be trusted any more; or for now, if it may return."""
 
     uuid: str
     reason: str
+    may_return: bool = False
 
 
 @dataclass(frozen=True, slots=True)

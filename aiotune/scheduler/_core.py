@@ -127,8 +127,8 @@ class SchedulerCore:
                 self._concluded(stimulus)
             case MemoryMeasured(measured):
                 self._measured(measured)
-            case DeviceBroke(uuid):
-                self._device_broke(uuid, commands)
+            case DeviceBroke():
+                self._device_broke(stimulus, commands)
             case DeviceBack(uuid):
                 self.admission.ledger.reopen(uuid)
             case StepsTimed():
@@ -190,8 +190,9 @@ class SchedulerCore:
             taken = {numbers[t]: b for t, b in measured.host_own.items() if t in numbers}
             ledger.measure_host(measured.host_free, taken)
 
-    def _device_broke(self, uuid: str, commands: list[Command]) -> None:
-        self.admission.ledger.close(uuid)
+    def _device_broke(self, stimulus: DeviceBroke, commands: list[Command]) -> None:
+        uuid = stimulus.uuid
+        self.admission.ledger.close(uuid, may_return=stimulus.may_return)
         commands.extend(
             StopAttempt(trial_id, _DEVICE_GRACE, EndedBy.DEVICE_BROKE)
             for trial_id, lease in self.running.items()

@@ -373,14 +373,15 @@ class SearchLoop:
     def _quarantine(self, broken: DeviceBroke) -> None:
         """Use a device no more; its trials run elsewhere."""
         admission = self._core.admission
-        left = [s for s in admission.ledger.states() if not s.broken and s.uuid != broken.uuid]
+        others = (s for s in admission.ledger.states() if s.uuid != broken.uuid)
+        left = [s for s in others if not s.broken]  # one that is away is waited for
         trials = [t for t, r in self.running.items() if broken.uuid in r.lease.uuids]
         self._log.error(
             logs.DEVICE_QUARANTINED,
             device=broken.uuid,
             reason=broken.reason,
             trials=trials,
-            devices_left=len(left),
+            devices_left=sum(not s.away for s in left),
         )
         self._note(
             events.DeviceQuarantined(
@@ -388,7 +389,7 @@ class SearchLoop:
             )
         )
         self._post(broken)
-        if len(left) < admission.resources.gpus_per_trial:
+        if not broken.may_return and len(left) < admission.resources.gpus_per_trial:
             self._fail(
                 DeviceError(
                     f"No GPU is left to train on: {broken.uuid} was the last one. {broken.reason}",

@@ -41,6 +41,8 @@ _PATIENCE = 30
 
 _ASK_AGAIN = 5
 """Looks between two questions to a device whose memory was not given back."""
+_GIVE_UP = 120
+"""Such questions before nobody waits for it any more; it is asked on all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class DeviceWatch:
         self._unanswered: dict[str, int] = {}
         self._tells: set[str] = set()
         self._given_up: set[str] = set()
-        self._may_return: dict[str, int] = {}  # looks until the device is asked again
+        self._may_return: dict[str, int] = {}  # looks since the device was given up
 
     @property
     def is_needed(self) -> bool:
@@ -110,7 +112,7 @@ class DeviceWatch:
         uuids = [d.uuid for d in self._resources.devices if only is None or d.uuid in only]
         uuids = [uuid for uuid in uuids if uuid not in self._given_up]
         host = only is None and self._resources.host_bytes is not None
-        if not uuids and not host:
+        if not (uuids or host or (only is None and self._may_return)):
             return Findings(Measurement())
         pids = {trial_id: r.pid for trial_id, r in running.items() if r.pid is not None}
         answers = await self._offload.run("nvml", self._ask, uuids, only is None)
@@ -121,24 +123,26 @@ class DeviceWatch:
         left = self._not_given_back(answers, running)
         broken = answers.broken | left
         self._given_up.update(broken)
-        self._may_return |= dict.fromkeys(left.keys() - answers.broken.keys(), _ASK_AGAIN)
-        back = await self._returned() if only is None else ()
+        self._may_return |= dict.fromkeys(left.keys() - answers.broken.keys(), 1)
+        back, hopeless = await self._returned() if only is None else ((), ())
         return Findings(
             Measurement(answers.memory, own, free, host_own),
-            tuple(DeviceBroke(uuid, reason) for uuid, reason in broken.items()),
+            (*(DeviceBroke(u, why, u in self._may_return) for u, why in broken.items()), *hopeless),
             back,
             tuple(answers.faults),
         )
 
-    async def _returned(self) -> tuple[str, ...]:
-        """Ask devices again, now and then, whose memory only was not given back."""
-        asked = []
-        for uuid, looks in self._may_return.items():
-            self._may_return[uuid] = (looks - 1) or _ASK_AGAIN
-            if looks == 1:
-                asked.append(uuid)
+    async def _returned(self) -> tuple[tuple[str, ...], tuple[DeviceBroke, ...]]:
+        """Ask devices again, now and then, whose memory only was not given back.
+
+        Returns:
+            Those that have it, and those that nobody should wait for any longer.
+        """
+        asked = [uuid for uuid, looks in self._may_return.items() if looks % _ASK_AGAIN == 0]
+        for uuid in self._may_return:
+            self._may_return[uuid] += 1
         if not asked:
-            return ()
+            return (), ()
         answers = await self._offload.run("nvml", self._ask, asked, False)
         back = tuple(
             uuid
@@ -146,10 +150,13 @@ class DeviceWatch:
             if uuid in answers.memory
             and answers.memory[uuid].used <= self._idle[uuid] + _LEFT_BEHIND
         )
+        late = _ASK_AGAIN * _GIVE_UP
+        text = f"Its memory was not given back within {late} looks."
+        hopeless = [u for u in asked if u not in back and self._may_return[u] == late + 1]
         for uuid in back:
             del self._may_return[uuid], self._left[uuid]
             self._given_up.discard(uuid)
-        return back
+        return back, tuple(DeviceBroke(uuid, text) for uuid in hopeless)
 
     def held_by(self, pid: int) -> dict[str, int | None]:
         """Return what a process holds of each device; blocking. ``None``: the driver does not tell."""
@@ -225,10 +232,10 @@ class DeviceWatch:
             self._left[uuid] = self._left.get(uuid, 0) + 1
             if self._left[uuid] >= _PATIENCE:
                 size = format_bytes(memory.used - before)
-                text = (
-                    f"{size} of its memory were not given back when the last process on it ended."
+                broken[uuid] = (
+                    f"{size} of its memory were not given back when the last process on it ended; "
+                    "when they are, it gets trials again."
                 )
-                broken[uuid] = text
         return broken
 
 

@@ -252,7 +252,7 @@ ROWS = [
     sent("an open file", lambda: an_open_file(__file__), "an open file", "Pass its path"),
     sent("a socket", lambda: closed(socket.socket()), "socket", "inside build() or run_trial()", cause=TypeError),
     sent("a database", lambda: closed(sqlite3.connect(":memory:")), "sqlite3.Connection", "inside build() or run_trial()", cause=TypeError),
-    sent("a thread", threading.Thread, "_thread.lock", "inside build() or run_trial()", cause=TypeError),
+    sent("a thread", threading.Thread, "_thread.", "inside build() or run_trial()", cause=TypeError),
     sent("a queue", queue.Queue, "_thread.lock", "inside build() or run_trial()", cause=TypeError),
     sent("a context variable", lambda: contextvars.ContextVar("v"), "ContextVar", "inside build() or run_trial()", cause=TypeError),
     sent("what refuses, in control characters", Unsendable, r"I stay\x1b[31m here", "inside build() or run_trial()", cause=RuntimeError),

@@ -18,8 +18,8 @@ from aiotune.memory import MemoryPeak, ModelSize
 from aiotune.oracles import RandomSearchOracle
 from aiotune.status import TrialStatus
 from aiotune.testing import Simulation, completes
-from aiotune.wire import Done, Failed, RunAttempt, RunWeighing, Weighed
-from gpu import GIB, MIB, Device
+from aiotune.wire import Done, Failed, Hello, RunAttempt, RunWeighing, Weighed
+from gpu import GIB, MIB, Device, DeviceProcess
 from gpu.fake import FakeProvider, fake_devices
 
 pytestmark = pytest.mark.virtual_time
@@ -310,6 +310,73 @@ async def test_without_a_gpu_left_the_search_ends_with_a_sentence() -> None:
 
     done = [t for t in sim.oracle.trials.values() if t.status is TrialStatus.COMPLETED]
     assert len(done) == 4
+
+
+def holding(provider: FakeProvider, device: Device, *, gone: float, back: float) -> Any:
+    """Let a process hold memory of a device until some time, and its memory be late until another."""
+
+    async def play() -> None:
+        await asyncio.sleep(2.0)
+        provider.running[device.uuid] = [DeviceProcess(7, 9 * GIB)]
+        provider.used[device.uuid] = 9 * GIB
+        await asyncio.sleep(gone - 2.0)
+        provider.running[device.uuid] = []
+        await asyncio.sleep(back - gone)
+        provider.used[device.uuid] = 0
+
+    return play()
+
+
+def one_process(order: RunAttempt) -> Script:
+    """Ten seconds of training in the process that :func:`holding` tells of."""
+    done = completes(order, 0.5, seconds=10.0)
+    return Script([(0.0, Hello(pid=7)), *done.says])
+
+
+async def test_what_fits_only_a_gpu_that_is_away_waits_for_it() -> None:
+    """It is not refused: its memory was only late, and the searcher would learn a limit that is none."""
+    small, large = fake_devices(1, gib=4)[0], fake_devices(2, gib=16)[1]
+    provider = FakeProvider([small, large])
+    sim = simulation(
+        3,
+        boxed([small, large], per_gpu=1, provider=provider),
+        one_process,
+        weigh=lambda _: weighed(sized(4 * GIB)),
+    )
+
+    await asyncio.gather(sim.run(), holding(provider, large, gone=10.0, back=200.0))
+
+    (quarantined,) = sim.log.named("device_quarantined")
+    assert quarantined["devices_left"] == 1
+    assert sim.log.named("device_back")
+    assert {t.status for t in sim.oracle.trials.values()} == {TrialStatus.COMPLETED}
+    assert set(where(sim)) == {large.uuid}
+
+
+@pytest.mark.parametrize(("back", "ends"), [(300.0, False), (900.0, True)])
+async def test_the_only_gpu_is_waited_for_a_while(back: float, ends: bool) -> None:
+    """For ten minutes the search pauses, and says so; then it ends with a sentence."""
+    (device,) = fake_devices(1)
+    provider = FakeProvider([device])
+    sim = simulation(
+        4,
+        boxed([device], per_gpu=1, provider=provider),
+        one_process,
+        weigh=lambda _: weighed(sized(4 * GIB)),
+    )
+
+    async def run() -> None:
+        if ends:
+            with pytest.raises(DeviceError, match="No GPU is left to train on"):
+                await sim.run()
+        else:
+            await sim.run()
+
+    await asyncio.gather(run(), holding(provider, device, gone=10.0, back=back))
+
+    assert sim.log.named("device_quarantined")[0]["devices_left"] == 0
+    done = [t for t in sim.oracle.trials.values() if t.status is TrialStatus.COMPLETED]
+    assert (len(done) == 4) is not ends
 
 
 async def test_the_hosts_memory_bounds_trials_on_the_cpu() -> None:

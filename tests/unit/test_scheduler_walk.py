@@ -13,6 +13,7 @@ from aiotune.scheduler._admission import Admission, Need
 from aiotune.scheduler._commands import (
     AttemptConcluded,
     Command,
+    DeviceBack,
     DeviceBroke,
     Launch,
     Measurement,
@@ -61,6 +62,7 @@ class Box:
         self.needs: dict[str, Need] = {}
         self.ended: set[str] = set()
         self.broken: set[str] = set()
+        self.away: set[str] = set()
 
     def run(self) -> None:
         self.perform(self.core.start())
@@ -95,9 +97,15 @@ class Box:
         if step == self.stop_at:
             return StopRequested(StopReason.CANCELLED, 1.0)
         whole = [d.uuid for d in self.resources.devices if d.uuid not in self.broken]
-        if len(whole) > 1 and self.rng.random() < 0.01:
+        if self.away and self.rng.random() < 0.05:
+            self.broken.discard(uuid := self.away.pop())
+            return DeviceBack(uuid)
+        may_return = self.rng.random() < 0.5
+        if len(whole) > (not may_return) and self.rng.random() < 0.01:
             self.broken.add(whole[0])
-            return DeviceBroke(whole[0], "it is broken")
+            if may_return:
+                self.away.add(whole[0])
+            return DeviceBroke(whole[0], "it is broken", may_return)
         able: list[Callable[[], Stimulus]] = [self.measure]
         able += [self.propose] * 3 * bool(self.proposing)
         able += [self.weigh] * 3 * bool(self.weighing)

@@ -145,9 +145,26 @@ async def test_a_device_whose_memory_comes_back_is_used_again() -> None:
     provider.used[A] = GIB
     back = [uuid for _ in range(12) for uuid in (await watch.look({})).back]
 
-    assert [one.uuid for one in broken] == [A]
+    assert [(one.uuid, one.may_return) for one in broken] == [(A, True)]
     assert (held, back) == ([], [A])
     assert A in (await watch.look({})).measured.devices
+
+
+async def test_a_device_whose_memory_does_not_come_back_is_given_up() -> None:
+    """After ten minutes of looks nobody waits for it; if it does come back later, it is used again."""
+    provider = FakeProvider(fake_devices(2), used={A: GIB})
+    watch = watching(provider)
+    await watch.look({})
+    provider.used[A], provider.running[A] = 5 * GIB, [DeviceProcess(7, 4 * GIB)]
+    await watch.look({"0": running()})
+    provider.running[A] = []
+
+    broken = [(n, b.may_return) for n in range(700) for b in (await watch.look({})).broken]
+    provider.used[A] = GIB
+    back = [uuid for _ in range(12) for uuid in (await watch.look({})).back]
+
+    assert broken == [(29, True), (628, False)]
+    assert back == [A]
 
 
 async def test_where_processes_are_hidden_memory_may_be_others() -> None:
