@@ -113,7 +113,7 @@ ROWS = [
     oracle("a name for a pruner", {"pruner": "median"}, WrongType, "pruner", "'median' of type str", "aiotune.pruners"),
     called(RandomSearchOracle, "no trials", {"max_trials": 0}, ConfigurationError, "max_trials", "0", ">= 1"),
     called(GridSearchOracle, "trials in a list", {"max_trials": [3]}, ConfigurationError, "max_trials", "[3]", "whole number"),
-    called(GridSearchOracle, "a range for an objective", {"objective": range(3)}, WrongType, "0 of type int", "expected a metric's name"),
+    called(GridSearchOracle, "a range for an objective", {"objective": range(3)}, WrongType, "range(0, 3) of type range", "expected a metric's name"),
     # ── Bayesian optimisation ──
     bayesian("fewer than no points", {"num_initial_points": -1}, ConfigurationError, "num_initial_points", "-1", "Leave it out"),
     bayesian("half a point", {"num_initial_points": 2.5}, ConfigurationError, "num_initial_points", "2.5", "Leave it out"),
