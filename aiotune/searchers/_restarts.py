@@ -19,8 +19,12 @@ from aiotune.searchers._targets import Evidence
 
 __all__ = ("since_restart",)
 
-_LEAST_TRIALS = 20
-"""Trials that every beginning is given, and the design and the patience at that."""
+_FIRST_TRIALS = 40
+"""Trials that the first beginning is given at least: within so many, one is better finished than two begun."""
+_LATER_TRIALS = 20
+"""Trials that each of the others is given, and the design and the patience at that."""
+_SCALE_TRIALS = 20
+"""Trials that say how much the losses differ."""
 _LEAST_PATIENCE = 10
 _PATIENCE = 2
 """Trials without an improvement after which a search has converged, for each hyperparameter."""
@@ -78,14 +82,17 @@ def _start(evidence: Evidence, axes: int, design: int) -> int:
         count += 1
         if loss < best - least:
             improved, best = count, loss
-        if count >= _LEAST_TRIALS and count - max(improved, design) >= patience:
+        enough = _LATER_TRIALS if start else _FIRST_TRIALS
+        if count >= enough and count - max(improved, design) >= patience:
             start, count, improved, best = tried.index + 1 + running, 0, 0, np.inf
     return start
 
 
 def _least_improvement(evidence: Evidence) -> float:
-    first = evidence.losses[np.isfinite(evidence.losses)][:_LEAST_TRIALS]
+    first = evidence.losses[np.isfinite(evidence.losses)][:_SCALE_TRIALS]
     if len(first) == 0:
         return 0.0
-    # Multiplied before subtracting: losses near the largest float must not overflow.
-    return float(_IMPROVEMENT * np.median(first) - _IMPROVEMENT * first.min())
+    parts = (
+        _IMPROVEMENT * first
+    )  # multiplied first: losses near the largest float must not overflow
+    return float(np.median(parts) - parts.min())
