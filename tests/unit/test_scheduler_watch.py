@@ -45,6 +45,17 @@ def running(uuid: str = A, pid: int | None = 7, peak: MemoryPeak | None = None) 
     return attempt
 
 
+async def left_with_memory() -> tuple[FakeProvider, DeviceWatch]:
+    """Return a box on whose first GPU a process has ended and its memory stays in use."""
+    provider = FakeProvider(fake_devices(2), used={A: GIB})
+    watch = watching(provider)
+    await watch.look({})
+    provider.used[A], provider.running[A] = 5 * GIB, [DeviceProcess(7, 4 * GIB)]
+    await watch.look({"0": running()})
+    provider.running[A] = []
+    return provider, watch
+
+
 async def test_memory_of_every_device_and_of_the_host_is_read() -> None:
     """One look tells what is used everywhere; a look at one device leaves the host out."""
     watch = watching(FakeProvider(fake_devices(2), used={A: GIB}), host=8 * GIB)
@@ -134,12 +145,7 @@ async def test_memory_that_nobody_holds_and_nobody_frees_breaks_a_device() -> No
 
 async def test_a_device_whose_memory_comes_back_is_used_again() -> None:
     """It is asked every fifth look; one that was lost for another reason is not asked any more."""
-    provider = FakeProvider(fake_devices(2), used={A: GIB})
-    watch = watching(provider)
-    await watch.look({})
-    provider.used[A], provider.running[A] = 5 * GIB, [DeviceProcess(7, 4 * GIB)]
-    await watch.look({"0": running()})
-    provider.running[A] = []
+    provider, watch = await left_with_memory()
     broken = [uuid for _ in range(30) for uuid in (await watch.look({})).broken]
     held = [uuid for _ in range(12) for uuid in (await watch.look({})).back]
     provider.used[A] = GIB
@@ -152,12 +158,7 @@ async def test_a_device_whose_memory_comes_back_is_used_again() -> None:
 
 async def test_a_device_whose_memory_does_not_come_back_is_given_up() -> None:
     """After ten minutes of looks nobody waits for it; if it does come back later, it is used again."""
-    provider = FakeProvider(fake_devices(2), used={A: GIB})
-    watch = watching(provider)
-    await watch.look({})
-    provider.used[A], provider.running[A] = 5 * GIB, [DeviceProcess(7, 4 * GIB)]
-    await watch.look({"0": running()})
-    provider.running[A] = []
+    provider, watch = await left_with_memory()
 
     broken = [(n, b.may_return) for n in range(700) for b in (await watch.look({})).broken]
     provider.used[A] = GIB
