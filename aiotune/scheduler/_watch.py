@@ -151,7 +151,7 @@ class DeviceWatch:
             and answers.memory[uuid].used <= self._idle[uuid] + _LEFT_BEHIND
         )
         late = _ASK_AGAIN * _GIVE_UP
-        text = f"Its memory was not given back within {late} looks."
+        text = "Its memory was not given back within ten minutes."  # one look a second
         hopeless = [u for u in asked if u not in back and self._may_return[u] == late + 1]
         for uuid in back:
             del self._may_return[uuid], self._left[uuid]
