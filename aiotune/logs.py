@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import msgspec
 import structlog
 
-from aiotune._plain import plain
+from aiotune._log_values import plain
 from aiotune._printable import printable
 from aiotune.errors import ProjectError
 
