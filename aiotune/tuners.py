@@ -75,8 +75,9 @@ class BayesianOptimization(Tuner):
     """Models the objective by a Gaussian process and tries what promises most.
 
     Unlike KerasTuner's it never tries a configuration twice, learns from
-    trials that failed or were refused for lack of memory, and takes milliseconds
-    for a proposal; see :class:`~aiotune.searchers.BayesianSearcher`.
+    trials that failed or were refused for lack of memory, begins anew when it has
+    converged, and takes milliseconds for a proposal; see
+    :class:`~aiotune.searchers.BayesianSearcher`.
 
     Args:
         hypermodel: As for :class:`Tuner`.
