@@ -92,7 +92,6 @@ def _least_improvement(evidence: Evidence) -> float:
     first = evidence.losses[np.isfinite(evidence.losses)][:_SCALE_TRIALS]
     if len(first) == 0:
         return 0.0
-    parts = (
-        _IMPROVEMENT * first
-    )  # multiplied first: losses near the largest float must not overflow
+    # Multiplied first: losses near the largest float must not overflow.
+    parts = _IMPROVEMENT * first
     return float(np.median(parts) - parts.min())
