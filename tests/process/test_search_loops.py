@@ -166,6 +166,9 @@ def test_a_signal_ends_the_program_in_order(tmp_path: Path, kind: str, how: str)
     *_, ended, closed = read_events(Layout(tmp_path, "p"))
     assert process.returncode == -number
     assert (said == b"interrupted\n") is (number is signal.SIGINT)
+    assert (b"\nKeyboardInterrupt: The search was interrupted: 0 of 4 trials" in errors) is (
+        number is signal.SIGINT
+    )
     assert isinstance(ended, events.SearchEnded)
     assert isinstance(closed, events.ProjectClosed)
     assert b"Warning" not in errors
@@ -212,18 +215,33 @@ def test_ctrl_c_where_asyncio_run_is_not_used(tmp_path: Path, presses: int) -> N
     assert isinstance(closed, events.ProjectClosed)
 
 
-@pytest.mark.parametrize(("kind", "how"), programs("twice", "killed"))
-def test_an_end_without_order_leaves_nothing(tmp_path: Path, kind: str, how: str) -> None:
-    """A second Ctrl-C at once, and SIGKILL: the keepers end what the program has not."""
+@pytest.mark.parametrize(("kind", "how"), programs("twice"))
+def test_a_second_ctrl_c_ends_the_program_at_once(tmp_path: Path, kind: str, how: str) -> None:
+    """However close to the first, whatever is being started: closed in order, and nothing left."""
     with program(kind, tmp_path) as process:
         family = psutil.Process(process.pid).children(recursive=True)
-        if how == "killed":
-            process.kill()
-        else:
+        for _ in range({"twice": 2}[how]):
             process.send_signal(signal.SIGINT)
-            process.send_signal(signal.SIGINT)
+        said, errors = process.communicate(timeout=30)
+        _, alive = psutil.wait_procs(family, timeout=5)
+
+    *_, closed = read_events(Layout(tmp_path, "p"))
+    assert alive == []
+    assert (process.returncode, said) == (-signal.SIGINT, b"interrupted\n")
+    assert errors.splitlines()[-1].startswith(
+        b"KeyboardInterrupt: The search was interrupted: 0 of"
+    )
+    assert isinstance(closed, events.ProjectClosed)
+
+
+@pytest.mark.parametrize(("kind", "how"), programs("killed"))
+def test_an_end_without_order_leaves_nothing(tmp_path: Path, kind: str, how: str) -> None:
+    """The keepers end what the program has not."""
+    with program(kind, tmp_path) as process:
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal({"killed": signal.SIGKILL}[how])
         process.communicate(timeout=30)
         _, alive = psutil.wait_procs(family, timeout=5)
 
     assert alive == []
-    assert process.returncode in {-signal.SIGINT, -signal.SIGKILL}
+    assert process.returncode == -signal.SIGKILL

@@ -1,16 +1,19 @@
-"""Signals during a search, where asyncio.run is not the one who handles them."""
+"""Signals during a search, where asyncio.run handles Ctrl-C and where nobody does."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 import uvloop
 
+from aiotune import _signals
 from aiotune._signals import Signals
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
@@ -77,19 +80,140 @@ def test_a_task_that_ends_by_it_ends_in_keyboard_interrupt(factory: Factory) -> 
     assert run(factory, signal.SIGINT, 1, caught=True) == ([signal.SIGINT], 0)
 
 
-def test_a_handler_of_somebody_else_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """asyncio.run's own, a notebook's, or the program's: they know better."""
-    signal.signal(signal.SIGTERM, lambda *_: None)
+def test_a_handler_of_somebody_else_stays() -> None:
+    """A notebook's, or the program's: they know better."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
 
     async def main() -> None:
-        mine = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+        mine = [signal.getsignal(number) for number in numbers]
         with Signals(lambda: None):
-            assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == mine
+            assert [signal.getsignal(number) for number in numbers] == mine
 
     try:
+        for number in numbers:
+            signal.signal(number, lambda *_: None)
         asyncio.run(main())
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+# ── Ctrl-C of asyncio.run ──────────────────────────────────────────────────
+
+
+class Pressed:
+    """A search that hears signals, all at once, or one and the other when it has been cancelled."""
+
+    def __init__(self, *numbers: signal.Signals, later: signal.Signals | None = None) -> None:
+        self.hurried = 0
+        self.cancelled = 0
+        self.heard: list[signal.Signals] = []
+        self._numbers, self._later = numbers, later
+
+    async def search(self) -> None:
+        self._hurry = asyncio.Event()
+        cancelled = asyncio.current_task()
+        assert cancelled is not None
+        with Signals(self._hurried) as signals:
+            try:
+                asyncio.get_running_loop().call_soon(self._press)
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                if self._later:
+                    os.kill(os.getpid(), self._later)
+                if self._later or len(self._numbers) > 1:
+                    await self._hurry.wait()
+                if signal.SIGINT in signals.heard:
+                    signals.interrupt_in_the_end("It was interrupted.")
+                raise
+            finally:
+                self.heard = signals.heard
+                self.cancelled = cancelled.cancelling()
+
+    def _press(self) -> None:
+        for number in self._numbers:
+            os.kill(os.getpid(), number)
+
+    def _hurried(self) -> None:
+        self.hurried += 1
+        self._hurry.set()
+
+
+def run_in_runner(factory: Factory, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run as ``asyncio.run`` does; the handlers are as they were afterwards."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(main())
+    finally:
+        assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("factory", FACTORIES, ids=lambda f: f.__module__)
+def test_a_first_press_cancels_the_program(factory: Factory) -> None:
+    """Its last line says what of, and not only that."""
+    search = Pressed(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match=r"It was interrupted\."):
+        run_in_runner(factory, search.search)
+
+    assert (search.heard, search.hurried, search.cancelled) == ([signal.SIGINT], 0, 1)
+
+
+@pytest.mark.parametrize("factory", FACTORIES, ids=lambda f: f.__module__)
+def test_more_presses_hurry_and_raise_nothing(factory: Factory) -> None:
+    """KeyboardInterrupt out of nowhere could meet a thread that is just being started."""
+    search = Pressed(*[signal.SIGINT] * 4)
+
+    with pytest.raises(KeyboardInterrupt, match=r"It was interrupted\."):
+        run_in_runner(factory, search.search)
+
+    assert (search.heard, search.hurried, search.cancelled) == ([signal.SIGINT], 3, 1)
+
+
+@pytest.mark.parametrize("factory", FACTORIES, ids=lambda f: f.__module__)
+def test_a_press_after_a_search_was_long_hurried_is_pythons(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever blocks the loop can still be interrupted."""
+    monkeypatch.setattr(_signals, "_PATIENCE", 0.0)
+    search = Pressed(*[signal.SIGINT] * 3)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_in_runner(factory, search.search)
+
+    assert search.hurried == 1
+
+
+@pytest.mark.parametrize("factory", FACTORIES, ids=lambda f: f.__module__)
+def test_searches_side_by_side_are_hurried_together(factory: Factory) -> None:
+    """The main task waits for both; neither is it, so neither says what asyncio says."""
+    searches = [Pressed(signal.SIGINT, signal.SIGINT), Pressed(signal.SIGINT, signal.SIGINT)]
+
+    async def main() -> None:
+        await asyncio.gather(*(search.search() for search in searches))
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run_in_runner(factory, main)
+
+    assert caught.value.args == ()
+    assert [search.heard for search in searches] == [[], []]
+    assert all(search.hurried for search in searches)
+
+
+@pytest.mark.parametrize("factory", FACTORIES, ids=lambda f: f.__module__)
+def test_a_press_after_sigterm_hurries(factory: Factory) -> None:
+    """A second cancellation would break off the end that is under way."""
+    search = Pressed(signal.SIGTERM, later=signal.SIGINT)
+
+    async def main() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await search.search()
+
+    run_in_runner(factory, main)
+
+    assert (search.heard, search.hurried, search.cancelled) == ([signal.SIGTERM], 1, 1)
 
 
 async def test_the_loop_wakes_up_by_itself() -> None:
