@@ -13,10 +13,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aiotune._devices import Resources
-from aiotune._gpu import Lease, MemoryRequest, NeverFits, NotNow, format_bytes
+from aiotune._gpu import (
+    DeviceState,
+    Lease,
+    MemoryRequest,
+    NeverFits,
+    NotNow,
+    format_bytes,
+)
 from aiotune.failures import MemoryCause, OutOfMemory
 from aiotune.memory import (
     FLOOR,
+    MOST_TRIES,
     Calibration,
     CalibrationKey,
     Estimate,
@@ -29,7 +37,7 @@ from aiotune.memory import (
     training_bytes,
 )
 
-__all__ = ("Admission", "Need")
+__all__ = ("OWN", "Admission", "Need")
 
 _TRACED_MARGIN = {"torch": 1.1, "jax": 1.7}
 """A traced peak does not see what libraries take for themselves: on JAX convolutions were
@@ -37,6 +45,12 @@ seen to take 1.7 times as much (``benchmarks/memory_estimate.py``)."""
 _HOPE, _TRACED_HOPE = 0.5, 0.8
 """Of a prediction, and of a traced peak: a model that would not fit even so is not tried."""
 _ON_CPU = "cpu"
+_ALONE, _SOME = 0.9, 0.1
+"""Of a device that a trial has alone: what the last try insists on, and what one of unknown size does."""
+_AS_LARGE = 0.98
+"""Of the largest device: what else counts as one. Two of a kind may differ by what their drivers keep."""
+OWN = frozenset({MemoryCause.DEVICE, MemoryCause.FRAGMENTATION, MemoryCause.WORKSPACE})
+"""What a trial's own work lacks, and not the host or others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +117,30 @@ class Admission:
         resources = self.resources
         devices = resources.gpus_per_trial if resources.devices else 0
         host = self._host_need(need)
-        if need.rung is not None:
-            # Who is alone is given all that is free. To insist on the last byte
-            # would be to wait for ever for a desktop's few megabytes.
-            size = need.rung.bytes * 9 // 10 if need.rung.alone else need.rung.bytes
-            return MemoryRequest(
-                size if devices else 0, devices, exclusive=need.rung.alone, host_bytes=host
-            )
         if not devices:
-            return MemoryRequest(0, 0, host_bytes=host)
+            alone = need.rung is not None and need.rung.alone
+            return MemoryRequest(0, 0, exclusive=alone, host_bytes=host)
+        if need.rung is not None:
+            return self._on_rung(need.rung, devices, host)
         if resources.gpu_memory is not None:
             return MemoryRequest(resources.gpu_memory, devices, host_bytes=host)
         if need.size is None:
             return self._unknown(need, devices, host)
         return self._known(need, devices, host)
+
+    def _on_rung(self, rung: Rung, devices: int, host: int) -> MemoryRequest:
+        # Who is alone is given all that is free. To insist on the last byte
+        # would be to wait for ever for a desktop's few megabytes.
+        if rung.bytes < self.largest:
+            size = int(_ALONE * rung.bytes) if rung.alone else rung.bytes
+            return MemoryRequest(size, devices, exclusive=rung.alone, host_bytes=host)
+        # It is to have the largest that there is; what it was about may be out of order since.
+        wanted = {
+            s.uuid: int(_ALONE * s.capacity) if self._is_large(s) else s.capacity + 1
+            for s in self.ledger.states()
+        }
+        size = int(_ALONE * self.largest)
+        return MemoryRequest(size, devices, exclusive=True, host_bytes=host, by_device=wanted)
 
     def _unknown(self, need: Need, devices: int, host: int) -> MemoryRequest:
         if not need.builds:  # it will fail before it takes anything
@@ -125,7 +149,10 @@ class Admission:
             # So many were asked for: they share evenly, each within its share.
             share = min(s.capacity for s in self.ledger.states()) // self.resources.most_per_device
             return MemoryRequest(share, devices, host_bytes=host)
-        return MemoryRequest(0, devices, exclusive=True, host_bytes=host)
+        # On one that others fill it would only run out of memory.
+        some = {s.uuid: int(_SOME * s.capacity) for s in self.ledger.states()}
+        most = max(some.values())
+        return MemoryRequest(most, devices, exclusive=True, host_bytes=host, by_device=some)
 
     def _known(self, need: Need, devices: int, host: int) -> MemoryRequest | NeverFits:
         wanted = {uuid: self._wanted(need, e) for uuid, e, _ in self._estimates(need)}
@@ -203,11 +230,26 @@ class Admission:
 
     @property
     def largest(self) -> int:
-        """The most that one device can give, or the host where there is none."""
-        states = [s for s in self.ledger.states() if not s.broken]
-        if self.resources.devices:
-            return max((s.capacity for s in states), default=0)
-        return self.ledger.host.capacity
+        """The most that each device of a trial can give, or the host where there is none."""
+        if not self.resources.devices:
+            return self.ledger.host.capacity
+        sizes = sorted((s.capacity for s in self.ledger.states() if not s.broken), reverse=True)
+        each = self.resources.gpus_per_trial
+        return sizes[each - 1] if len(sizes) >= each else 0
+
+    def _is_large(self, state: DeviceState) -> bool:
+        return state.capacity >= _AS_LARGE * self.largest
+
+    def _on_large(self, lease: Lease) -> bool:
+        """Whether no devices are larger than those of a lease; so it is on the CPU."""
+        return all(self._is_large(s) for s in self.ledger.states() if s.uuid in lease.uuids)
+
+    def is_short(self, lease: Lease) -> bool:
+        """Whether others held so much of the largest devices that being alone there proves nothing."""
+        if not (lease.exclusive and lease.uuids and self._on_large(lease)):
+            return False
+        here = (s.capacity for s in self.ledger.states() if s.uuid in lease.uuids)
+        return lease.bytes < int(_ALONE * min(here))
 
     def context(self, lease: Lease, backend: str | None) -> int:
         """Return what the driver takes of each device of a lease beside the back end's memory."""
@@ -241,9 +283,15 @@ class Admission:
             lease: What it had.
             tries: How often it was given more already.
         """
-        if lease.exclusive and failure.cause not in {MemoryCause.FOREIGN, MemoryCause.HOST}:
-            return None
         reservation = lease.bytes if lease.uuids else lease.host_bytes
+        if failure.cause is MemoryCause.FOREIGN:
+            return Rung(reservation, alone=lease.exclusive)
+        if failure.cause in OWN:
+            if lease.exclusive and self._on_large(lease):
+                return None
+            tries = min(tries, MOST_TRIES - 1)  # the last one was not on the largest that there is
+        elif not lease.exclusive:
+            tries = 0  # it has not been alone, whatever else it was given
         return next_rung(failure, reservation=reservation, tries=tries, largest=self.largest)
 
     def key(self, size: ModelSize, device: str) -> CalibrationKey:

@@ -221,7 +221,7 @@ class SchedulerCore:
 
     def _settle(self, commands: list[Command]) -> list[Command]:
         """Launch what fits, ask for what will be needed, notice the end."""
-        # With no device left nothing can be said of what fits; the search ends.
+        # With too few devices left nothing can be said of what fits; the search ends.
         if self.stopping is None and self._has_devices():
             blocked = self._launch(commands)
             self._propose(blocked, commands)
@@ -296,7 +296,8 @@ class SchedulerCore:
 
     def _has_devices(self) -> bool:
         states = self.admission.ledger.states()
-        return not states or any(not state.broken for state in states)
+        usable = sum(not state.broken for state in states)
+        return not states or usable >= self.admission.resources.gpus_per_trial
 
     @property
     def is_stuck(self) -> bool:

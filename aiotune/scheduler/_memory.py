@@ -10,7 +10,7 @@ from aiotune import events
 from aiotune._gpu import format_bytes
 from aiotune.failures import FailureKind, MemoryCause, OutOfMemory, TrialFailure
 from aiotune.memory import MOST_FOREIGN, Rung
-from aiotune.scheduler._admission import Admission
+from aiotune.scheduler._admission import OWN, Admission
 
 if TYPE_CHECKING:
     from aiotune.scheduler._attempts import Running
@@ -32,10 +32,14 @@ def with_rung(
         The failure, with the numbers of the last try if there will be no other.
     """
     trial = running.trial
-    trial.rung = None
     if failure is None or failure.kind is not FailureKind.OUT_OF_MEMORY:
-        return failure
+        return failure  # what it was to have it still needs, if it runs again
+    trial.rung = None
     memory = failure.memory or OutOfMemory(cause=MemoryCause.HOST)
+    if memory.cause in OWN and admission.is_short(running.lease):
+        # Its worker sees a limit of its own; that it was so low is the others' doing.
+        memory = msgspec.structs.replace(memory, cause=MemoryCause.FOREIGN)
+        failure = msgspec.structs.replace(failure, memory=memory)
     foreign = memory.cause is MemoryCause.FOREIGN
     if not (foreign and trial.foreign >= MOST_FOREIGN):
         trial.rung = admission.after(memory, running.lease, trial.memory_tries)
@@ -50,8 +54,7 @@ def with_rung(
 
 def _may_halve(memory: OutOfMemory, divisor: int) -> bool:
     # Activations shrink with the batch; what the host or others lack does not.
-    own = {MemoryCause.DEVICE, MemoryCause.FRAGMENTATION, MemoryCause.WORKSPACE}
-    return memory.cause in own and divisor < _SMALLEST
+    return memory.cause in OWN and divisor < _SMALLEST
 
 
 def _story(running: Running, memory: OutOfMemory, admission: Admission) -> str:
