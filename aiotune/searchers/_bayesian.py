@@ -67,6 +67,14 @@ class BayesianSearcher:
 
     def propose(self, history: History, index: int) -> SearcherDecision:
         """Decide what the trial with this index should try."""
+        import numpy as np
+
+        # What is far away in the model underflows to 0, and scores near the largest float overflow.
+        # Both are meant; a program that called np.seterr(all="raise") would get them as exceptions.
+        with np.errstate(all="ignore"):
+            return self._proposed(history, index)
+
+    def _proposed(self, history: History, index: int) -> SearcherDecision:
         from aiotune.searchers._restarts import since_restart
         from aiotune.searchers._targets import evidence_of
 
