@@ -101,6 +101,10 @@ def build_as_before(model: Any, trial_dir: Path, files: Mapping[str, str] = _UNK
     if not model.built and recipe.exists():
         check_left(trial_dir, RECIPE, files)
         model.build_from_config(json.loads(recipe.read_text()))
+        if not model.built and model.weights:
+            # Keras has made a subclass's layers by tracing its call(), and still calls the model
+            # unbuilt; a layer that it missed makes the loading of weights fail by name.
+            model.built = True
 
 
 def continue_from(
