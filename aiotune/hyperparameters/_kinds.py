@@ -10,7 +10,7 @@ from __future__ import annotations
 import numbers
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from json import dumps
@@ -60,6 +60,10 @@ class HyperParameter(ABC):
     @abstractmethod
     def values(self) -> tuple[Value, ...]:
         """The values that a grid tries, in a fixed order."""
+
+    def each_value(self) -> Iterator[Value]:
+        """Yield :attr:`values` one by one: a range may have billions, of which a search takes few."""
+        return iter(self.values)
 
     @property
     @abstractmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -66,8 +66,12 @@ class _Range(HyperParameter):
     def values(self) -> tuple[Value, ...]:
         """All values of a stepped range; otherwise up to ten, evenly spread over [0, 1)."""
         if self._count is not None:
-            return tuple(self._nth(index) for index in range(self._count))
+            return tuple(self.each_value())
         return tuple(dict.fromkeys(self.prob_to_value(prob) for prob in _PROBES))
+
+    def each_value(self) -> Iterator[Value]:
+        """Yield :attr:`values` one by one."""
+        return iter(self.values) if self._count is None else map(self._nth, range(self._count))
 
     def prob_to_value(self, prob: float) -> Value:
         """Return the value at a cumulative probability in [0, 1)."""

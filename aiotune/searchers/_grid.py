@@ -103,7 +103,6 @@ class _Cover:
 
 def _combinations(entries: Sequence[HyperParameter]) -> Iterator[dict[str, Value]]:
     """Yield every combination of active hyperparameters, defaults first, the last one fastest."""
-    orders = [tuple(dict.fromkeys([hp.default, *hp.values])) for hp in entries]
 
     def walk(position: int, values: dict[str, Value]) -> Iterator[dict[str, Value]]:
         while position < len(entries):
@@ -114,7 +113,12 @@ def _combinations(entries: Sequence[HyperParameter]) -> Iterator[dict[str, Value
         if position == len(entries):
             yield values
             return
-        for value in orders[position]:
-            yield from walk(position + 1, {**values, entries[position].name: value})
+        for value in _default_first(hp):
+            yield from walk(position + 1, {**values, hp.name: value})
 
     return walk(0, {})
+
+
+def _default_first(hp: HyperParameter) -> Iterator[Value]:
+    yield hp.default
+    yield from (value for value in hp.each_value() if value != hp.default)

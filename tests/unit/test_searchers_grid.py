@@ -232,3 +232,16 @@ def test_ten_thousand_points_stay_cheap() -> None:
     assert last == Exhausted()
     assert len({tuple(v.values()) for v in rehearsal.configurations}) == 10_000
     assert time.process_time() - began < 5
+
+
+def test_a_range_of_billions_is_walked_through_without_being_listed() -> None:
+    """Who tunes a seed over 31 bits gets the first combinations at once, not after the memory is full."""
+    hp = HyperParameters()
+    hp.Int("seed", 0, 2**31 - 1, default=7)
+    hp.Choice("units", [8, 16])
+    rehearsal = Rehearsal(GridSearcher(), hp)
+
+    rehearsal.run(6)
+
+    expected = [(seed, units) for seed in (7, 0, 1) for units in (8, 16)]
+    assert expected == [(c["seed"], c["units"]) for c in rehearsal.configurations]
