@@ -34,7 +34,7 @@ __all__ = ("DeviceWatch", "Findings")
 _LEFT_BEHIND = 256 * MIB
 """Less than this may be what the driver itself keeps."""
 _UNANSWERED = 5
-"""Questions in a row without an answer, before a device is given up."""
+"""Looks in a row without an answer, before a device is given up."""
 _PATIENCE = 30
 """Looks in a row at memory that nobody seems to hold, before a device is given up."""
 
@@ -190,7 +190,8 @@ class DeviceWatch:
             except DeviceLost as error:
                 answers.broken[uuid] = str(error)
             except GpuError as error:
-                self._no_answer(uuid, error, answers)
+                if thoroughly:  # a trial's end asks, too, and many end at once
+                    self._no_answer(uuid, error, answers)
             if thoroughly:
                 _examine(provider, uuid, faults.get(uuid, []), answers)
         return answers

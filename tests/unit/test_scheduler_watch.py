@@ -107,6 +107,21 @@ async def test_a_driver_that_stops_answering_is_given_some_time() -> None:
     assert "did not answer 5 times: no answer" in looks[4].broken[0].reason
 
 
+async def test_the_ends_of_many_trials_do_not_shorten_that_time() -> None:
+    """Devices are asked at each trial's end, too: six of these during one hiccup of the driver are one look."""
+    provider = FakeProvider(fake_devices(2))
+    watch = watching(provider)
+    provider.unavailable = "no answer"
+
+    first = await watch.look({})
+    ends = [await watch.look({}, only=[A]) for _ in range(6)]
+    provider.unavailable = None
+    last = await watch.look({})
+
+    assert [found.broken for found in (first, *ends, last)] == [()] * 8
+    assert set(last.measured.devices) == {A, B}
+
+
 async def test_sick_devices_are_broken_and_a_programs_faults_are_only_told() -> None:
     """A device that wants a reset gets no more; an illegal access of a trial is logged."""
     provider = FakeProvider(fake_devices(2), ailing={A: DeviceHealth(reset_required=True)})
