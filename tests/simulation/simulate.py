@@ -47,6 +47,7 @@ class Figures:
     cpu_seconds: float = 0.0
     faults: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
+    judged: Counter[str] = field(default_factory=Counter)
     violations: dict[int, list[str]] = field(default_factory=dict)
     digests: dict[int, str] = field(default_factory=dict)
 
@@ -60,6 +61,7 @@ class Figures:
         self.compared += story.compared
         self.faults.update({fault.name: count for fault, count in story.faults.items()})
         self.statuses.update(story.statuses)
+        self.judged.update(story.judged)
         if story.violations:
             self.violations[story.seed] = [str(violation) for violation in story.violations]
         if story.seed % _TWICE == 0:
@@ -71,6 +73,7 @@ class Figures:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.faults.update(other.faults)
         self.statuses.update(other.statuses)
+        self.judged.update(other.judged)
         self.violations.update(other.violations)
         self.digests.update(other.digests)
 
@@ -90,6 +93,7 @@ class Figures:
             "faults": sum(self.faults.values()),
             "faults_by_type": {f.name: self.faults[f.name] for f in Fault},
             "statuses": dict(self.statuses),
+            "judged": dict(self.judged),
             "seeds_with_violations": sorted(self.violations),
             "violations": {
                 seed: self.violations[seed][:3] for seed in sorted(self.violations)[:20]

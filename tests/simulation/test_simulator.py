@@ -14,18 +14,18 @@ from aiotune.testing.simulator import BUGS, Fault, Story, draw_plan, planted, si
 _SEEDS = 20
 
 QUICKLY_FOUND = [
-    "attempt_end_not_recorded",
+    "alone_anywhere_is_enough",
     "attempt_ids_repeat",
-    "attempts_not_counted",
     "durable_too_early",
     "end_recorded_twice",
     "failed_try_not_cut",
+    "free_is_all",
     "full_disk_not_waited_for",
+    "late_memory_soon_given_up",
     "lease_kept",
     "lease_released_before_reap",
     "nobody_is_woken",
     "not_synced",
-    "numbers_begin_anew",
     "pruned_before_recorded",
     "requeue_not_recorded",
     "result_before_durable",
@@ -64,6 +64,16 @@ def test_the_trouble_is_real(stories: list[Story]) -> None:
     assert sum(story.lives for story in stories) > 2 * _SEEDS
     assert sum(story.attempts for story in stories) > sum(story.trials for story in stories)
     assert any(story.compared for story in stories)
+
+
+def test_refusals_are_there_to_be_judged(stories: list[Story]) -> None:
+    """Trials are refused before and after they ran, others only run out of memory; GPUs are given up."""
+    judged = sum((story.judged for story in stories), Counter[str]())
+
+    assert judged["refused before it ran"] > 10
+    assert judged["refused after it ran"] > 10
+    assert judged["completed after memory ran out"] > 3
+    assert judged["gave up for lack of devices"] > 0
 
 
 def test_a_seed_tells_the_same_story_byte_for_byte(stories: list[Story]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from aiotune._values import Value
+from aiotune.failures import FailureKind, TrialFailure
+from aiotune.memory import ModelSize
 from aiotune.testing.simulator._deeds import Career
 from aiotune.testing.simulator._faults import ENDING, Fault
 from aiotune.testing.simulator._plan import Plan
 from aiotune.testing.simulator._training import Training, size_of
-from aiotune.wire import Hello, RunAttempt, RunWeighing, Weighed
+from aiotune.wire import Failed, Hello, RunAttempt, RunWeighing, Weighed
 
 __all__ = ("career_of",)
 
@@ -35,6 +37,10 @@ def _weighing(plan: Plan, order: RunWeighing, pid: int) -> Career:
         career.ends(0.5, signal=11)
         return career
     why = "the program raises" if career.fault else ""
+    if not why and (told := _too_large(order, size)):
+        career.says(Failed(failure=told, values={}, entries=[]), 0.5)
+        career.ends(exit_code=1)
+        return career
     career.says(
         Weighed(
             size=None if why else size,
@@ -48,3 +54,13 @@ def _weighing(plan: Plan, order: RunWeighing, pid: int) -> Career:
     )
     career.ends()
     return career
+
+
+def _too_large(order: RunWeighing, size: ModelSize) -> TrialFailure | None:
+    """Return how a worker refuses a model that has more than it is told a model may have."""
+    takes = size.weight_bytes + size.slot_bytes
+    many = order.max_parameters is not None and size.parameters > order.max_parameters
+    if not many and (order.max_bytes is None or takes <= order.max_bytes):
+        return None
+    text = f"{size.parameters} parameters, {takes} bytes"
+    return TrialFailure(kind=FailureKind.OVERSIZED, type="OversizedModelError", message=text)

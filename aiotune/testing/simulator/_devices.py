@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aiotune._devices import Resources
 from aiotune.testing.simulator._faults import Fault
 from aiotune.testing.simulator._plan import Setup
 from aiotune.testing.simulator._world import World
-from gpu import GIB, DeviceProcess
+from gpu import GIB, MIB, Device, DeviceProcess
 from gpu.fake import FakeProvider, fake_devices
 
-__all__ = ("DEVICE_GIB", "SimDevices")
+__all__ = ("SimDevices",)
 
-DEVICE_GIB = 16
 _FALLEN_OFF, _PAGE_FAULT = 79, 31
-_SILENCE, _LATE, _LEAKED = 3.5, 10.0, 1_000.0
+_SILENCE, _LATE, _LEAKED = 3.5, (10.0, 60.0, 300.0), 1_000.0
 _FOREIGN_FOR = 60.0
+_MOST_WITHHELD = 6
+"""How often in a life memory is late, so that every search ends in time."""
+_PROMISED = 590.0
+"""Seconds that a device is waited for, less some that pass between the looks at it."""
 
 
 class SimDevices:
@@ -27,15 +32,18 @@ class SimDevices:
     Attributes:
         provider: Answers the product's questions.
         lost: Devices that do not work any more.
+        away: Devices that the tuner has said it does not use now, with the second that it did.
     """
 
     def __init__(self, world: World, setup: Setup) -> None:
         self._world, self._setup = world, setup
-        self.provider = FakeProvider(fake_devices(setup.gpus, gib=DEVICE_GIB))
+        self.provider = FakeProvider(_host(setup))
         self.lost: set[str] = set()
+        self.away: dict[str, float] = {}
         self._held: dict[str, dict[int, int]] = {d.uuid: {} for d in self.provider.present}
         self._ghosts: dict[str, int] = dict.fromkeys(self._held, 0)
         self._foreign: dict[str, int] = dict.fromkeys(self._held, 0)
+        self._withheld = 0
         self._tells = True
 
     def resources(self) -> Resources:
@@ -44,15 +52,30 @@ class SimDevices:
         if not setup.gpus:
             return Resources(most=setup.slots, reason="simulated", cores=setup.slots)
         return Resources(
-            most=setup.gpus * setup.share,
+            most=setup.most,
             reason="simulated",
             devices=tuple(self.provider.present),
             most_per_device=setup.share,
             measures=setup.share > 1,
+            gpus_per_trial=setup.each,
             cores=8,
             host_bytes=64 * GIB,
             provider=self.provider,
         )
+
+    def within_reach(self) -> dict[str, int]:
+        """Return what the devices can give that work, or may be expected to work again.
+
+        A device that lacks memory of a process that is gone is expected for
+        the ten minutes that the product promises to wait for it.
+        """
+        now = self._world.monotonic()
+        waited = {uuid for uuid, since in self.away.items() if now - since >= _PROMISED}
+        return {
+            d.uuid: d.total_bytes - max(512 * MIB, d.total_bytes * 3 // 100)
+            for d in self.provider.present
+            if d.uuid not in self.lost | waited
+        }
 
     def take(self, pid: int, uuids: tuple[str, ...], size: int) -> None:
         """Let a process use memory of devices."""
@@ -64,12 +87,14 @@ class SimDevices:
         """Let a process that is gone use nothing more, sooner or later."""
         for uuid, held in self._held.items():
             size = held.pop(pid, 0)
-            if size and fault in {Fault.MEMORY_LATE, Fault.MEMORY_LEAKED}:
+            if size and fault is not None and self._withheld < _MOST_WITHHELD:
+                self._withheld += 1
                 self._world.strike(fault, "devices", f"{size} bytes of {uuid}")
                 self._ghosts[uuid] += size
                 # Somebody restarts the driver in the end.
-                late = _LATE if fault is Fault.MEMORY_LATE else _LEAKED
-                self._world.running.call_later(late, self._exorcise, uuid, size)
+                numbers = self._world.plan.numbers("late", self._world.life, pid)
+                after = numbers.choice(_LATE) if fault is Fault.MEMORY_LATE else _LEAKED
+                self._world.running.call_later(after, self._exorcise, uuid, size)
         self._tell()
 
     def suffer(self, fault: Fault) -> None:
@@ -96,7 +121,8 @@ class SimDevices:
                 self._tells = False
                 self._tell()
             case _:
-                size = int(numbers.uniform(0.1, 0.9) * DEVICE_GIB) * GIB
+                whole = next(d for d in self.provider.present if d.uuid == uuid).total_bytes
+                size = int(numbers.uniform(0.1, 0.9) * whole)
                 self._foreign[uuid] += size
                 self._world.running.call_later(_FOREIGN_FOR, self._leave, uuid, size)
                 self._tell()
@@ -119,3 +145,10 @@ class SimDevices:
             self.provider.used[uuid] = min(device.total_bytes, used)
             listed = [DeviceProcess(pid, size) for pid, size in held.items()]
             self.provider.running[uuid] = listed if self._tells else []
+
+
+def _host(setup: Setup) -> list[Device]:
+    return [
+        replace(device, name=f"Fake GPU {size // GIB}", total_bytes=size)
+        for device, size in zip(fake_devices(setup.gpus), setup.gpu_bytes, strict=True)
+    ]

@@ -80,7 +80,7 @@ class Fault(Enum):
     DRIVER_SILENT = "the driver does not answer three times"
     DRIVER_TELLS_NOTHING = "the driver does not tell which process uses what"
     FOREIGN_MEMORY = "another user takes memory of a device"
-    MEMORY_LATE = "memory is given back ten seconds after the process's end"
+    MEMORY_LATE = "memory is given back seconds or minutes after the process's end"
     MEMORY_LEAKED = "memory is given back only when the driver is restarted"
     # ── the disk ───────────────────────────────────────────────────────────
     DISK_FULL = "there is no space for some minutes"

@@ -28,16 +28,17 @@ from aiotune.scheduler import (
     _patience,
 )
 from aiotune.store import open_project
-from aiotune.store._replay import ProjectState
 from aiotune.store._space import PATIENCE
 from aiotune.testing._loop import Deadlock, Livelock
 from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._disk import SimDisk
 from aiotune.testing.simulator._faults import CLOCK, DEVICE, Fault
+from aiotune.testing.simulator._folding import check_fold
 from aiotune.testing.simulator._monitors import Monitors
 from aiotune.testing.simulator._plan import Happening, Setup
 from aiotune.testing.simulator._processes import Crowd, SimExecutor
 from aiotune.testing.simulator._program import SimLog, make_oracle
+from aiotune.testing.simulator._refusals import note_refusals
 from aiotune.testing.simulator._script import when_reported
 from aiotune.testing.simulator._seams import replaced
 from aiotune.testing.simulator._threads import SimLoop
@@ -78,8 +79,8 @@ class Life:
 
     def __init__(self, world: World, disk: SimDisk, monitors: Monitors, setup: Setup) -> None:
         self.world, self.disk, self.monitors, self.setup = world, disk, monitors, setup
-        self.log = SimLog(world, monitors, str(disk.layout.project_dir.parent))
         self.devices = SimDevices(world, setup)
+        self.log = SimLog(world, monitors, self.devices, str(disk.layout.project_dir.parent))
         self.executor = SimExecutor(Crowd(world, disk, self.devices, monitors))
         self.end = "killed"
         self._oracle: Oracle
@@ -161,6 +162,11 @@ class Life:
         full = self.disk.full_for >= PATIENCE or none_kept
         if isinstance(error, StorageError) and not self.disk.failed and not full:
             self.world.wrong("I29", f"search() raised {error} ({error.__cause__!r})")
+        if isinstance(error, DeviceError):
+            left = self.devices.within_reach()
+            self.world.judged["gave up for lack of devices"] += 1
+            if len(left) >= self.setup.each:
+                self.world.wrong("I31", f"search() raised {error}, and there are {sorted(left)}")
 
     def _leaves(self, group: BaseExceptionGroup[BaseException]) -> None:
         """Take the one plain exception that a search raises out of its group."""
@@ -191,6 +197,7 @@ class Life:
         setup = self.setup
         oracle = self._oracle = make_oracle(setup, self.world.plan.seed % 1000)
         oracle.log, oracle.offload = self.log, InlineOffloader()
+        note_refusals(oracle, self.devices, self.monitors.truth)
         for interruption in self.world.plan.interruptions(self.world.life):
             suffer = partial(self._suffer, interruption.fault)
             when_reported(oracle, interruption.after, suffer)
@@ -241,7 +248,7 @@ class Life:
                 new_id=lambda: next(ids),
                 **shared,
             ),
-            weigher=Weigher(max_model_size=None, **shared),
+            weigher=Weigher(max_model_size=self.setup.parameters, **shared),
             watch=DeviceWatch(
                 resources, InlineOffloader(), free_ram=lambda: resources.host_bytes or 0
             ),
@@ -375,25 +382,4 @@ class Life:
         if self.world.dead:
             return
         oracle = self._oracle
-        history = self.disk.events()
-        folded = ProjectState.replay(history, seed=oracle.seed, objective=oracle.objective)
-        for trial_id, trial in oracle.trials.items():
-            told, known = _facts(folded.trials.get(trial_id)), _facts(trial)
-            if told != known:
-                self.world.wrong("I17", f"the journal says {told}, and the tuner knew {known}")
-
-
-def _facts(trial: Trial | None) -> tuple[Any, ...]:
-    if trial is None:
-        return ()
-    # What was handed out and not begun is running for the one, and queued for the other.
-    status = trial.status if trial.status.is_final else "unfinished"
-    return (
-        trial.trial_id,
-        status,
-        trial.score if trial.status.is_final else None,
-        trial.attempts,
-        trial.failures,
-        trial.lost,
-        dict(trial.values) if trial.status.is_final else None,
-    )
+        check_fold(oracle, self.disk.events(), self.world.wrong)

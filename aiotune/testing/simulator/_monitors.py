@@ -8,11 +8,9 @@ import zlib
 from typing import Any
 
 from aiotune.executors._base import WorkerMessage
-from aiotune.testing.simulator._devices import DEVICE_GIB
 from aiotune.testing.simulator._processes import SimWorker
 from aiotune.testing.simulator._world import World
 from aiotune.wire import Done, Failed, RunAttempt
-from gpu import GIB
 
 __all__ = ("Monitors", "Truth")
 
@@ -31,10 +29,12 @@ class Truth:
         cut_short: Lives of the tuner that were killed, or could not record what they knew.
         trained: Seconds that attempts lived without waiting for the disk.
         hung: Attempts that hung before they ended.
+        refused: Trials that were refused, with what each device could give that was left then.
     """
 
     def __init__(self) -> None:
         self.hung: set[str] = set()
+        self.refused: dict[str, dict[str, int]] = {}
         self.trained: dict[str, float] = {}
         self.launched: list[tuple[int, RunAttempt]] = []
         self.results: dict[str, Done] = {}
@@ -131,9 +131,8 @@ class Monitors:
             self._alive[worker] = None
             self._devices_have_room(worker)
             setup = self._world.plan.setup
-            most = setup.gpus * setup.share or setup.slots
-            if len(self._alive) > most:
-                self._world.wrong("I1", f"{list(self._alive)} run, where {most} may")
+            if len(self._alive) > setup.most:
+                self._world.wrong("I1", f"{list(self._alive)} run, where {setup.most} may")
 
     def computed(self, worker: SimWorker, done: Done, *, on_disk: bool) -> None:
         """Remember a result."""
@@ -188,11 +187,11 @@ class Monitors:
             self._world.wrong("I13", f"{order.attempt_id} runs, although {kept} had its result")
 
     def _devices_have_room(self, worker: SimWorker) -> None:
-        for uuid in worker.devices:
+        for uuid, has in worker.devices_have().items():
             here = [w for w in self._alive if uuid in w.devices]
             records = [self._started.get(w.attempt_id, {}) for w in here]
             promised = sum(r.get("reservation", 0) for r in records)
-            if promised > DEVICE_GIB * GIB:
+            if promised > has:
                 self._world.wrong("I1", f"{promised} bytes of {uuid} are promised to {here}")
             if len(here) > 1 and any(r.get("alone") for r in records):
                 self._world.wrong("I1", f"{here} are on {uuid}, which one of them has alone")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from aiotune.testing.simulator._faults import (
     CHANNEL,
@@ -19,6 +20,7 @@ from aiotune.testing.simulator._faults import (
     Fault,
 )
 from aiotune.wire import RunAttempt
+from gpu import GIB
 
 __all__ = ("ORACLES", "Happening", "Interruption", "Plan", "Setup", "draw_plan")
 
@@ -28,6 +30,7 @@ _WEIGHTS = (10, 5, 4, 1)
 _IN_ORDER = frozenset({"hyperband", "bayesian"})
 """What these propose follows from results, so only one at a time can be compared with a twin."""
 _PRUNERS = ("", "", "median", "threshold")
+_GPUS_OF_A_HOST = ((16,), (16,), (8, 16), (40, 8), (24, 22), (80, 16, 16))
 _FAMILIES = (PROGRAM, ENDING, CHANNEL, SPAWN, DEVICE, DISK, TUNER, CLOCK, USER)
 _TROUBLED_LIVES = 5
 """After so many lives of the tuner nothing more happens to it, so that every search ends."""
@@ -47,6 +50,9 @@ class Setup:
         trials: The budget; Hyperband has its own.
         slots: How many run at once on the CPU.
         gpus: How many GPUs there are; 0: the CPU.
+        gib: What they have, in GiB, one after the other and then again.
+        each: How many of them a trial gets.
+        parameters: ``max_model_size``.
         share: How many trials may share one.
         weighs: Whether trials are weighed first.
         retries: ``max_retries_per_trial``.
@@ -67,6 +73,9 @@ class Setup:
     trials: int = 10
     slots: int = 2
     gpus: int = 0
+    gib: tuple[int, ...] = (16,)
+    each: int = 1
+    parameters: int | None = None
     share: int = 1
     weighs: bool = False
     retries: int = 1
@@ -81,6 +90,16 @@ class Setup:
     saves: bool = False
     stall_warn: float | None = None
     stall: float | None = None
+
+    @property
+    def gpu_bytes(self) -> tuple[int, ...]:
+        """All memory of each GPU."""
+        return tuple(self.gib[index % len(self.gib)] * GIB for index in range(self.gpus))
+
+    @property
+    def most(self) -> int:
+        """How many attempts may run at once."""
+        return self.gpus * self.share // self.each if self.gpus else self.slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +203,9 @@ def draw_plan(
     """
     numbers = random.Random(f"plan/{seed}")  # noqa: S311 - a simulation is no secret
     setup = _setup(numbers)
+    if setup.gpus:  # with numbers of its own: what is searched on the CPU does not depend on it
+        host = random.Random(f"host/{seed}")  # noqa: S311 - a simulation is no secret
+        setup = replace(setup, **_host(host, setup.gpus))
     drawn = frozenset(
         fault
         for family in _FAMILIES
@@ -195,6 +217,15 @@ def draw_plan(
     if trials is not None:
         setup = replace(setup, trials=trials)
     return Plan(seed, setup, drawn if faults is None else frozenset(faults), rate)
+
+
+def _host(numbers: random.Random, gpus: int) -> dict[str, Any]:
+    gib = numbers.choice(_GPUS_OF_A_HOST)
+    return {
+        "gib": gib,
+        "each": 2 if gpus > 1 and numbers.random() < 0.2 else 1,  # noqa: PLR2004
+        "parameters": numbers.choice([None, None, None, max(gib[:gpus]) * GIB // 12]),
+    }
 
 
 def _setup(numbers: random.Random) -> Setup:

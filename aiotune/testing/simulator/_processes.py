@@ -145,6 +145,11 @@ class SimWorker:
         """Seconds that it has lived without waiting for the disk."""
         return self._world.monotonic() - self._began - self.stood_still
 
+    def devices_have(self) -> dict[str, int]:
+        """Return all memory of each of its devices."""
+        present = self._crowd.devices.provider.present
+        return {d.uuid: d.total_bytes for d in present if d.uuid in self.devices}
+
     def may_outlive(self, grace: float) -> bool:
         """Whether a search that gives up may leave it: it is in a driver, or has just begun."""
         return self.career.kill_takes >= 1 or self.trained < grace + 1

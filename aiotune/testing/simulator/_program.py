@@ -13,6 +13,7 @@ from aiotune.oracles import (
     RandomSearchOracle,
 )
 from aiotune.pruners import MedianPruner, ThresholdPruner
+from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._monitors import Monitors
 from aiotune.testing.simulator._plan import Setup
 from aiotune.testing.simulator._world import World
@@ -56,8 +57,9 @@ def make_oracle(setup: Setup, seed: int) -> Oracle:
 class SimLog:
     """Takes the product's log into the story, and what the checkers need out of it."""
 
-    def __init__(self, world: World, monitors: Monitors, root: str) -> None:
-        self._world, self._monitors, self._root = world, monitors, root
+    def __init__(self, world: World, monitors: Monitors, devices: SimDevices, root: str) -> None:
+        self._world, self._monitors, self._devices = world, monitors, devices
+        self._root = root
         self.retries: list[tuple[str, int]] = []
         self.abandoned = False
 
@@ -69,8 +71,10 @@ class SimLog:
             self.retries.append((fields["trial"], fields["attempt"] + 1))
         elif event == "device_quarantined":
             self._monitors.quarantined.add(fields["device"])
+            self._devices.away.setdefault(fields["device"], self._world.monotonic())
         elif event == "device_back":
             self._monitors.quarantined.discard(fields["device"])
+            self._devices.away.pop(fields["device"], None)
         elif event == "shutdown_abandoned":
             self.abandoned = True
         if event not in _QUIET_EVENTS:

@@ -21,6 +21,7 @@ from aiotune.testing.simulator._history import (
 from aiotune.testing.simulator._lives import Life
 from aiotune.testing.simulator._monitors import Monitors
 from aiotune.testing.simulator._plan import Plan, Setup, draw_plan
+from aiotune.testing.simulator._refusals import check_refusals
 from aiotune.testing.simulator._world import Violation, World
 
 __all__ = ("Run", "Story", "simulate")
@@ -45,6 +46,7 @@ class Story:
         faults: How often each fault really happened.
         statuses: How many trials ended in which way.
         compared: Whether an uninterrupted twin was there to compare with.
+        judged: How much there was for some checkers to judge, by what it was.
     """
 
     seed: int
@@ -58,6 +60,7 @@ class Story:
     faults: Counter[Fault]
     statuses: Counter[str]
     compared: bool
+    judged: Counter[str]
 
     @property
     def text(self) -> str:
@@ -112,6 +115,7 @@ def simulate(
         faults=world.struck,
         statuses=history.by_status(),
         compared=compared,
+        judged=world.judged,
     )
 
 
@@ -144,6 +148,8 @@ class Run:
             self.world.wrong("I24", f"the journal cannot be read any more: {error}")
         history = check_history(self.disk.data, self._setup, self.monitors.truth, self.world.wrong)
         check_retries_logged(history, self._logged, self.world.wrong)
+        truth = self.monitors.truth
+        self.world.judged += check_refusals(self.disk.data, self.plan, truth, self.world.wrong)
         return history
 
     def live(self) -> str:

@@ -36,6 +36,8 @@ NASTY_TEXT = "\x07" * 70_000 + "no\n\x1b[31mgood\r\u202e\x00\x07"
 HOPELESS_LOSS = 50.0
 _TOLD = 8192
 _HOPELESS_EPOCHS = 20
+_WEIGHTS = (0.001, 0.005, 0.03, 0.06, 0.2, 0.4, 0.55, 0.9, 1.2)
+"""Sizes of models, in sizes of the largest device: few are refused, and few fit a smaller one."""
 _BATCH = 0.05
 """Seconds of a batch: so long it takes until somebody looks whether to finish early."""
 
@@ -54,7 +56,7 @@ def epoch_loss(score: float, step: int) -> float:
 def size_of(plan: Plan, index: int) -> tuple[ModelSize, int]:
     """Return what a trial's model is weighed as, and what its training really takes."""
     numbers = plan.numbers("size", index)
-    weights = int(numbers.choice([0.01, 0.1, 0.5, 1.0, 3.0, 6.0]) * GIB)
+    weights = int(numbers.choice(_WEIGHTS) * max(plan.setup.gpu_bytes, default=GIB))
     size = ModelSize(
         backend="jax",
         parameters=weights // 4,

@@ -53,6 +53,7 @@ class World:
         lines: The story so far, a line a step.
         violations: What was wrong.
         struck: How often each fault really happened.
+        judged: How much there was to judge, by what it was.
         life: Which life of the tuner this is, from 0.
         loop: The loop of this life.
         began: When this life began, in seconds since the beginning.
@@ -65,6 +66,7 @@ class World:
     lines: list[str] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     struck: Counter[Fault] = field(default_factory=Counter)
+    judged: Counter[str] = field(default_factory=Counter)
     life: int = 0
     loop: SimLoop | None = None
     began: float = 0.0

@@ -1,0 +1,46 @@
+"""Is the fold of the journal the state that the tuner had?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiotune import events
+from aiotune.oracles import Oracle
+from aiotune.store._replay import ProjectState
+from aiotune.trial import Trial
+
+__all__ = ("check_fold",)
+
+
+def check_fold(
+    oracle: Oracle, history: Sequence[events.Event], wrong: Callable[[str, str], None]
+) -> None:
+    """Compare an oracle's trials with those that its journal adds up to.
+
+    Args:
+        oracle: As it is at the end of a life.
+        history: All that is recorded.
+        wrong: Called with an invariant's number and a sentence.
+    """
+    folded = ProjectState.replay(history, seed=oracle.seed, objective=oracle.objective)
+    for trial_id, trial in oracle.trials.items():
+        told, known = _facts(folded.trials.get(trial_id)), _facts(trial)
+        if told != known:
+            wrong("I17", f"the journal says {told}, and the tuner knew {known}")
+
+
+def _facts(trial: Trial | None) -> tuple[Any, ...]:
+    if trial is None:
+        return ()
+    # What was handed out and not begun is running for the one, and queued for the other.
+    status = trial.status if trial.status.is_final else "unfinished"
+    return (
+        trial.trial_id,
+        status,
+        trial.score if trial.status.is_final else None,
+        trial.attempts,
+        trial.failures,
+        trial.lost,
+        dict(trial.values) if trial.status.is_final else None,
+    )
