@@ -23,7 +23,7 @@ from aiotune.oracles._adoption import adopt_results
 from aiotune.oracles._book import Book
 from aiotune.oracles._compat import FamiliarOracle
 from aiotune.oracles._limits import check_consecutive
-from aiotune.oracles._said import checked_metrics, decision_of, id_of, settled, status_of
+from aiotune.oracles._said import checked_metrics, decision_of, id_of, settled, take_status
 from aiotune.oracles._synchronized import outside_the_lock
 from aiotune.pruners import Pruner
 from aiotune.searchers import Exhausted, Proposal, RandomSearcher, Searcher, SearcherDecision
@@ -355,7 +355,7 @@ class Oracle(FamiliarOracle):
             status: With an id: how it ended.
 
         Raises:
-            ConfigurationError: The trial has ended already.
+            ConfigurationError: The trial has ended already, or waits to be run again.
             UnknownName: There is no such trial.
             SearchAborted: ``max_consecutive_failed_trials`` were reached, or every
                 proposal of a long row was too large for this host.
@@ -390,9 +390,9 @@ class Oracle(FamiliarOracle):
         stored = self.get_trial(id_of(trial))
         self._check_unfinished(stored)
         if isinstance(trial, str):
-            stored.status = status_of(status)
+            take_status(stored, status)
         elif stored is not trial:
             stored.hyperparameters = trial.hyperparameters
-            stored.status, stored.message = trial.status, trial.message
-            stored.failure = trial.failure
+            take_status(stored, trial.status)
+            stored.message, stored.failure = trial.message, trial.failure
         return stored

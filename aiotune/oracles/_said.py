@@ -12,10 +12,10 @@ from aiotune.errors import ConfigurationError, FatalValueError, WrongType
 from aiotune.metrics import checked_report
 from aiotune.objective import Objective
 from aiotune.searchers import Exhausted, Proposal, SearcherDecision, Wait
-from aiotune.status import TrialStatus
+from aiotune.status import TRANSITIONS, TrialStatus
 from aiotune.trial import Trial
 
-__all__ = ("checked_metrics", "decision_of", "id_of", "settled", "status_of")
+__all__ = ("checked_metrics", "decision_of", "id_of", "settled", "take_status")
 
 
 def decision_of(answer: SearcherDecision | Mapping[str, Any]) -> SearcherDecision:
@@ -96,7 +96,7 @@ def id_of(trial: Trial | str) -> str:
     return trial.trial_id
 
 
-def status_of(status: TrialStatus | str | None) -> TrialStatus:
+def _status_of(status: TrialStatus | str | None) -> TrialStatus:
     """Return how a trial is said to have ended; COMPLETED where nothing is said.
 
     Raises:
@@ -108,6 +108,22 @@ def status_of(status: TrialStatus | str | None) -> TrialStatus:
         raise ConfigurationError(
             f"{shown(status)} is not a status. End a trial as COMPLETED, INVALID or FAILED."
         ) from None
+
+
+def take_status(stored: Trial, said: TrialStatus | str | None) -> None:
+    """Set how a trial ended, as a caller says; COMPLETED where nothing is said.
+
+    Raises:
+        ConfigurationError: There is no such status, or the trial cannot have ended so, since
+            nobody has it now.
+    """
+    status = _status_of(said)
+    if status is not stored.status and status not in TRANSITIONS[stored.status]:
+        raise ConfigurationError(
+            f"Trial {stored.trial_id} is {stored.status}, so it cannot end as {status}: its earlier run "
+            "was given up, and it is to run again. Ask create_trial() for it, or end it as FAILED."
+        )
+    stored.status = status
 
 
 async def settled(result: Any) -> Any:

@@ -267,8 +267,8 @@ class ProjectState:
 
     def _handed_out(self, trial: Trial) -> None:
         """Take a trial out of the queue: in a replay, what comes next is all that tells."""
+        self.queue.pop(trial.trial_id, None)  # also one that a caller ends while it waits
         if trial.status is TrialStatus.QUEUED:
-            self.queue.pop(trial.trial_id, None)
             trial.status = TrialStatus.RUNNING
 
     def _attempt_ended(self, event: events.AttemptEnded) -> None:

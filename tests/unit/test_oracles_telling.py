@@ -207,3 +207,31 @@ async def test_a_cancelled_trial_runs_again() -> None:
 
     assert again is trial
     assert (again.status, again.failures) == (TrialStatus.RUNNING, 0)
+
+
+@pytest.mark.parametrize("status", [TrialStatus.FAILED, TrialStatus.REJECTED])
+async def test_a_trial_that_waits_for_its_retry_can_be_given_up(status: TrialStatus) -> None:
+    """It is not handed out any more; the next trial is another one."""
+    oracle = oracle_with(max_retries_per_trial=2)
+    trial = await oracle.create_trial("w")
+    await oracle.end_trial(trial.trial_id, "INVALID")
+
+    await oracle.end_trial(trial.trial_id, status)
+
+    following = await oracle.create_trial("w")
+    assert (trial.status, following.trial_id) == (status, "01")
+
+
+async def test_a_trial_that_waits_for_its_retry_has_no_result() -> None:
+    """Who was too late with it is told so, and how to have the trial again."""
+    oracle = oracle_with(max_retries_per_trial=2)
+    trial = await oracle.create_trial("w")
+    await oracle.end_trial(trial.trial_id, "INVALID")
+
+    with pytest.raises(ConfigurationError, match=r"Trial 00 is QUEUED.*create_trial\(\)"):
+        await oracle.end_trial(trial.trial_id, "COMPLETED")
+
+    again = await oracle.create_trial("w")
+    assert again is trial
+    await finish(oracle, again, 0.5)
+    assert trial.score == 0.5
