@@ -17,6 +17,7 @@ import msgspec
 
 from aiotune.errors import PayloadError
 from aiotune.wire._data import map_parts, write_parts
+from aiotune.wire._settings import Settings, settings_here
 
 __all__ = ("Packed", "Payload", "Surroundings", "load", "pack", "surroundings_of")
 
@@ -31,11 +32,13 @@ class Payload:
         target: The tuner, or any object with ``run_trial(trial, *args, **kwargs)``.
         args: Positional arguments of ``search()``.
         kwargs: Keyword arguments of ``search()``.
+        settings: What holds for all models of the program; those of the thread that makes this.
     """
 
     target: Any
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
+    settings: Settings = field(default_factory=settings_here)
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +124,7 @@ def pack(payload: Payload) -> Packed:
     head, pickler = dump_program(program, keep_apart)
     surroundings = msgspec.msgpack.encode(Surroundings.here())
     size = len(head) + sum(part.nbytes for part in apart)
-    fd = _written([surroundings, head, *apart], size)
+    fd = _written([surroundings, pickle.dumps(payload.settings), head, *apart], size)
     return Packed(
         fd=fd,
         size=size,
@@ -153,8 +156,11 @@ def load(fd: int) -> Payload:
     Raises:
         PayloadError: It cannot be loaded here.
     """
-    _, head, *buffers = map_parts(fd)
+    _, settings, head, *buffers = map_parts(fd)
     try:
+        # First: what follows may hold models, whose classes are registered by it.
+        held: Settings = pickle.loads(settings)  # noqa: S301 - as below
+        held.apply()
         target, args, kwargs = pickle.loads(head, buffers=buffers)  # noqa: S301 - from our own parent
     except ModuleNotFoundError as error:
         raise PayloadError(
@@ -167,4 +173,4 @@ def load(fd: int) -> Payload:
             f"{type(error).__name__}: {error}.",
             hint="Pass a function that makes the object in question instead of the object.",
         ) from error
-    return Payload(target, args, kwargs)
+    return Payload(target, args, kwargs, held)

@@ -15,6 +15,7 @@ import keras  # noqa: TID253 - this module is only imported where a model is nee
 
 from aiotune.errors import FatalTypeError, OversizedModelError
 from aiotune.hypermodel import HyperModel
+from aiotune.wire._settings import settings_here
 from aiotune.worker._callbacks import BestEpoch, ReportEpochs
 from aiotune.worker._checkpoints import continue_from, load_weights, save_recipe, save_state
 from aiotune.worker._context import AttemptContext, running_attempt
@@ -49,10 +50,12 @@ def run_keras_trial(
         tuner, trial, context, args, {**kwargs, **_epochs(context.order.budget)}
     )
     results = training.resumption.results
+    settings = settings_here(custom_objects=False)
     for execution in range(len(results), tuner.executions_per_trial):
         keras.utils.set_random_seed(context.seed_for(execution))
         if execution:
             keras.utils.clear_session()
+            settings.apply()  # the session that was cleared held the program's precision
         with _strategy_scope(tuner):
             results.append(training.execute(execution))
         is_last = execution + 1 == tuner.executions_per_trial
