@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from aiotune import events
-from aiotune._gpu import format_bytes
+from aiotune._gpu import Lease, format_bytes
 from aiotune.failures import FailureKind, MemoryCause, OutOfMemory, TrialFailure
 from aiotune.memory import MOST_FOREIGN, Rung
 from aiotune.scheduler._admission import OWN, Admission
@@ -35,10 +35,9 @@ def with_rung(
     if failure is None or failure.kind is not FailureKind.OUT_OF_MEMORY:
         return failure  # what it was to have it still needs, if it runs again
     trial.rung = None
-    memory = failure.memory or OutOfMemory(cause=MemoryCause.HOST)
-    if memory.cause in OWN and admission.is_short(running.lease):
-        # Its worker sees a limit of its own; that it was so low is the others' doing.
-        memory = msgspec.structs.replace(memory, cause=MemoryCause.FOREIGN)
+    told = failure.memory or OutOfMemory(cause=MemoryCause.HOST)
+    memory = msgspec.structs.replace(told, cause=_cause(told, running.lease, admission))
+    if memory != told:
         failure = msgspec.structs.replace(failure, memory=memory)
     foreign = memory.cause is MemoryCause.FOREIGN
     if not (foreign and trial.foreign >= MOST_FOREIGN):
@@ -50,6 +49,16 @@ def with_rung(
         return failure
     text = f"{_story(running, memory, admission)}\n{failure.message}"
     return msgspec.structs.replace(failure, message=text, memory=memory)
+
+
+def _cause(memory: OutOfMemory, lease: Lease, admission: Admission) -> MemoryCause:
+    """Return whose memory ran out, as far as a worker cannot know it."""
+    if memory.cause in OWN and not lease.uuids:
+        return MemoryCause.HOST  # on the CPU there is no other
+    if memory.cause in OWN and admission.is_short(lease):
+        # The worker sees a limit of its own; that it was so low is the others' doing.
+        return MemoryCause.FOREIGN
+    return memory.cause
 
 
 def _may_halve(memory: OutOfMemory, divisor: int) -> bool:

@@ -200,3 +200,16 @@ def test_nothing_is_refused_when_too_few_gpus_are_left_for_any_trial() -> None:
     commands = core.handle(TrialProposed("0"))
 
     assert [c for c in commands if isinstance(c, Reject)] == []
+
+
+def test_on_the_cpu_it_is_the_hosts_memory_that_ran_out(tmp_path: Path) -> None:
+    """Whatever a worker takes it for: it is tried once more, alone, and then the host is named."""
+    found = Admission(Resources(2, "", host_bytes=8 * GIB), Calibration(), space="s")
+    attempt = running(lease(found, Need()), tmp_path)
+
+    failure = with_rung(attempt, ran_out(MemoryCause.WORKSPACE), found)
+
+    assert failure is not None
+    assert failure.memory == OutOfMemory(cause=MemoryCause.HOST)
+    assert attempt.trial.rung is not None
+    assert attempt.trial.rung.alone
