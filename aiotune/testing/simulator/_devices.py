@@ -50,7 +50,8 @@ class SimDevices:
         """Return what a search has to run on."""
         setup = self._setup
         if not setup.gpus:
-            return Resources(most=setup.slots, reason="simulated", cores=setup.slots)
+            host = None if setup.host is None else setup.host * GIB
+            return Resources(setup.slots, "simulated", cores=setup.slots, host_bytes=host)
         return Resources(
             most=setup.most,
             reason="simulated",
@@ -64,11 +65,13 @@ class SimDevices:
         )
 
     def within_reach(self) -> dict[str, int]:
-        """Return what the devices can give that work, or may be expected to work again.
+        """Return what the devices can give, or the host, that work, or may be expected to work again.
 
         A device that lacks memory of a process that is gone is expected for
         the ten minutes that the product promises to wait for it.
         """
+        if not self._setup.gpus:
+            return {"host": self._setup.largest}
         now = self._world.monotonic()
         waited = {uuid for uuid, since in self.away.items() if now - since >= _PROMISED}
         return {

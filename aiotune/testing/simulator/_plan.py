@@ -52,6 +52,7 @@ class Setup:
         gpus: How many GPUs there are; 0: the CPU.
         gib: What they have, in GiB, one after the other and then again.
         each: How many of them a trial gets.
+        host: What the host has for trials on the CPU, in GiB; ``None``: more than they need.
         parameters: ``max_model_size``.
         share: How many trials may share one.
         weighs: Whether trials are weighed first.
@@ -75,6 +76,7 @@ class Setup:
     gpus: int = 0
     gib: tuple[int, ...] = (16,)
     each: int = 1
+    host: int | None = None
     parameters: int | None = None
     share: int = 1
     weighs: bool = False
@@ -95,6 +97,11 @@ class Setup:
     def gpu_bytes(self) -> tuple[int, ...]:
         """All memory of each GPU."""
         return tuple(self.gib[index % len(self.gib)] * GIB for index in range(self.gpus))
+
+    @property
+    def largest(self) -> int:
+        """All memory of the largest GPU, or of the host."""
+        return max(self.gpu_bytes, default=(self.host or 1) * GIB)
 
     @property
     def most(self) -> int:
@@ -203,9 +210,12 @@ def draw_plan(
     """
     numbers = random.Random(f"plan/{seed}")  # noqa: S311 - a simulation is no secret
     setup = _setup(numbers)
-    if setup.gpus:  # with numbers of its own: what is searched on the CPU does not depend on it
-        host = random.Random(f"host/{seed}")  # noqa: S311 - a simulation is no secret
+    # With numbers of its own: what is searched elsewhere does not depend on it.
+    host = random.Random(f"host/{seed}")  # noqa: S311 - a simulation is no secret
+    if setup.gpus:
         setup = replace(setup, **_host(host, setup.gpus))
+    elif host.random() < 0.3:  # noqa: PLR2004
+        setup = replace(setup, host=host.choice([6, 24]), weighs=True)
     drawn = frozenset(
         fault
         for family in _FAMILIES

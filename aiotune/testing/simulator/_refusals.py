@@ -151,9 +151,10 @@ class _Refusal:
         limit = self.plan.setup.parameters
         if self.plan.setup.weighs and limit is not None and size.parameters > limit:
             return ""
-        if self.plan.setup.gpus and peak + _CONTEXT > self._largest:
+        takes = peak + _CONTEXT * (self.plan.setup.gpus > 0)
+        if takes > self._largest:
             return ""
-        return f"it takes {peak + _CONTEXT} bytes, and can have {self._largest} of {self._told()}"
+        return f"it takes {takes} bytes, and can have {self._largest} of {self._told()}"
 
     def _ran_out_too_early(self) -> Iterator[str]:
         """Yield why an attempt that ran out of memory should have been followed by another."""
@@ -164,7 +165,7 @@ class _Refusal:
                 yield f"others were in the way {causes.count('foreign')} times only"
         elif not started["alone"]:
             yield f"it was never alone; its last attempt had {started['reservation']} bytes"
-        elif causes[-1] != "host":
+        elif causes[-1] != "host" and started["devices"]:
             if started["reservation"] < _ALONE * self._largest:
                 yield (
                     f"its last attempt had {started['reservation']} bytes, and there are "

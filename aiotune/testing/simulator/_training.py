@@ -37,7 +37,7 @@ HOPELESS_LOSS = 50.0
 _TOLD = 8192
 _HOPELESS_EPOCHS = 20
 _WEIGHTS = (0.001, 0.005, 0.03, 0.06, 0.2, 0.4, 0.55, 0.9, 1.2)
-"""Sizes of models, in sizes of the largest device: few are refused, and few fit a smaller one."""
+"""Sizes of models, in sizes of the largest device, or of the host: few are refused, and few fit a smaller one."""
 _BATCH = 0.05
 """Seconds of a batch: so long it takes until somebody looks whether to finish early."""
 
@@ -56,7 +56,7 @@ def epoch_loss(score: float, step: int) -> float:
 def size_of(plan: Plan, index: int) -> tuple[ModelSize, int]:
     """Return what a trial's model is weighed as, and what its training really takes."""
     numbers = plan.numbers("size", index)
-    weights = int(numbers.choice(_WEIGHTS) * max(plan.setup.gpu_bytes, default=GIB))
+    weights = int(numbers.choice(_WEIGHTS) * plan.setup.largest)
     size = ModelSize(
         backend="jax",
         parameters=weights // 4,
@@ -141,13 +141,14 @@ class Training:
     def _runs_out(self) -> bool:
         if self._fault in _DEVICE_MEMORY:
             return True
-        return self._limit is not None and self._limit < self._peak and bool(self._devices())
+        bounded = self._devices() or self._plan.setup.host
+        return self._limit is not None and self._limit < self._peak and bool(bounded)
 
     def _devices(self) -> str:
         return self._order.environment.get("CUDA_VISIBLE_DEVICES", "-1").replace("-1", "")
 
     def _memory(self) -> OutOfMemory:
-        cause = MemoryCause.DEVICE
+        cause = MemoryCause.DEVICE if self._devices() else MemoryCause.HOST
         if self._fault is not None:
             cause = _DEVICE_MEMORY.get(self._fault, cause)
         return OutOfMemory(cause=cause, asked=GIB, limit=self._limit, in_use=self._limit)
