@@ -13,6 +13,7 @@ from aiotune.errors import FatalValueError, OversizedModelError
 from aiotune.wire import Report
 from aiotune.worker._checkpoints import save_weights
 from aiotune.worker._peaks import device_peak, settle_variables
+from aiotune.worker._results import as_number
 
 if TYPE_CHECKING:
     from aiotune.objective import MultiObjective, Objective
@@ -28,7 +29,7 @@ def _numbers(logs: dict[str, Any] | None) -> dict[str, float]:
     numbers = {}
     for name, value in (logs or {}).items():
         try:
-            numbers[name] = float(value)
+            numbers[name] = as_number(value)
         except (TypeError, ValueError):
             continue  # a metric that is not a scalar (a confusion matrix) cannot be compared
     return numbers
@@ -91,7 +92,7 @@ class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         self._tuner.on_epoch_end(self._trial, self.model, epoch, logs=logs)
         metrics = _numbers(logs)
         if self._check_objective:
-            self._refuse_missing_objective(metrics)
+            self._refuse_missing_objective(metrics, logs or {})
         # Nothing can be said of a single batch where Keras knows no length, or
         # where a training loop of the user's own does not say when it begins.
         measured = not math.isnan(seconds)
@@ -110,9 +111,16 @@ class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
             self._resumption.add(epoch, metrics)
         self._heed()
 
-    def _refuse_missing_objective(self, metrics: dict[str, float]) -> None:
+    def _refuse_missing_objective(self, metrics: dict[str, float], logs: dict[str, Any]) -> None:
         self._check_objective = False
         missing = [name for name in self._context.objective.names if name not in metrics]
+        if missing and missing[0] in logs:
+            shape = tuple(getattr(logs[missing[0]], "shape", ()))
+            raise FatalValueError(
+                f"The objective {missing[0]!r} is no number but an array of shape {shape}: one value for "
+                f"each of {math.prod(shape)} classes or outputs. Compile the model with a metric that "
+                "averages them, such as keras.metrics.F1Score(average='macro'), or choose another objective."
+            )
         if missing:
             raise FatalValueError(
                 f"The objective {', '.join(map(repr, missing))} is not among the metrics of the first "

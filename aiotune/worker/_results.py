@@ -17,7 +17,7 @@ from aiotune._printable import shown
 from aiotune.errors import FatalTypeError, FatalValueError
 from aiotune.objective import DEFAULT_OBJECTIVE_NAME, MultiObjective, Objective
 
-__all__ = ("TrialResult", "best_epoch", "normalize_result")
+__all__ = ("TrialResult", "as_number", "best_epoch", "normalize_result")
 
 _MOST, _LONGEST = 10_000, 1_000
 """Metrics of a trial, and characters of the name of one: what a frame and a record hold."""
@@ -69,7 +69,9 @@ def best_epoch(history: Mapping[str, Sequence[Any]], objective: AnyObjective) ->
     """Return the epoch (from 0) with the best objective; NaN loses to any number, ties go to the first."""
     best, best_value = 0, math.nan
     for epoch in range(min(len(history[name]) for name in objective.names)):
-        value = objective.get_value({name: float(history[name][epoch]) for name in objective.names})
+        value = objective.get_value(
+            {name: as_number(history[name][epoch]) for name in objective.names}
+        )
         if math.isnan(best_value) or objective.better_than(value, best_value):
             if math.isnan(value):
                 continue
@@ -106,9 +108,26 @@ def _is_number(result: Any) -> bool:
     if isinstance(result, numbers.Real):
         return True
     # A 0-d array or a scalar tensor: what np.mean(), float32 arithmetic or a
-    # back end's loss function returns.
-    is_scalar = getattr(result, "shape", None) == () and hasattr(result, "__float__")
+    # back end's loss function returns. Or one element: F1Score gives one for each output.
+    shape = getattr(result, "shape", None)
+    is_scalar = shape is not None and all(n == 1 for n in shape) and hasattr(result, "__float__")
     return is_scalar and getattr(getattr(result, "dtype", None), "kind", "f") in "biufV"
+
+
+def as_number(value: Any) -> float:
+    """Return a number, or the only element of an array, as a float.
+
+    Raises:
+        TypeError: It is neither.
+        ValueError: It is text.
+        OverflowError: It is too large.
+    """
+    if getattr(value, "shape", ()) == ():
+        return float(value)
+    # numpy has stopped to make numbers of arrays with dimensions.
+    import numpy as np
+
+    return float(value.item() if hasattr(value, "item") else np.asarray(value).item())
 
 
 def _is_history(result: Any) -> bool:
@@ -143,7 +162,7 @@ def _as_float(name: Any, value: Any) -> float:
             f"{type(value).__name__}, not a number. Return numbers only; of an array, its mean()."
         )
     try:
-        return float(value)
+        return as_number(value)
     except OverflowError:
         raise FatalValueError(
             f"The trial returned {shown(value, 40)} as {shown(name)}, which is too large for a float. Return "
@@ -186,7 +205,7 @@ def _from_history(
             _as_float(name, value)
     epoch = best_epoch(history, objective)
     metrics = {
-        name: float(series[epoch])
+        name: as_number(series[epoch])
         for name, series in history.items()
         if len(series) > epoch and _is_number(series[epoch])
     }
