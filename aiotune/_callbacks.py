@@ -26,8 +26,9 @@ from typing import Any
 import anyio
 
 from aiotune import logs
+from aiotune._exit import ProgramExit
 
-__all__ = ("Callbacks", "HookExit")
+__all__ = ("Callbacks",)
 
 _SLOW = 1.0
 """Seconds after which the user is told that a hook holds others up."""
@@ -56,21 +57,6 @@ class _Call:
     cancel: Callable[[], object]
     stack: Callable[[], str]
     seconds: Callable[[], float | None] = lambda: 0.0
-
-
-class HookExit(Exception):
-    """A hook has called ``sys.exit()``, or raised KeyboardInterrupt.
-
-    From a task of the event loop these would end the loop itself, with all that still has to be
-    ended in order.
-
-    Attributes:
-        error: What it raised.
-    """
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(f"A hook ended the program with {error!r}.")
-        self.error = error
 
 
 class Callbacks:
@@ -104,7 +90,7 @@ class Callbacks:
 
         Raises:
             Exception: Whatever the hook raises.
-            HookExit: It ends the program.
+            ProgramExit: It ends the program.
             RuntimeError: It was cancelled, and not by the search.
         """
         name = getattr(hook, "__name__", repr(hook))
@@ -182,7 +168,7 @@ class Callbacks:
             except StopIteration as end:
                 return end.value
             except (KeyboardInterrupt, SystemExit) as error:
-                raise HookExit(error) from error
+                raise ProgramExit("hook", error) from error
             finally:
                 seconds = round(time.monotonic() - began, 1)
                 if seconds >= _SLOW:
@@ -262,7 +248,7 @@ def _fail(outcome: asyncio.Future[Any], error: BaseException) -> None:
     if outcome.done():
         return
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
-        error = HookExit(error)
+        error = ProgramExit("hook", error)
     elif isinstance(error, StopIteration):  # which a future refuses to hold
         error = RuntimeError(f"The hook raised {error!r}.")
     outcome.set_exception(error)

@@ -6,11 +6,22 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import anyio
-import anyio.to_thread
+from anyio.lowlevel import checkpoint
 
-__all__ = ("InlineOffloader", "Offloader", "ThreadOffloader")
+from aiotune._threads import start_in_thread
+
+__all__ = ("InlineOffloader", "Offloader", "ThreadOffloader", "in_thread")
 
 T = TypeVar("T")
+
+
+async def in_thread(function: Callable[..., T], *args: object) -> T:
+    """Run a function in a thread; a cancelled scope waits for its end."""
+    await checkpoint()
+    outcome = start_in_thread(function, *args)
+    with anyio.CancelScope(shield=True):
+        await outcome
+    return outcome.result()
 
 
 class Offloader(Protocol):
@@ -30,7 +41,7 @@ class ThreadOffloader:
     async def run(self, lane: str, function: Callable[..., T], *args: object) -> T:
         """Run a function in a thread."""
         async with self._lanes.setdefault(lane, anyio.Lock()):
-            return await anyio.to_thread.run_sync(function, *args)
+            return await in_thread(function, *args)
 
 
 class InlineOffloader:

@@ -22,9 +22,10 @@ import anyio
 from aiotune import events, logs
 from aiotune._boundary import one_error
 from aiotune._calibration_file import UserCalibration
-from aiotune._callbacks import Callbacks, HookExit
+from aiotune._callbacks import Callbacks
 from aiotune._clock import SystemClock
 from aiotune._devices import Resources, Wanted, find_resources
+from aiotune._exit import ProgramExit
 from aiotune._fit_arguments import check_arguments
 from aiotune._hooks import TunerHooks
 from aiotune._offload import ThreadOffloader
@@ -74,7 +75,10 @@ async def run_search(
     tuner._searching = True  # noqa: SLF001
     try:
         with signals:
-            return await search.run()
+            try:
+                return await search.run()
+            finally:
+                await signals.end_together()
     except BaseException as error:  # noqa: BLE001 - raised below, where it is not its own context
         ended = error
     finally:
@@ -87,7 +91,7 @@ async def run_search(
 def _told(error: BaseException, search: _Search, signals: Signals) -> BaseException:
     """Return what to raise: of an interruption, one that says what is left of the search."""
     ended = one_error(error)
-    if isinstance(ended, HookExit):
+    if isinstance(ended, ProgramExit):
         return ended.error
     if ended is not error and isinstance(ended, (KeyboardInterrupt, SystemExit)):
         # It has left the event loop with the task that it ended, of an inline trial say. Raised once

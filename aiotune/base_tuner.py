@@ -181,10 +181,10 @@ class BaseTuner:
             DeviceError: GPUs are asked for, and there are none, or they fail.
             ProjectError: The project directory is held, damaged or of another search.
         """
-        from asyncio import to_thread  # which workers never need
+        from aiotune._threads import end_idle_threads, start_in_thread  # which workers never need
 
         # The first time it is tens of modules, for which no other task should wait.
-        await to_thread(import_module, "aiotune._search")
+        await start_in_thread(import_module, "aiotune._search")
         _tuner_checks.refuse_within_a_trial()
         from aiotune._boundary import shortened
         from aiotune._search import run_search
@@ -193,6 +193,8 @@ class BaseTuner:
             return await run_search(self, fit_args, fit_kwargs)
         except BaseException as error:  # noqa: BLE001 - raised again, and shown with this line
             ended = shortened(error)
+        finally:
+            end_idle_threads()
         raise ended
 
     def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio
 
+from aiotune._exit import ProgramExit
 from aiotune.executors._base import SpawnError, WorkerExit, WorkerMessage, WorkSpec
 from aiotune.wire import Failed, FromWorker, Payload, RunProbe, RunWeighing, Weighed
 from aiotune.worker import describe_exception, run_probe
@@ -73,6 +74,8 @@ class InlineWorker:
                 said.append(run_probe(order, self._payload))
             except Exception as error:  # noqa: BLE001 - a failure is data
                 said.append(self._failed(error))
+            except (KeyboardInterrupt, SystemExit) as error:
+                raise ProgramExit("model", error) from error
             return
         if isinstance(order, RunWeighing):
             # Weighing patches keras; the program's own process is not ours to patch.
@@ -87,6 +90,8 @@ class InlineWorker:
         except Exception as error:  # noqa: BLE001 - a failure is data
             attempt.context.announce()
             said.append(self._failed(error))
+        except (KeyboardInterrupt, SystemExit) as error:
+            raise ProgramExit("trial", error) from error
         finally:
             attempt.close()
 

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import anyio
-from anyio import to_thread
 
 from aiotune._disk import folder_within, open_private
+from aiotune._offload import in_thread
 from aiotune.executors._base import SpawnError, WorkSpec
 from aiotune.executors._imports import imports_for
 from aiotune.executors._nursery import Nursery, NurseryLost
@@ -114,7 +114,7 @@ class LocalExecutor:
         """
         self._refuse_if_closed()
         try:
-            log_fd = await to_thread.run_sync(_open_log, work)
+            log_fd = await in_thread(_open_log, work)
         except OSError as error:
             raise SpawnError(
                 f"The output log {work.log_path} cannot be opened: {error}. Links in the place of it or of its "
@@ -144,7 +144,7 @@ class LocalExecutor:
                 await self._nursery.aclose()
             if self._packed is not None:
                 # Giving back gigabytes takes the kernel a while.
-                await to_thread.run_sync(self._packed.close)
+                await in_thread(self._packed.close)
                 self._packed = None
 
     async def _launch(self, work: WorkSpec, log_fd: int) -> ProcessWorker:
@@ -183,7 +183,7 @@ class LocalExecutor:
         async with self._starting:
             self._refuse_if_closed()
             if self._packed is None:
-                packed, imports = await to_thread.run_sync(_prepare, self._payload)
+                packed, imports = await in_thread(_prepare, self._payload)
                 self._packed = packed
                 self._choose(packed, imports)
                 await self._judge_inherited()
@@ -194,7 +194,7 @@ class LocalExecutor:
                 self._say("warning", "nursery_lost", pid=nursery.pid)
                 await nursery.aclose()
             self._nursery = nursery = Nursery(self._packed.fd, self._imports_of_nursery())
-            await to_thread.run_sync(nursery.start)
+            await in_thread(nursery.start)
             return nursery
 
     def _choose(self, packed: Packed, imports: tuple[str, ...]) -> None:

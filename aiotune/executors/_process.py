@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import assert_never
 
 import anyio
-from anyio import to_thread
 
+from aiotune._offload import in_thread
 from aiotune.executors._base import WorkerExit, WorkerMessage
 from aiotune.executors._nursery import Started
 from aiotune.executors._pace import Pace
@@ -247,7 +247,7 @@ class ProcessWorker:
             # The keeper was killed. The kernel killed the worker for that,
             # but not what the worker had started.
             with anyio.CancelScope(shield=True):
-                swept = await to_thread.run_sync(sweep, self._markers)
+                swept = await in_thread(sweep, self._markers)
             return WorkerExit(exit_code=None, signal=_KILLED, stopped=self._stopped, swept=swept)
         code = os.waitstatus_to_exitcode(gone.status)
         return WorkerExit(

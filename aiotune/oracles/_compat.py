@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any
 from aiotune import events, logs
 from aiotune._disk import is_full, read_private, write_private
 from aiotune._offload import Offloader
+from aiotune._threads import start_in_thread
 from aiotune.errors import ConfigurationError, ProjectError
 from aiotune.oracles._book import Book
 from aiotune.oracles._core import RetryPolicy
@@ -137,7 +137,7 @@ class FamiliarOracle(SearchedSpace):
         if self._book.holds_project:
             await self.record()
             return
-        await asyncio.to_thread(self.load, Layout(self.directory, self.project_name))
+        await start_in_thread(self.load, Layout(self.directory, self.project_name))
         await self._take_state_back()
 
     def load(self, layout: Layout) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -16,6 +15,7 @@ from aiotune import __version__
 from aiotune._disk import folder_within, sync_folder
 from aiotune._layout import Layout
 from aiotune._printable import printable
+from aiotune._threads import start_in_thread
 from aiotune.errors import ProjectError
 from aiotune.events import Event, ProjectClosed, ProjectCreated, ProjectOpened
 from aiotune.store._ballast import Ballast
@@ -91,9 +91,7 @@ async def open_project(
         JournalCorrupt: Its journal is damaged.
         ProjectError: The directory belongs to something else, or cannot be used.
     """
-    opening = asyncio.get_running_loop().run_in_executor(
-        None, _open, layout, overwrite, allow_shared
-    )
+    opening = start_in_thread(_open, layout, overwrite, allow_shared)
     cancelled = await outlast(opening)
     try:
         store = opening.result()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
 
+from aiotune._threads import start_in_thread
 from aiotune.errors import StorageError
 from aiotune.events import Event
 from aiotune.store._ballast import Ballast
@@ -140,7 +141,7 @@ class Journal:
             self._closed, self._last = True, last
             self._space.close()
             self._queue.put(None)
-        ended = asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        ended = start_in_thread(self._thread.join)
         cancelled = await outlast(ended)
         self._file.close()
         if cancelled is not None:

@@ -80,6 +80,63 @@ def test_a_task_that_ends_by_it_ends_in_keyboard_interrupt(factory: Factory) -> 
     assert run(factory, signal.SIGINT, 1, caught=True) == ([signal.SIGINT], 0)
 
 
+@pytest.mark.parametrize("factory", FACTORIES, ids=lambda f: f.__module__)
+def test_a_press_is_pythons_where_the_loop_is_blocked_for_long(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a trial of ``executor="inline"``, say, which hears of no cancellation."""
+    monkeypatch.setattr(_signals, "_PATIENCE", 0.0)
+    presses = 0
+
+    def block() -> None:
+        nonlocal presses
+        while presses < 10:
+            presses += 1
+            signal.raise_signal(signal.SIGINT)
+
+    async def main() -> None:
+        with Signals(lambda: None):
+            block()
+
+    with contextlib.closing(factory()) as loop, pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(main())
+
+    assert presses == 3
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("factory", FACTORIES, ids=lambda f: f.__module__)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_searches_of_one_loop_are_called_off_and_end_together(
+    factory: Factory, number: signal.Signals
+) -> None:
+    """Who is the first to end would end the program, and leave the other where it is."""
+    done: list[str] = []
+
+    async def search(name: str, steps: int) -> None:
+        with Signals(lambda: None) as signals:
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                done.append(f"{name} has ended")
+                await signals.end_together()
+                done.append(f"{name} goes")
+
+    async def main() -> None:
+        both = asyncio.gather(search("a", 0), search("b", 9), return_exceptions=True)
+        await asyncio.sleep(0)
+        os.kill(os.getpid(), number)
+        await both
+
+    with contextlib.closing(factory()) as loop:
+        loop.run_until_complete(main())
+
+    assert done[:2] == ["a has ended", "b has ended"]
+    assert sorted(done[2:]) == ["a goes", "b goes"]
+
+
 def test_a_handler_of_somebody_else_stays() -> None:
     """A notebook's, or the program's: they know better."""
     numbers = (signal.SIGINT, signal.SIGTERM)

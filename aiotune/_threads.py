@@ -1,0 +1,117 @@
+"""Threads for blocking calls of coroutines, which no program has to wait for at its end.
+
+Those of anyio are no daemons and end with the task they serve. A task that is left suspended
+for ever, because ``sys.exit()`` or Ctrl-C has broken off its event loop, leaves them waiting for
+work, and the program waits for them. Those of ``concurrent.futures`` end in any case, but cannot be had
+once the main thread has ended, while a search in another one still runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import queue
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from functools import partial
+from typing import Any, TypeVar
+
+__all__ = ("end_idle_threads", "start_in_thread")
+
+T = TypeVar("T")
+_Work = queue.SimpleQueue[Callable[[], None] | None]
+
+
+def start_in_thread(function: Callable[..., T], *args: object) -> asyncio.Future[T]:
+    """Begin a call in a thread; cancelling the future does not end the call.
+
+    Args:
+        function: May block. It runs in a copy of this context.
+        *args: Its arguments.
+    """
+    loop = asyncio.get_running_loop()
+    threads = _of_loops.get(loop)
+    if threads is None:
+        threads = _of_loops[loop] = _Threads()
+    # Through the loop, so that one on virtual time can have it otherwise.
+    call = partial(contextvars.copy_context().run, _checked, function, *args)
+    return loop.run_in_executor(threads, call)
+
+
+def end_idle_threads() -> None:
+    """Let the running loop's threads end, each when it has nothing to do."""
+    threads = _of_loops.pop(asyncio.get_running_loop(), None)
+    if threads is not None:
+        threads.shutdown()
+
+
+class _Threads(Executor):
+    """Has a thread for each call at a time; they are daemons, and kept for the next calls."""
+
+    def __init__(self) -> None:
+        self._idle: deque[_Work] = deque()
+        self._closed = False
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Perform a call."""
+        outcome: Future[T] = Future()
+        try:
+            work = self._idle.pop()
+        except IndexError:
+            work = _Work()
+            run = partial(_perform_all, work)
+            threading.Thread(target=run, name="aiotune-thread", daemon=True).start()
+        work.put(partial(self._perform, work, outcome, partial(fn, *args, **kwargs)))
+        return outcome
+
+    def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:
+        """Let all end that have nothing to do."""
+        self._closed = True
+        with contextlib.suppress(IndexError):  # the last one is gone
+            while True:
+                self._idle.pop().put(None)
+
+    def __del__(self) -> None:
+        self.shutdown()  # its loop is gone
+
+    def _perform(self, work: _Work, outcome: Future[T], call: Callable[[], T]) -> None:
+        error: BaseException | None = None
+        if not outcome.set_running_or_notify_cancel():
+            self._free(work)
+            return
+        try:
+            result = call()
+        except BaseException as raised:  # noqa: BLE001 - raised where the call is waited for
+            error = raised
+        self._free(work)  # before anybody hears of it who may want to have the next call performed
+        if error is not None:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(result)
+
+    def _free(self, work: _Work) -> None:
+        self._idle.append(work)
+        if self._closed:
+            self.shutdown()
+
+
+_of_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Threads] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def _perform_all(work: _Work) -> None:
+    while (perform := work.get()) is not None:
+        perform()
+        del perform  # or it would keep what it was about until the next one comes
+
+
+def _checked(function: Callable[..., T], *args: object) -> T:
+    try:
+        return function(*args)
+    except StopIteration as stop:  # which a future refuses to hold
+        raise RuntimeError(f"{stop!r} was raised in a thread.") from stop
