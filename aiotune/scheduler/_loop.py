@@ -138,7 +138,8 @@ class SearchLoop:
         )
         self._inbox: deque[Stimulus] = deque()
         self._draining = False
-        self._proposals: set[anyio.CancelScope] = set()
+        # In the order in which they began: by address, no two runs would end them alike.
+        self._proposals: dict[anyio.CancelScope, None] = {}
         self._turn = anyio.Lock()
         self._error: BaseException | None = None
         self._tasks: anyio.abc.TaskGroup
@@ -247,13 +248,13 @@ class SearchLoop:
     async def _propose(self) -> None:
         trial = None
         with anyio.CancelScope() as scope:
-            self._proposals.add(scope)
+            self._proposals[scope] = None
             try:
                 trial = await self._next_trial()
             except Exception as error:  # noqa: BLE001 - the user's oracle may raise anything
                 self._fail(error)
             finally:
-                self._proposals.discard(scope)
+                self._proposals.pop(scope, None)
         if trial is None or trial.status is TrialStatus.STOPPED:
             self._post(ProposalEnded())
         else:
@@ -269,13 +270,13 @@ class SearchLoop:
     async def _weigh(self, trial_id: str, known: Need | None) -> None:
         need = None
         with anyio.CancelScope() as scope:
-            self._proposals.add(scope)
+            self._proposals[scope] = None
             try:
                 need = await self._weigher.weigh(self._oracle.trials[trial_id], known)
             except Exception as error:  # noqa: BLE001 - reported once, by run()
                 self._fail_with(error)
             finally:
-                self._proposals.discard(scope)
+                self._proposals.pop(scope, None)
         self._post(TrialDropped(trial_id) if need is None else TrialWeighed(trial_id, need))
 
     async def _reject(self, trial_id: str, reason: str) -> None:
