@@ -171,7 +171,10 @@ class _Refusal:
                     f"its last attempt had {started['reservation']} bytes, and there are "
                     f"{self._largest} of {self._told()}"
                 )
-            elif any(self.could.get(d, 0) < _LIKE * self._largest for d in started["devices"]):
+            # One that was lost meanwhile is measured by what it had given.
+            elif any(
+                self.could.get(d, self._largest) < _LIKE * self._largest for d in started["devices"]
+            ):
                 yield f"its last attempt was on {started['devices']}; there are {self._told()}"
 
     @property
