@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,19 +36,16 @@ def run_keras_trial(
 ) -> Any:
     """Build and train the model of a trial, ``executions_per_trial`` times.
 
-    Data may be given as functions that return it; they are called here, once.
-    Weights of the best epoch over all executions are kept in the trial's
-    directory, with what is needed to build the model again.
+    Data may be given as functions that return it; they are called here, once, or once for
+    each execution if what they return is a generator. Weights of the best epoch over all
+    executions are kept in the trial's directory, with what is needed to build the model again.
 
     Returns:
         The list of what ``HyperModel.fit`` returned.
     """
-    args = tuple(made(value) for value in args)
-    kwargs = {k: made(v) if k in _DATA else v for k, v in kwargs.items()}
     context = running_attempt()
-    training = _Training.of(
-        tuner, trial, context, args, {**kwargs, **_epochs(context.order.budget)}
-    )
+    kwargs = {**kwargs, **_epochs(context.order.budget)}
+    training = _Training.of(tuner, trial, context, *_made(args, kwargs))
     results = training.resumption.results
     settings = settings_here(custom_objects=False)
     for execution in range(len(results), tuner.executions_per_trial):
@@ -56,6 +53,7 @@ def run_keras_trial(
         if execution:
             keras.utils.clear_session()
             settings.apply()  # the session that was cleared held the program's precision
+            training = training.with_unused_data(args, kwargs)
         with _strategy_scope(tuner):
             results.append(training.execute(execution))
         is_last = execution + 1 == tuner.executions_per_trial
@@ -104,6 +102,14 @@ class _Training:
         resumption = Resumption(context, None if _fits_itself(tuner) else tuner.resume_every)
         best = BestEpoch(context.objective, context.trial_dir, resumption.best)
         return cls(tuner, trial, context, best, resumption, args, kwargs)
+
+    def with_unused_data(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Training:
+        """Return the same with generators made anew, of what was given; an execution used them up."""
+        return replace(
+            self,
+            args=tuple(map(_unused, args, self.args)),
+            kwargs={name: _unused(kwargs[name], value) for name, value in self.kwargs.items()},
+        )
 
     def execute(self, execution: int) -> Any:
         """Build and train the model once."""
@@ -166,6 +172,14 @@ def made(value: Any) -> Any:
     """Call a function that stands for data which cannot travel, a ``tf.data.Dataset`` say."""
     is_function = inspect.isfunction(value) or isinstance(value, functools.partial)
     return value() if is_function else value
+
+
+def _made(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return tuple(map(made, args)), {k: made(v) if k in _DATA else v for k, v in kwargs.items()}
+
+
+def _unused(given: Any, used: Any) -> Any:
+    return made(given) if used is not given and isinstance(used, Iterator) else used
 
 
 def _hypermodel(tuner: Tuner) -> HyperModel:
