@@ -19,7 +19,7 @@ from aiotune.hypermodel import HyperModel
 if TYPE_CHECKING:
     from aiotune.base_tuner import BaseTuner
 
-__all__ = ("check_arguments",)
+__all__ = ("arguments_for_trials", "check_arguments")
 
 _POSITIONAL = ("x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_split")
 """The first parameters of keras.Model.fit."""
@@ -127,3 +127,12 @@ def _rows(data: Any) -> int | None:
     if not isinstance(shape, tuple) or not shape or not isinstance(shape[0], int):
         return None
     return shape[0]
+
+
+def arguments_for_trials(tuner: BaseTuner, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Leave out ``verbose``, which is search()'s own as well, for a ``run_trial`` that takes none."""
+    parameters = inspect.signature(tuner.run_trial).parameters
+    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    if takes_all or "verbose" in parameters:
+        return kwargs
+    return {name: value for name, value in kwargs.items() if name != "verbose"}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import os
 import signal
 import threading
@@ -26,7 +25,7 @@ from aiotune._callbacks import Callbacks
 from aiotune._clock import SystemClock
 from aiotune._devices import Resources, Wanted, find_resources
 from aiotune._exit import ProgramExit
-from aiotune._fit_arguments import check_arguments
+from aiotune._fit_arguments import arguments_for_trials, check_arguments
 from aiotune._hooks import TunerHooks
 from aiotune._offload import ThreadOffloader
 from aiotune._printable import printable
@@ -37,6 +36,7 @@ from aiotune._signals import Signals
 from aiotune._tuner_state import load_state
 from aiotune.errors import ConfigurationError, StorageError
 from aiotune.executors import Executor, InlineExecutor, LocalExecutor
+from aiotune.executors._files import within_open_files
 from aiotune.executors._sweep import sweep
 from aiotune.hyperparameters import Space
 from aiotune.result import SearchResult
@@ -114,7 +114,7 @@ class _Search:
         self.oracle: Oracle = tuner.oracle
         self.layout: Layout = tuner._layout  # noqa: SLF001
         self.verbose = kwargs.get("verbose", self.oracle.verbose)
-        for_trials = _for_trials(tuner, kwargs)
+        for_trials = arguments_for_trials(tuner, kwargs)
         check_arguments(tuner, args, for_trials)
         self.payload = Payload(tuner, args, for_trials)
         self.offload = ThreadOffloader()
@@ -203,7 +203,9 @@ class _Search:
         found = await self.offload.run("nvml", partial(find_resources, _wanted(self.tuner)))
         if found.provider is not None:
             stack.push_async_callback(self.offload.run, "nvml", found.provider.close)
-        return found
+        if self.tuner.executor != "local":
+            return found
+        return await self.offload.run("disk", within_open_files, found)
 
     async def _prepare(self, executor: Executor, resources: Resources, log: Any) -> None:
         await self._hook("on_search_begin")
@@ -311,15 +313,6 @@ def _wanted(tuner: BaseTuner) -> Wanted:
 def _weighs(tuner: BaseTuner) -> bool:
     # Weighing patches keras, so it needs a process to throw away.
     return tuner.weigh and tuner.hypermodel is not None and tuner.executor != "inline"
-
-
-def _for_trials(tuner: BaseTuner, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Leave out ``verbose``, which is search()'s own as well, for a ``run_trial`` that takes none."""
-    parameters = inspect.signature(tuner.run_trial).parameters
-    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    if takes_all or "verbose" in parameters:
-        return kwargs
-    return {name: value for name, value in kwargs.items() if name != "verbose"}
 
 
 @asynccontextmanager

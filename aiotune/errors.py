@@ -29,6 +29,7 @@ __all__ = (
     "ProjectLocked",
     "SearchAborted",
     "SpaceChanged",
+    "SpawnError",
     "StorageError",
     "UnknownDirection",
     "UnknownName",
@@ -148,6 +149,10 @@ class DeviceError(AiotuneError):
 
 class NoUsableDevice(DeviceError):
     """A GPU was asked for and there is none to use."""
+
+
+class SpawnError(AiotuneError):
+    """No process could be started for a trial, for minutes; not the trial's fault."""
 
 
 class SearchAborted(AiotuneError, RuntimeError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from aiotune.errors import SpawnError
 from aiotune.wire import (
     Discovered,
     DiskPaused,
@@ -26,10 +27,6 @@ __all__ = ("Executor", "SpawnError", "WorkSpec", "Worker", "WorkerExit", "Worker
 Order = RunAttempt | RunWeighing | RunProbe
 WorkerMessage = Hello | Discovered | Report | DiskPaused | Done | Probed | Weighed | Failed
 """What a worker may say."""
-
-
-class SpawnError(Exception):
-    """No process could be started for an attempt; not the trial's fault."""
 
 
 @dataclass(frozen=True, slots=True)

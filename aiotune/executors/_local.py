@@ -13,6 +13,7 @@ attempts go on under their keepers, and the next launch starts another one.
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Callable, Sequence
@@ -38,6 +39,7 @@ StartMethod = Literal["auto", "nursery", "spawn"]
 """How workers come to be: forked, in fresh interpreters, or whichever a self-test allows."""
 
 _NURSERIES_PER_LAUNCH = 3
+_TOO_MANY_FILES = "Raise the limit with `ulimit -n`, or lower max_parallel_trials."
 _CLOSE_DEADLINE = 30.0  # seconds; a process stuck in a driver does not die of SIGKILL
 
 
@@ -117,13 +119,18 @@ class LocalExecutor:
             log_fd = await in_thread(_open_log, work)
         except OSError as error:
             raise SpawnError(
-                f"The output log {work.log_path} cannot be opened: {error}. Links in the place of it or of its "
-                "folders are not followed."
+                f"The output log {work.log_path} cannot be opened: {error}.",
+                hint=_TOO_MANY_FILES
+                if error.errno == errno.EMFILE
+                else "Links in the place of it or of its folders are not followed.",
             ) from error
         try:
             return await self._launch(work, log_fd)
         except OSError as error:
-            raise SpawnError(f"A worker could not be started: {error}.") from error
+            raise SpawnError(
+                f"A worker could not be started: {error}.",
+                hint=_TOO_MANY_FILES if error.errno == errno.EMFILE else None,
+            ) from error
         finally:
             os.close(log_fd)
 
@@ -262,7 +269,11 @@ class LocalExecutor:
             except NurseryLost as error:
                 lost = error
                 continue
-            worker = ProcessWorker(started, (marker,), self._live.discard)
+            try:
+                worker = ProcessWorker(started, (marker,), self._live.discard)
+            except BaseException:  # too many open files, say
+                started.close()
+                raise
             self._live.add(worker)
             if self._closed:
                 await end(worker)

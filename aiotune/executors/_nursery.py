@@ -33,6 +33,8 @@ __all__ = ("Nursery", "NurseryLost", "Started")
 _PACKET = 64 * 1024
 _TAIL = 4000  # bytes of output quoted when it dies
 _LAST_WAIT = 1.0  # seconds
+_PIDFDS = 2
+_FULL = "this program has too many open files (ulimit -n)"
 
 
 class NurseryLost(Exception):
@@ -251,7 +253,7 @@ class Nursery:
         finally:
             watch.close()
         try:
-            data, fds, _, _ = socket.recv_fds(keeper, _PACKET, 2, socket.MSG_CMSG_CLOEXEC)
+            data, fds, _, _ = socket.recv_fds(keeper, _PACKET, _PIDFDS, socket.MSG_CMSG_CLOEXEC)
         except OSError:  # nothing there: the nursery has ended
             data, fds = b"", []
         if not data and self._pidfd >= 0:
@@ -264,6 +266,10 @@ class Nursery:
         (message,) = FrameReader[WorkerStarted | ForkFailed](FromKeeper).feed(data)
         if isinstance(message, ForkFailed):
             raise SpawnError(f"The system refused to fork a worker: {message.message}.")
+        if len(fds) < _PIDFDS:  # the kernel leaves out what finds no place
+            for fd in fds:
+                os.close(fd)
+            raise SpawnError(f"A worker was forked and had to be given up: {_FULL}.")
         return Started(
             channel=worker,
             keeper=keeper,
