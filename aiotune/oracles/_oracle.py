@@ -44,9 +44,8 @@ class Oracle(FamiliarOracle):
             await oracle.update_trial(trial.trial_id, {"loss": 0.3}, step=1)
             await oracle.end_trial(trial)
 
-    Subclasses may override ``populate_space``, ``score_trial``,
-    ``create_trial``, ``update_trial`` and ``end_trial``, as coroutines or as
-    plain functions.
+    Subclasses may override ``populate_space``, ``score_trial``, ``create_trial``,
+    ``update_trial`` and ``end_trial``, as coroutines or as plain functions.
 
     Args:
         objective: See :func:`~aiotune.objective.create_objective`.
@@ -219,6 +218,9 @@ class Oracle(FamiliarOracle):
     @outside_the_lock
     async def _create(self, tuner_id: str | None) -> Trial:
         book = self._book
+        # First without a turn: whoever has it now may wait for the result of this very trial.
+        if tuner_id in book.held:
+            return book.held[tuner_id]
         async with book.turn:
             if tuner_id in book.held:
                 return book.held[tuner_id]

@@ -215,3 +215,19 @@ async def test_waiting_for_nothing_is_a_bug_of_the_searcher() -> None:
 
     with pytest.raises(InternalError, match=r"Never of Oracle.*no trial is running"):
         await Oracle("loss", searcher=Never()).create_trial("w")
+
+
+async def test_who_has_a_trial_gets_it_again_while_others_wait_for_its_result() -> None:
+    """Who was cancelled while asking holds a trial, and would else wait behind those who wait for it."""
+    hp = HyperParameters()
+    hp.Fixed("only", 1)
+    oracle = RandomSearchOracle("loss", None, seed=0, hyperparameters=hp)
+    trial = await oracle.create_trial("a")
+    other = asyncio.ensure_future(oracle.create_trial("b"))
+    await checkpoint()
+
+    again = await asyncio.wait_for(oracle.create_trial("a"), 5)
+
+    assert again is trial
+    await oracle.end_trial(trial.trial_id, "FAILED")
+    assert (await other).status is TrialStatus.STOPPED
