@@ -1,9 +1,10 @@
-"""The user's own callbacks, one copy for each execution; TensorBoard's in a directory of its own."""
+"""The user's own callbacks, one copy for each execution; what they write, in a directory of its own."""
 
 from __future__ import annotations
 
 import copy
 import importlib.util
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,8 +24,11 @@ __all__ = ("execution_callbacks",)
 def execution_callbacks(callbacks: Any, trial: Trial, execution: int) -> list[Any]:
     """Copy the user's callbacks, so that no execution sees the state of another.
 
-    One called ``TensorBoard`` writes to ``<log_dir>/<trial_id>/execution<k>``, with the
-    hyperparameters for TensorBoard's HParams page if its package is installed.
+    What Keras's own write, several trials would write at once, into the same files. A ``TensorBoard``
+    writes to ``<log_dir>/<trial_id>/execution<k>``, with the hyperparameters for TensorBoard's HParams
+    page if its package is installed; ``ModelCheckpoint`` and ``CSVLogger`` write below such a directory
+    beside the file that they name, and ``BackupAndRestore`` into one for each attempt: an
+    attempt that is to go on does so from its own state, and one that failed begins anew.
 
     Args:
         callbacks: What ``search(callbacks=...)`` was given: a list, one callback, or ``None``.
@@ -36,10 +40,51 @@ def execution_callbacks(callbacks: Any, trial: Trial, execution: int) -> list[An
         FatalValueError: One of them cannot be copied.
     """
     copies = [_copied(callback) for callback in _listed(callbacks)]
+    own = f"{trial.trial_id}/execution{execution}"
+    folders = [folder for callback in copies if (folder := _parted(callback, own, trial.attempts))]
+    # By its exact name, as KerasTuner does: a subclass may log elsewhere.
     boards = [c for c in copies if type(c).__name__ == "TensorBoard"]
     for board in boards:
-        board.log_dir = str(Path(board.log_dir) / trial.trial_id / f"execution{execution}")
-    return [*copies, *(made for board in boards for made in _hparams(board.log_dir, trial))]
+        board.log_dir = f"{os.fspath(board.log_dir).rstrip('/')}/{own}"
+    hparams = [made for board in boards for made in _hparams(board.log_dir, trial)]
+    return [*map(_Folder, folders), *copies, *hparams]
+
+
+_FILES = {"ModelCheckpoint": "filepath", "CSVLogger": "filename"}
+"""The attribute that names the file which a callback writes."""
+
+
+def _parted(callback: Any, own: str, attempt: int) -> str | None:
+    """Give what a callback writes a place of its own; return the directory that it does not make itself."""
+    names = {cls.__name__ for cls in type(callback).__mro__}
+    for name in names & _FILES.keys():
+        # Text, not a Path: that would make gs:/ of gs://.
+        folder, slash, file = getattr(callback, _FILES[name]).rpartition("/")
+        folder = f"{folder}{slash}{own}"
+        setattr(callback, _FILES[name], f"{folder}/{file}")
+        return None if "://" in folder else folder
+    if "BackupAndRestore" in names:
+        before = f"{os.fspath(callback.backup_dir).rstrip('/')}/"
+        after = f"{before}{own.replace('/', '-')}-attempt{attempt}/"
+        callback.backup_dir = after
+        paths = {
+            k: v for k, v in vars(callback).items() if isinstance(v, str) and k != "backup_dir"
+        }
+        for attribute, path in paths.items():
+            if path.startswith(before):
+                setattr(callback, attribute, after + path[len(before) :])
+    return None
+
+
+class _Folder(keras.callbacks.Callback):  # type: ignore[misc]
+    """Makes a directory when the training begins; before that, the model may only be weighed."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        Path(self._path).mkdir(parents=True, exist_ok=True)
 
 
 def _listed(callbacks: Any) -> list[Any]:
