@@ -70,15 +70,21 @@ class SimDevices:
         A device that lacks memory of a process that is gone is expected for
         the ten minutes that the product promises to wait for it.
         """
+        gone = self._gone()
+        return {uuid: size for uuid, size in self.capacities().items() if uuid not in gone}
+
+    def capacities(self) -> dict[str, int]:
+        """Return what the devices could give, or the host, if all of them worked."""
         if not self._setup.gpus:
             return {"host": self._setup.largest}
-        now = self._world.monotonic()
-        waited = {uuid for uuid, since in self.away.items() if now - since >= _PROMISED}
         return {
             d.uuid: d.total_bytes - max(512 * MIB, d.total_bytes * 3 // 100)
             for d in self.provider.present
-            if d.uuid not in self.lost | waited
         }
+
+    def _gone(self) -> set[str]:
+        now = self._world.monotonic()
+        return self.lost | {u for u, since in self.away.items() if now - since >= _PROMISED}
 
     def take(self, pid: int, uuids: tuple[str, ...], size: int) -> None:
         """Let a process use memory of devices."""

@@ -197,7 +197,7 @@ class Life:
         setup = self.setup
         oracle = self._oracle = make_oracle(setup, self.world.plan.seed % 1000)
         oracle.log, oracle.offload = self.log, InlineOffloader()
-        note_refusals(oracle, self.devices, self.monitors.truth)
+        note_refusals(oracle, self.devices, setup.each, self.monitors.truth)
         for interruption in self.world.plan.interruptions(self.world.life):
             suffer = partial(self._suffer, interruption.fault)
             when_reported(oracle, interruption.after, suffer)

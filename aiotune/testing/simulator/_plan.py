@@ -233,7 +233,7 @@ def _host(numbers: random.Random, gpus: int) -> dict[str, Any]:
     gib = numbers.choice(_GPUS_OF_A_HOST)
     return {
         "gib": gib,
-        "each": 2 if gpus > 1 and numbers.random() < 0.2 else 1,  # noqa: PLR2004
+        "each": 2 if gpus > 1 and numbers.random() < 0.3 else 1,  # noqa: PLR2004
         "parameters": numbers.choice([None, None, None, max(gib[:gpus]) * GIB // 12]),
     }
 

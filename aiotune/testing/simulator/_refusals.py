@@ -47,12 +47,13 @@ class _Trial:
     kind: str = ""
 
 
-def note_refusals(oracle: Oracle, devices: SimDevices, truth: Truth) -> None:
+def note_refusals(oracle: Oracle, devices: SimDevices, each: int, truth: Truth) -> None:
     """Note, whenever a trial is refused, which devices could have been had at that moment.
 
     Args:
         oracle: Whose trials they are; before it is opened.
         devices: Those of this life.
+        each: How many of them a trial gets.
         truth: Takes the notes.
     """
     record = oracle.record
@@ -60,7 +61,10 @@ def note_refusals(oracle: Oracle, devices: SimDevices, truth: Truth) -> None:
     def noted(*facts: events.Event) -> Any:
         for fact in facts:
             if isinstance(fact, events.TrialEnded) and fact.status is TrialStatus.REJECTED:
-                truth.refused[fact.trial_id] = devices.within_reach()
+                left = devices.within_reach()
+                # With too few for any trial the search ends, and may say nothing of what fits.
+                enough = len(left) >= each
+                truth.refused[fact.trial_id] = left if enough else devices.capacities()
         return record(*facts)
 
     named: Any = oracle

@@ -195,6 +195,8 @@ def _is_comparable(setup: Setup) -> bool:
     """Whether an algorithm promises the same configurations, however the search was interrupted."""
     if setup.gpus:
         return False  # what fits depends on when devices failed, and rejected trials are replaced
+    if setup.weighs:
+        return False  # a model that nothing could be found out about is tried, and fails in another way
     if setup.oracle in {"bayesian", "hyperband"}:
         return setup.slots == 1  # proposals follow from results, so from their order
     return True
