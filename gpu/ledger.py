@@ -64,6 +64,7 @@ class _Account:
     most: int = _UNLIMITED
     kept: int = 0
     foreign: int = 0
+    least: int = _UNLIMITED
     over: int = 0
     before: int = 0
     promised: dict[int, int] = field(default_factory=dict)
@@ -83,6 +84,7 @@ class _Account:
         others = max(0, used - sum(known.values()))
         self.before = min(self.before, others) if self.promised else others
         self.foreign = max(self.before, others - silent)
+        self.least = min(self.least, self.foreign)
         self.over = sum(max(0, size - self.promised[number]) for number, size in known.items())
 
 
@@ -287,6 +289,7 @@ class LeaseLedger:
                 closed=alone or self._kept_for.get(uuid, holder) != holder,
                 away=uuid in self._away,
                 broken=uuid in self._broken,
+                others=0 if account.least == _UNLIMITED else account.least,
             )
 
     def _touched(self, lease: Lease) -> list[_Account]:

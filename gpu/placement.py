@@ -54,6 +54,7 @@ class DeviceState:
         closed: Whether nothing more may be put on it now (exclusive, or kept for somebody).
         away: Whether it is out of use, perhaps for a while only.
         broken: Whether nothing will ever be put on it again.
+        others: What others have held of it all the time, at least.
     """
 
     uuid: str
@@ -64,6 +65,7 @@ class DeviceState:
     closed: bool = False
     away: bool = False
     broken: bool = False
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ _HOPE, _TRACED_HOPE = 0.5, 0.8
 _ON_CPU = "cpu"
 _ALONE, _SOME = 0.9, 0.1
 """Of a device that a trial has alone: what the last try insists on, and what one of unknown size does."""
+_DESKTOP = 0.25
+"""Of a device: what others have held of it all the time is not waited for, if it is no more than this."""
 _AS_LARGE = 0.98
 """Of the largest device: what else counts as one. Two of a kind may differ by what their drivers keep."""
 OWN = frozenset({MemoryCause.DEVICE, MemoryCause.FRAGMENTATION, MemoryCause.WORKSPACE})
@@ -136,7 +138,7 @@ class Admission:
             return MemoryRequest(size, devices, exclusive=rung.alone, host_bytes=host)
         # It is to have the largest that there is; what it was about may be out of order since.
         wanted = {
-            s.uuid: int(_ALONE * s.capacity) if self._is_large(s) else s.capacity + 1
+            s.uuid: _most_of(s) if self._is_large(s) else s.capacity + 1
             for s in self.ledger.states()
         }
         size = int(_ALONE * self.largest)
@@ -248,8 +250,8 @@ class Admission:
         """Whether others held so much of the largest devices that being alone there proves nothing."""
         if not (lease.exclusive and lease.uuids and self._on_large(lease)):
             return False
-        here = (s.capacity for s in self.ledger.states() if s.uuid in lease.uuids)
-        return lease.bytes < int(_ALONE * min(here))
+        here = (_most_of(s) for s in self.ledger.states() if s.uuid in lease.uuids)
+        return lease.bytes < min(here)
 
     def context(self, lease: Lease, backend: str | None) -> int:
         """Return what the driver takes of each device of a lease beside the back end's memory."""
@@ -306,3 +308,9 @@ class Admission:
     def predicted(size: ModelSize) -> int:
         """Return what the formula says of a model, before anything was learned."""
         return training_bytes(size)
+
+
+def _most_of(state: DeviceState) -> int:
+    """Return what the last try insists on of a device."""
+    held = min(state.others, int(_DESKTOP * state.capacity))
+    return int(_ALONE * (state.capacity - held))

@@ -180,6 +180,31 @@ def test_what_others_held_of_a_gpu_is_not_the_trials_fault(tmp_path: Path) -> No
     assert lease(found, Need(rung=attempt.trial.rung)).bytes > 15 * GIB
 
 
+def test_the_last_try_does_not_wait_for_what_others_have_held_all_the_time() -> None:
+    """A desktop takes a seventh of a workstation's GPU, and will not end: the search must not wait for it."""
+    found = admission(12)
+    used(found, 0, 7 * GIB // 4)
+
+    assert lease(found, Need(rung=Rung(12 * GIB, alone=True))).bytes > 9 * GIB
+
+
+def test_the_last_try_waits_for_what_others_have_taken_meanwhile() -> None:
+    """What was free a while ago may be free again."""
+    found = admission(12)
+    for size in (0, 7 * GIB // 4):
+        used(found, 0, size)
+
+    assert isinstance(found.admit("0", Need(rung=Rung(12 * GIB, alone=True))), NotNow)
+
+
+def test_the_last_try_waits_for_another_user_who_was_there_first() -> None:
+    """Who holds half of a GPU is no desktop: to try what is left of it six times would refuse a trial for nothing."""
+    found = admission(12)
+    used(found, 0, 6 * GIB)
+
+    assert isinstance(found.admit("0", Need(rung=Rung(12 * GIB, alone=True))), NotNow)
+
+
 def test_a_rung_outlives_a_failure_of_another_kind(tmp_path: Path) -> None:
     """A crash says nothing of memory: the next attempt has what this one had, not the first guess."""
     found = admission(16)
