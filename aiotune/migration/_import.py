@@ -21,7 +21,7 @@ from aiotune.errors import ProjectError
 from aiotune.migration._hyperband import Budgets
 from aiotune.migration._objective import check_objective, find_objective, objective_notes
 from aiotune.migration._read import OldProject, read_project
-from aiotune.migration._search_name import ORACLES, find_oracle
+from aiotune.migration._search_name import ORACLES, find_oracle, oracle_notes
 from aiotune.migration._translate import (
     Translated,
     boolean_notes,
@@ -157,6 +157,8 @@ def _plan(
     name = ORACLES.get(oracle or "", oracle) or find_oracle(
         old, space.space, [values_of(trial, space) for trial in old.trials]
     )
+    if oracle is None:
+        doubts += oracle_notes(old, name)
     new = translate(old, space, found, name)
     # What contradicts itself is refused here, before anything is written.
     state = ProjectState.replay(new.facts, seed=0, objective=found)

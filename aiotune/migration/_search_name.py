@@ -10,7 +10,7 @@ from aiotune._values import Value
 from aiotune.hyperparameters import HyperParameter
 from aiotune.migration._read import OldProject
 
-__all__ = ("ORACLES", "find_oracle")
+__all__ = ("ORACLES", "find_oracle", "oracle_notes")
 
 ORACLES = {
     "random": "RandomSearchOracle",
@@ -19,6 +19,8 @@ ORACLES = {
     "hyperband": "HyperbandOracle",
 }
 """Class names by the short names of the command line."""
+_CLEAR = 6
+"""Trials from which on an order is no chance: after the first, five are in order once in 120 times."""
 
 
 def find_oracle(
@@ -39,6 +41,24 @@ def find_oracle(
     if project.state.keys() >= {"alpha", "beta"}:
         return ORACLES["bayesian"]
     return ORACLES["grid" if _is_grid(entries, values) else "random"]
+
+
+def oracle_notes(project: OldProject, oracle: str) -> list[str]:
+    """Return a note where a grid was told from random search by a few trials only.
+
+    Args:
+        project: The project.
+        oracle: What :func:`find_oracle` said.
+    """
+    count = len(project.trials)
+    if oracle != ORACLES["grid"] or count >= _CLEAR:
+        return []
+    order = f"{count} trials follow the" if count > 1 else "one trial begins the"
+    note = (
+        f"It was taken for a grid search, since its {order} order of a grid, as so few may by chance. "
+        "If it was a random search, import it with --oracle random (oracle='random')."
+    )
+    return [note]
 
 
 def _is_grid(entries: Sequence[HyperParameter], values: Sequence[Mapping[str, Value]]) -> bool:

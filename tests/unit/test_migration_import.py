@@ -137,6 +137,26 @@ async def test_another_algorithm_is_refused_afterwards(tmp_path: Path) -> None:
         assert len(oracle.trials) == 4
 
 
+async def test_few_trials_that_may_be_of_a_grid_or_random_are_told(tmp_path: Path) -> None:
+    """One trial of default values begins both; who names the algorithm is told nothing."""
+    source = tmp_path / "begun"
+    await asyncio.to_thread(shutil.copytree, DATA / "kerastuner_grid", source)
+    oracle = source / "oracle.json"
+    state = json.loads(oracle.read_text())
+    first, *others = state["start_order"]
+    state["start_order"] = state["end_order"] = [first]
+    oracle.write_text(json.dumps(state))
+    for name in others:
+        await asyncio.to_thread(shutil.rmtree, source / f"trial_{name}")
+
+    guessed = await import_keras_tuner(source, tmp_path, "guessed")
+    told = await import_keras_tuner(source, tmp_path, "told", oracle="random")
+
+    told_apart = [note for note in guessed.notes if "--oracle random" in note]
+    assert (guessed.oracle, len(told_apart)) == ("GridSearchOracle", 1)
+    assert (told.oracle, [n for n in told.notes if "--oracle" in n]) == ("RandomSearchOracle", [])
+
+
 async def test_booleans_let_the_program_that_lists_them_go_on(tmp_path: Path) -> None:
     """Without them the program's space is another one, and says so."""
     source, hp = DATA / "kerastuner_random", HyperParameters()
