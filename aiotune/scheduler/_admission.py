@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from aiotune._devices import Resources
@@ -133,12 +133,12 @@ class Admission:
     def _on_rung(self, rung: Rung, devices: int, host: int) -> MemoryRequest:
         # Who is alone is given all that is free. To insist on the last byte
         # would be to wait for ever for a desktop's few megabytes.
-        if rung.bytes < self.largest:
+        if rung.bytes < self._of_each(_room):
             size = int(_ALONE * rung.bytes) if rung.alone else rung.bytes
             return MemoryRequest(size, devices, exclusive=rung.alone, host_bytes=host)
-        # It is to have the largest that there is; what it was about may be out of order since.
+        # It is to have the largest that there is, and what it was about may be out of order since.
         wanted = {
-            s.uuid: _most_of(s) if self._is_large(s) else s.capacity + 1
+            s.uuid: int(_ALONE * _room(s)) if self._is_large(s) else s.capacity + 1
             for s in self.ledger.states()
         }
         size = int(_ALONE * self.largest)
@@ -158,7 +158,8 @@ class Admission:
 
     def _known(self, need: Need, devices: int, host: int) -> MemoryRequest | NeverFits:
         wanted = {uuid: self._wanted(need, e) for uuid, e, _ in self._estimates(need)}
-        fits = [uuid for uuid, _, capacity in self._estimates(need) if wanted[uuid] <= capacity]
+        room = {s.uuid: _room(s) for s in self.ledger.states()}
+        fits = [uuid for uuid in wanted if wanted[uuid] <= room[uuid]]
         if len(fits) >= devices:
             return MemoryRequest(
                 max(wanted[uuid] for uuid in fits), devices, host_bytes=host, by_device=wanted
@@ -170,8 +171,10 @@ class Admission:
         }
         if len(alone) >= devices:
             never = {uuid: self._at_least(need, e) for uuid, e, _ in self._estimates(need)}
-            most = max(alone.values())
-            return MemoryRequest(most, devices, exclusive=True, host_bytes=host, by_device=never)
+            # Beside a desktop that leaves less it is tried with what there is.
+            tried = {u: min(size, int(_ALONE * room[u])) for u, size in alone.items()}
+            most, each = max(tried.values()), never | tried
+            return MemoryRequest(most, devices, exclusive=True, host_bytes=host, by_device=each)
         return NeverFits(self._too_large(need))
 
     def _wanted(self, need: Need, guess: Estimate) -> int:
@@ -204,7 +207,8 @@ class Admission:
             return False
         if need.size.backend == "tensorflow" or need.rung is not None:
             return False
-        fits = sum(e.bytes <= capacity for _, e, capacity in self._estimates(need))
+        room = {s.uuid: _room(s) for s in self.ledger.states()}
+        fits = sum(e.bytes <= room[uuid] for uuid, e, _ in self._estimates(need))
         could = sum(e.least <= capacity for _, e, capacity in self._estimates(need))
         return fits < self.resources.gpus_per_trial <= could
 
@@ -235,12 +239,16 @@ class Admission:
         """The most that each device of a trial can give, or the host where there is none."""
         if not self.resources.devices:
             return self.ledger.host.capacity
-        sizes = sorted((s.capacity for s in self.ledger.states() if not s.broken), reverse=True)
+        return self._of_each(lambda state: state.capacity)
+
+    def _of_each(self, size: Callable[[DeviceState], int]) -> int:
+        """Return what each of the largest devices of a trial has at least, by some measure."""
+        sizes = sorted((size(s) for s in self.ledger.states() if not s.broken), reverse=True)
         each = self.resources.gpus_per_trial
         return sizes[each - 1] if len(sizes) >= each else 0
 
     def _is_large(self, state: DeviceState) -> bool:
-        return state.capacity >= _AS_LARGE * self.largest
+        return _room(state) >= _AS_LARGE * self._of_each(_room)
 
     def _on_large(self, lease: Lease) -> bool:
         """Whether no devices are larger than those of a lease; so it is on the CPU."""
@@ -250,7 +258,7 @@ class Admission:
         """Whether others held so much of the largest devices that being alone there proves nothing."""
         if not (lease.exclusive and lease.uuids and self._on_large(lease)):
             return False
-        here = (_most_of(s) for s in self.ledger.states() if s.uuid in lease.uuids)
+        here = (int(_ALONE * _room(s)) for s in self.ledger.states() if s.uuid in lease.uuids)
         return lease.bytes < min(here)
 
     def context(self, lease: Lease, backend: str | None) -> int:
@@ -294,7 +302,8 @@ class Admission:
             tries = min(tries, MOST_TRIES - 1)  # the last one was not on the largest that there is
         elif not lease.exclusive:
             tries = 0  # it has not been alone, whatever else it was given
-        return next_rung(failure, reservation=reservation, tries=tries, largest=self.largest)
+        largest = self._of_each(_room) if lease.uuids else self.largest
+        return next_rung(failure, reservation=reservation, tries=tries, largest=largest)
 
     def key(self, size: ModelSize, device: str) -> CalibrationKey:
         """Return what an observation belongs to."""
@@ -310,7 +319,6 @@ class Admission:
         return training_bytes(size)
 
 
-def _most_of(state: DeviceState) -> int:
-    """Return what the last try insists on of a device."""
-    held = min(state.others, int(_DESKTOP * state.capacity))
-    return int(_ALONE * (state.capacity - held))
+def _room(state: DeviceState) -> int:
+    """Return what a device can give beside a desktop, which does not end."""
+    return state.capacity - min(state.others, int(_DESKTOP * state.capacity))

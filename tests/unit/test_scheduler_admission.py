@@ -188,6 +188,51 @@ def test_the_last_try_does_not_wait_for_what_others_have_held_all_the_time() -> 
     assert lease(found, Need(rung=Rung(12 * GIB, alone=True))).bytes > 9 * GIB
 
 
+@pytest.mark.parametrize("weights", [3, 4])
+def test_a_prediction_that_only_an_empty_gpu_has_room_for_does_not_wait_for_a_desktop(
+    weights: int,
+) -> None:
+    """It is tried alone with what the desktop leaves, since that may be enough, and nothing else will come."""
+    found = admission(12)
+    used(found, 0, 7 * GIB // 4)
+    size = ModelSize(
+        backend="tensorflow",
+        parameters=1,
+        trainable_parameters=1,
+        weight_bytes=weights * GIB,
+        gradient_bytes=weights * GIB,
+        slot_bytes=weights * GIB // 2,
+    )
+
+    granted = lease(found, Need(size))
+
+    assert (granted.exclusive, granted.bytes) == (
+        True,
+        found.ledger.states()[0].capacity - 7 * GIB // 4,
+    )
+
+
+def test_a_rung_that_only_an_empty_gpu_has_room_for_does_not_wait_for_a_desktop() -> None:
+    """It is the last one then: the GPU alone."""
+    found = admission(12)
+    used(found, 0, 7 * GIB // 4)
+
+    assert lease(found, Need(rung=Rung(21 * GIB // 2, alone=False))).exclusive
+
+
+def test_the_last_try_is_made_on_the_gpu_without_the_desktop() -> None:
+    """Of two alike the one that drives a screen gives less: what failed there was not on the largest."""
+    found = admission(12, 12)
+    used(found, 0, 7 * GIB // 4)
+    beside = lease(found, Need())
+
+    last = climb(found, beside, MemoryCause.DEVICE, 1)
+
+    assert beside.uuids == (uuid(0),)
+    assert last is not None
+    assert last.uuids == (uuid(1),)
+
+
 def test_the_last_try_waits_for_what_others_have_taken_meanwhile() -> None:
     """What was free a while ago may be free again."""
     found = admission(12)
