@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from aiotune._settled import Report
 from aiotune.objective import MultiObjective, Objective
 from aiotune.pruners import Curve, Pruner
 from aiotune.store._replay import ProjectState
@@ -15,9 +16,9 @@ __all__ = ("Curves",)
 
 @dataclass(slots=True)
 class _Read:
-    """How far the history of a trial's attempt has been read."""
+    """How far a history has been read; a trial that runs again has another one."""
 
-    attempt: int
+    history: Sequence[Report]
     values: dict[int, float] = field(default_factory=dict)
     length: int = 0
     is_whole: bool = False
@@ -60,10 +61,12 @@ class Curves:
         if read is not None and read.is_whole:
             return Curve(trial.index, read.values, done=True)
         history = trial.history
-        if read is None or read.attempt != trial.attempts or read.length > len(history):
-            read = self._read[trial.trial_id] = _Read(trial.attempts)
+        if read is None or read.history is not history:
+            read = self._read[trial.trial_id] = _Read(history)
         for execution, step, metrics in history[read.length :]:
             if execution == 0 and self._objective.has_value(metrics):
                 read.values[step] = self._objective.get_value(metrics)
         read.length, read.is_whole = len(history), trial.is_settled
+        if read.is_whole:
+            read.history = ()  # made for this reading only
         return Curve(trial.index, read.values, trial.status.is_final)

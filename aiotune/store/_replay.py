@@ -309,6 +309,7 @@ class ProjectState:
         # What a failed attempt measured must not be mistaken for a result.
         trial.metrics = MetricsTracker()
         trial.history = []
+        trial.stop_reason = None
         trial.executions = []
         trial.files = {}
         trial.score = None
