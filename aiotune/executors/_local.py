@@ -13,28 +13,32 @@ attempts go on under their keepers, and the next launch starts another one.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import anyio
 
 from aiotune._disk import folder_within, open_private
 from aiotune._offload import in_thread
+from aiotune._threads import start_in_thread
 from aiotune.executors._base import SpawnError, WorkSpec
 from aiotune.executors._imports import imports_for
 from aiotune.executors._nursery import Nursery, NurseryLost
 from aiotune.executors._process import ProcessWorker
 from aiotune.executors._spawn import StandbyWorkers
 from aiotune.executors._trust import SelfTest, end
+from aiotune.store._outlast import outlast
 from aiotune.wire import Packed, Payload, RunAttempt, RunProbe, pack
 
 __all__ = ("LocalExecutor", "StartMethod")
 
+T = TypeVar("T")
 StartMethod = Literal["auto", "nursery", "spawn"]
 """How workers come to be: forked, in fresh interpreters, or whichever a self-test allows."""
 
@@ -116,7 +120,7 @@ class LocalExecutor:
         """
         self._refuse_if_closed()
         try:
-            log_fd = await in_thread(_open_log, work)
+            log_fd = await _held(start_in_thread(_open_log, work), os.close)
         except OSError as error:
             raise SpawnError(
                 f"The output log {work.log_path} cannot be opened: {error}.",
@@ -135,12 +139,16 @@ class LocalExecutor:
             os.close(log_fd)
 
     async def aclose(self) -> None:
-        """End all workers and the nursery; nothing is left on return.
+        """End all workers and the nursery; nothing is left on return, if the caller is cancelled as well.
 
         Only a process that the kernel cannot end, stuck in a driver, makes it
         give up, after half a minute.
         """
         self._closed = True
+        # A task of its own: a shield of anyio's keeps off scopes, and no cancellation of the task.
+        await _held(asyncio.ensure_future(self._end_all()))
+
+    async def _end_all(self) -> None:
         with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _CLOSE_DEADLINE):
             while self._live:
                 for worker in list(self._live):
@@ -190,7 +198,8 @@ class LocalExecutor:
         async with self._starting:
             self._refuse_if_closed()
             if self._packed is None:
-                packed, imports = await in_thread(_prepare, self._payload)
+                packing = start_in_thread(_prepare, self._payload)
+                packed, imports = await _held(packing, lambda made: made[0].close())
                 self._packed = packed
                 self._choose(packed, imports)
                 await self._judge_inherited()
@@ -201,7 +210,7 @@ class LocalExecutor:
                 self._say("warning", "nursery_lost", pid=nursery.pid)
                 await nursery.aclose()
             self._nursery = nursery = Nursery(self._packed.fd, self._imports_of_nursery())
-            await in_thread(nursery.start)
+            await _held(start_in_thread(nursery.start))  # aclose() ends it
             return nursery
 
     def _choose(self, packed: Packed, imports: tuple[str, ...]) -> None:
@@ -325,6 +334,19 @@ class LocalExecutor:
     def _refuse_if_closed(self) -> None:
         if self._closed:
             raise SpawnError("The executor is closed.")
+
+
+async def _held(work: asyncio.Future[T], let_go: Callable[[T], object] = lambda _: None) -> T:
+    """Wait for what is being opened, or closed, and let go of it if the caller is cancelled meanwhile.
+
+    The data may be gigabytes, and nobody else knows of them.
+    """
+    cancelled = await outlast(work)
+    if cancelled is None:
+        return work.result()
+    if work.exception() is None:
+        let_go(work.result())
+    raise cancelled
 
 
 def _prepare(payload: Payload) -> tuple[Packed, tuple[str, ...]]:

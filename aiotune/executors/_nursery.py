@@ -220,9 +220,11 @@ class Nursery:
             self._channel.close()  # it listens: let it reap its last keepers
         else:
             self._process.kill()
-        with anyio.move_on_after(_LAST_WAIT, shield=True):
-            await anyio.wait_readable(self._pidfd)
-        self.close()
+        try:
+            with anyio.move_on_after(_LAST_WAIT, shield=True):
+                await anyio.wait_readable(self._pidfd)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Kill the process at once; running workers go on until their channels are closed."""
