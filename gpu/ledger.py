@@ -84,7 +84,8 @@ class _Account:
         others = max(0, used - sum(known.values()))
         self.before = min(self.before, others) if self.promised else others
         self.foreign = max(self.before, others - silent)
-        self.least = min(self.least, self.foreign)
+        if not self.promised:  # else it is inferred, and may be too little for a moment
+            self.least = min(self.least, others)
         self.over = sum(max(0, size - self.promised[number]) for number, size in known.items())
 
 

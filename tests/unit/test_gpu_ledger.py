@@ -276,3 +276,20 @@ def test_the_host_can_be_had_alone_as_well() -> None:
     assert isinstance(ledger.request("third", MemoryRequest(0, devices=0)), NotNow)
     ledger.release(lease)
     granted(ledger, "third", MemoryRequest(0, devices=0))
+
+
+def test_what_others_hold_all_the_time_is_measured_while_nothing_of_ours_is_there() -> None:
+    """What a holder said it had when it was gone already would otherwise count as the others' being less."""
+    (device,) = fake_devices(1)
+    ledger = LeaseLedger([device])
+    ledger.measure(device.uuid, DeviceMemory(16 * GIB, 2 * GIB, 14 * GIB))
+    lease = ledger.request("trial", MemoryRequest(4 * GIB))
+    assert isinstance(lease, Lease)
+
+    ledger.measure(device.uuid, DeviceMemory(16 * GIB, 2 * GIB, 14 * GIB), {lease.number: 3 * GIB})
+    (beside,) = ledger.states()
+    ledger.release(lease)
+    ledger.measure(device.uuid, DeviceMemory(16 * GIB, GIB, 15 * GIB))
+    (alone,) = ledger.states()
+
+    assert (beside.others, alone.others) == (2 * GIB, GIB)
