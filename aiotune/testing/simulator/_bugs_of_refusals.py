@@ -106,6 +106,11 @@ def _ends_count_as_looks() -> tuple[Replacement, ...]:
     return instead(_watch.DeviceWatch, "_ask", make)
 
 
+@bug("a trial may wait for the memory that a desktop holds")
+def _desktop_waited_for() -> tuple[Replacement, ...]:
+    return instead(_admissions, "_room", lambda _: lambda state: state.capacity)
+
+
 # ── the ladder ─────────────────────────────────────────────────────────────
 
 

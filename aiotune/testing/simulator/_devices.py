@@ -44,7 +44,9 @@ class SimDevices:
         self._ghosts: dict[str, int] = dict.fromkeys(self._held, 0)
         self._foreign: dict[str, int] = dict.fromkeys(self._held, 0)
         self._withheld = 0
+        self._desktop = self.provider.present[0].total_bytes // 6 if setup.desktop else 0
         self._tells = True
+        self._tell()
 
     def resources(self) -> Resources:
         """Return what a search has to run on."""
@@ -78,9 +80,13 @@ class SimDevices:
         if not self._setup.gpus:
             return {"host": self._setup.largest}
         return {
-            d.uuid: d.total_bytes - max(512 * MIB, d.total_bytes * 3 // 100)
+            d.uuid: d.total_bytes - max(512 * MIB, d.total_bytes * 3 // 100) - self._lives_on(d)
             for d in self.provider.present
         }
+
+    def _lives_on(self, device: Device) -> int:
+        """Return what a desktop holds of a device, from the beginning and for ever."""
+        return self._desktop if device == self.provider.present[0] else 0
 
     def _gone(self) -> set[str]:
         now = self._world.monotonic()
@@ -150,7 +156,8 @@ class SimDevices:
     def _tell(self) -> None:
         for device in self.provider.present:
             uuid, held = device.uuid, self._held[device.uuid]
-            used = sum(held.values()) + self._ghosts[uuid] + self._foreign[uuid]
+            others = self._ghosts[uuid] + self._foreign[uuid] + self._lives_on(device)
+            used = sum(held.values()) + others
             self.provider.used[uuid] = min(device.total_bytes, used)
             listed = [DeviceProcess(pid, size) for pid, size in held.items()]
             self.provider.running[uuid] = listed if self._tells else []

@@ -52,6 +52,7 @@ class Setup:
         gpus: How many GPUs there are; 0: the CPU.
         gib: What they have, in GiB, one after the other and then again.
         each: How many of them a trial gets.
+        desktop: Whether a desktop holds a sixth of the first of them.
         host: What the host has for trials on the CPU, in GiB; ``None``: more than they need.
         parameters: ``max_model_size``.
         share: How many trials may share one.
@@ -76,6 +77,7 @@ class Setup:
     gpus: int = 0
     gib: tuple[int, ...] = (16,)
     each: int = 1
+    desktop: bool = False
     host: int | None = None
     parameters: int | None = None
     share: int = 1
@@ -235,6 +237,7 @@ def _host(numbers: random.Random, gpus: int) -> dict[str, Any]:
         "gib": gib,
         "each": 2 if gpus > 1 and numbers.random() < 0.3 else 1,  # noqa: PLR2004
         "parameters": numbers.choice([None, None, None, max(gib[:gpus]) * GIB // 12]),
+        "desktop": numbers.random() < 0.25,  # noqa: PLR2004
     }
 
 
