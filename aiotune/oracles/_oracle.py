@@ -23,7 +23,7 @@ from aiotune.oracles._adoption import adopt_results
 from aiotune.oracles._book import Book
 from aiotune.oracles._compat import FamiliarOracle
 from aiotune.oracles._limits import check_consecutive
-from aiotune.oracles._said import checked_metrics, decision_of, id_of, settled, take_status
+from aiotune.oracles._said import checked_metrics, decision_of, id_of, scored, settled, take_status
 from aiotune.oracles._synchronized import outside_the_lock
 from aiotune.pruners import Pruner
 from aiotune.searchers import Exhausted, Proposal, RandomSearcher, Searcher, SearcherDecision
@@ -365,7 +365,7 @@ class Oracle(FamiliarOracle):
         stored = self._stored(trial, status)
         await self.update_space(stored.hyperparameters)
         if stored.status in {TrialStatus.RUNNING, TrialStatus.COMPLETED}:
-            await settled(self.score_trial(stored))
+            await scored(self.score_trial, stored)
         event = _core.conclude(stored, self._policy, time.time())
         stored.reopen()
         commit = self.record(*self._state_for(stored.trial_id), event)

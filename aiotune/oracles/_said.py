@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiotune._printable import shown
+from aiotune._values import Value
 from aiotune.errors import ConfigurationError, FatalValueError, WrongType
-from aiotune.metrics import checked_report
+from aiotune.hyperparameters._checks import check_portable, checked_name
+from aiotune.metrics import checked_report, checked_value
 from aiotune.objective import Objective
 from aiotune.searchers import Exhausted, Proposal, SearcherDecision, Wait
 from aiotune.status import TRANSITIONS, TrialStatus
 from aiotune.trial import Trial
 
-__all__ = ("checked_metrics", "decision_of", "id_of", "settled", "take_status")
+__all__ = ("checked_metrics", "decision_of", "id_of", "scored", "settled", "take_status")
 
 
 def decision_of(answer: SearcherDecision | Mapping[str, Any]) -> SearcherDecision:
@@ -58,6 +61,19 @@ def _check_values(values: Any) -> None:
                 f"The algorithm proposed {shown(value)} of type {type(value).__name__} for the "
                 f"hyperparameter {shown(name)}. Propose an int, float, str or bool, and finite."
             )
+        _check_portable(name, value)
+
+
+def _check_portable(name: Any, value: Value) -> None:
+    try:
+        if not isinstance(name, str):
+            raise ConfigurationError(f"The name is of type {type(name).__name__}. Use text.")  # noqa: TRY301 - told below, as what is found deeper
+        checked_name("", name)
+        check_portable("It has", value)
+    except ConfigurationError as error:
+        raise FatalValueError(
+            f"The algorithm proposed, for the hyperparameter {shown(name)}, what no journal can hold. {error}"
+        ) from None
 
 
 def checked_metrics(
@@ -129,3 +145,23 @@ def take_status(stored: Trial, said: TrialStatus | str | None) -> None:
 async def settled(result: Any) -> Any:
     """Await what an override returned, if it is a coroutine."""
     return await result if inspect.isawaitable(result) else result
+
+
+async def scored(score_trial: Callable[[Trial], Any], trial: Trial) -> None:
+    """Have a trial scored, by an override it may be, in numbers that the journal can hold.
+
+    Raises:
+        WrongType: The score or the step is set to something else; that is a ``TypeError``.
+    """
+    await settled(score_trial(trial))
+    score: Any = trial.score
+    step: Any = 0 if trial.best_step is None else trial.best_step
+    try:
+        trial.score = None if score is None else checked_value("score", score)
+        trial.best_step = int(operator.index(step))
+    except TypeError:
+        raise WrongType(
+            f"{score_trial.__qualname__}() set the score {shown(score, 40)} of type {type(score).__name__} and "
+            f"the best step {shown(step, 40)} of type {type(step).__name__} of trial {trial.trial_id}. Set a "
+            "score that fits into a float, or None, and a whole number."
+        ) from None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from anyio.lowlevel import checkpoint
 
-from aiotune.errors import ConfigurationError, FatalValueError
+from aiotune.errors import ConfigurationError, FatalValueError, WrongType
 from aiotune.hyperparameters import HyperParameters, draw_values
 from aiotune.oracles import Oracle, RandomSearchOracle
 from aiotune.searchers import SearcherDecision
@@ -145,6 +147,56 @@ async def test_overrides_may_be_coroutines() -> None:
     assert trial.score == -3.0
 
 
+class Scored(RandomSearchOracle):
+    """An oracle that scores a trial as it is told to."""
+
+    verdict: tuple[Any, Any]
+
+    def score_trial(self, trial: Trial) -> None:  # type: ignore[override]
+        trial.score, trial.best_step = self.verdict
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        ((np.float64(0.5), np.int64(3)), (0.5, 3)),
+        ((np.float32(0.5), None), (0.5, 0)),
+        ((np.array(2), True), (2.0, 1)),
+        ((True, 0), (1.0, 0)),
+    ],
+)
+async def test_a_score_of_numpy_is_recorded_as_a_number(
+    tmp_path: Path, verdict: tuple[Any, Any], expected: tuple[float, int]
+) -> None:
+    """The project can be opened again; no step counts as the first."""
+    oracle = Scored("loss", seed=0, hyperparameters=space())
+    oracle.verdict = verdict
+    async with oracle.open(tmp_path, "scored"):
+        await finish(oracle, await oracle.create_trial("w"))
+
+    async with Scored("loss", seed=0).open(tmp_path, "scored") as again:
+        best = again.best_trial
+
+    assert best is not None
+    assert (best.score, best.best_step) == expected
+    assert (type(best.score), type(best.best_step)) == (float, int)
+
+
+@pytest.mark.parametrize("verdict", [("0.5", 0), (10**400, 0), (0.5, 1.5), ([0.5, 1.0], 0)])
+async def test_a_score_that_is_no_number_is_refused(verdict: tuple[Any, Any]) -> None:
+    """The trial goes on, so that another answer can be given."""
+    oracle = Scored("loss", seed=0, hyperparameters=space())
+    oracle.verdict = verdict
+    trial = await oracle.create_trial("w")
+
+    with pytest.raises(WrongType, match=r"Scored\.score_trial\(\) set .* of trial 00"):
+        await finish(oracle, trial)
+
+    oracle.verdict = (0.5, 1)
+    await oracle.end_trial(trial)
+    assert (trial.status, trial.score) == (TrialStatus.COMPLETED, 0.5)
+
+
 async def test_a_senseless_proposal_is_fatal() -> None:
     """The message shows it."""
 
@@ -154,6 +206,25 @@ async def test_a_senseless_proposal_is_fatal() -> None:
 
     with pytest.raises(FatalValueError, match="it returned 'more'"):
         await Senseless("loss").create_trial("w")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"a": 10**30}, "for the hyperparameter 'a', what no journal can hold.* 64 bits"),
+        ({"b": "\ud800"}, "half of a surrogate pair"),
+        ({3: 1}, "hyperparameter 3, .* name is of type int"),
+    ],
+)
+async def test_a_proposal_that_no_file_can_hold_is_fatal(values: Any, said: str) -> None:
+    """It is refused before it is recorded, so the project stays readable."""
+
+    class Wide(Oracle):
+        def populate_space(self, trial_id: str) -> Any:
+            return {"status": "RUNNING", "values": values}
+
+    with pytest.raises(FatalValueError, match=said):
+        await Wide("loss").create_trial("w")
 
 
 async def test_a_scheduler_goes_through_an_overridden_create_trial() -> None:
