@@ -94,6 +94,13 @@ def checked_directory(directory: Any) -> Path:
         raise ConfigurationError(
             f"directory {shown(str(path))} holds a zero byte, which no path can. Choose another."
         )
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            f"directory {shown(str(path.absolute()))} is not text in UTF-8, as the journal and the workers need it. "
+            "Choose another, or rename its folders; in a locale without UTF-8, set PYTHONUTF8=1."
+        ) from None
     return path
 
 

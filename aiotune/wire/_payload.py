@@ -44,15 +44,17 @@ class Payload:
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the user's program runs, so that a worker finds the same modules and files.
 
+    In bytes, as the system has them: a name need not be text in any encoding.
+
     Attributes:
-        path: ``sys.path``, absolute.
+        path: ``sys.path``, absolute; without what is relative to a working directory that no longer exists.
         argv: ``sys.argv``.
         directory: The working directory; empty if it no longer exists.
     """
 
-    path: list[str]
-    argv: list[str]
-    directory: str
+    path: list[bytes]
+    argv: list[bytes]
+    directory: bytes
 
     @classmethod
     def here(cls) -> Surroundings:
@@ -61,16 +63,17 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
             directory = str(Path.cwd())
         except FileNotFoundError:
             directory = ""
+        path = (Path(directory, entry) for entry in sys.path)
         return cls(
-            path=[str(Path(directory, entry)) for entry in sys.path],
-            argv=list(sys.argv),
-            directory=directory,
+            path=[os.fsencode(entry) for entry in path if entry.is_absolute()],
+            argv=[os.fsencode(word) for word in sys.argv],
+            directory=os.fsencode(directory),
         )
 
     def enter(self) -> None:
         """Make them those of this process."""
-        sys.path[:] = self.path
-        sys.argv[:] = self.argv
+        sys.path[:] = map(os.fsdecode, self.path)
+        sys.argv[:] = map(os.fsdecode, self.argv)
         if self.directory:
             os.chdir(self.directory)
 

@@ -124,6 +124,7 @@ ROWS = [
     tuner("directory: a number", {"directory": 7}, WrongType, "directory", "7 of type int", "pathlib.Path"),
     tuner("directory: a list", {"directory": ["runs"]}, WrongType, "directory", "['runs'] of type list", "pathlib.Path"),
     tuner("directory: bytes", {"directory": b"runs"}, WrongType, "directory", "b'runs' of type bytes", "pathlib.Path"),
+    tuner("directory: no text", {"directory": "a\udcffb"}, ConfigurationError, "directory", r"a\udcffb", "UTF-8", "Choose another"),
     tuner("directory: a zero byte", {"directory": "a\0b"}, ConfigurationError, "directory", r"'a\x00b'", "Choose another"),
     tuner("directory: an open file", {"directory": pytest}, WrongType, "directory", "of type module", "pathlib.Path"),
     # ── what KerasTuner's users misspell ──

@@ -265,8 +265,33 @@ def test_surroundings_travel(packing: Callable[..., Packed]) -> None:
     """The receiver learns the module path and the working directory."""
     surroundings = surroundings_of(packing(None).fd)
 
-    assert surroundings.directory == str(Path.cwd())
-    assert all(Path(entry).is_absolute() for entry in surroundings.path)
+    assert surroundings.directory == os.fsencode(Path.cwd())
+    assert all(Path(os.fsdecode(entry)).is_absolute() for entry in surroundings.path)
+
+
+def test_words_that_are_no_text_travel(
+    monkeypatch: pytest.MonkeyPatch, packing: Callable[..., Packed]
+) -> None:
+    """Such as the name of a file from a system with another encoding, on the command line."""
+    monkeypatch.setattr(sys, "argv", ["program.py", "b\udce4ume.csv"])
+
+    assert surroundings_of(packing(None).fd).argv == [b"program.py", b"b\xe4ume.csv"]
+
+
+def test_a_working_directory_that_is_gone_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: Callable[..., Packed]
+) -> None:
+    """With the "" that stands for it on the path of a notebook or of ``python -c``."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    gone.rmdir()
+
+    surroundings = surroundings_of(packing(None).fd)
+
+    assert surroundings.directory == b""
+    assert [entry for entry in surroundings.path if not entry.startswith(b"/")] == []
 
 
 def test_missing_module_is_named_by_the_receiver(
