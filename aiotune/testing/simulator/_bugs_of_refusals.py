@@ -60,20 +60,18 @@ def _weighed_against_what_is_free() -> tuple[Replacement, ...]:
 
 @bug("the smallest device is taken for the largest")
 def _smallest_is_largest() -> tuple[Replacement, ...]:
-    def smallest(self: Any) -> int:
-        sizes = [s.capacity for s in self.ledger.states() if not s.broken]
-        return min(sizes, default=0) if self.resources.devices else self.ledger.host.capacity
+    def smallest(self: Any, size: Any) -> int:
+        return min((size(s) for s in self.ledger.states() if not s.broken), default=0)
 
-    return instead(Admission, "largest", lambda _: property(smallest))
+    return instead(Admission, "_of_each", lambda _: smallest)
 
 
 @bug("each device of a trial is to be as large as the largest of all")
 def _each_as_the_largest() -> tuple[Replacement, ...]:
-    def largest(self: Any) -> int:
-        sizes = [s.capacity for s in self.ledger.states() if not s.broken]
-        return max(sizes, default=0) if self.resources.devices else self.ledger.host.capacity
+    def largest(self: Any, size: Any) -> int:
+        return max((size(s) for s in self.ledger.states() if not s.broken), default=0)
 
-    return instead(Admission, "largest", lambda _: property(largest))
+    return instead(Admission, "_of_each", lambda _: largest)
 
 
 @bug("a trial that needs two devices is refused when one is left")
