@@ -203,6 +203,11 @@ def check_range(who: str, low: float, high: float, step: float | None, scale: st
             f"`sampling={scale!r}` does not support negative values or 0, but min_value is {low} for "
             f"{who}. Raise min_value, or sample linearly."
         )
+    if scale != "linear" and not math.isfinite(high / low):
+        raise ConfigurationError(
+            f"The ratio of the bounds {low} and {high} of {who} is larger than the largest float, so no "
+            "number between them could be drawn. Narrow the range, or tune an exponent."
+        )
     if step is not None and scale == "linear" and step <= 0:
         raise ConfigurationError(
             f"`step` must be greater than 0, but is {step} for {who}. It is the distance of two values."

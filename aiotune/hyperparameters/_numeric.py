@@ -102,7 +102,8 @@ class _Range(HyperParameter):
             return (place - low) / (high - low)
         if self.sampling == "log":
             return math.log(place / low) / math.log(high / low)
-        return 1.0 - math.log((high + low - place) / low) / math.log(high / low)
+        # Subtracted first: a lower end that is lost beside the upper one would leave 0.
+        return 1.0 - math.log(((high - place) + low) / low) / math.log(high / low)
 
     def _own_config(self) -> dict[str, Any]:
         return {
@@ -191,7 +192,7 @@ class Int(_Range):
         assert self.step is not None
         if self.sampling == "linear":
             return round((value - self.min_value) / self.step)
-        grown = value if self.sampling == "log" else self.max_value + self.min_value - value
+        grown = value if self.sampling == "log" else (self.max_value - value) + self.min_value
         return round(math.log(grown / self.min_value, self.step))
 
     @property
@@ -293,7 +294,7 @@ class Float(_Range):
         assert self.step is not None
         if self.sampling == "linear":
             return round((value - self.min_value) / self.step)
-        grown = value if self.sampling == "log" else self.max_value + self.min_value - value
+        grown = value if self.sampling == "log" else (self.max_value - value) + self.min_value
         return round(math.log(grown / self.min_value) / math.log(self.step))
 
     @property

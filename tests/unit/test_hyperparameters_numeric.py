@@ -187,6 +187,11 @@ def test_sampling_is_read_without_case_and_none_is_linear() -> None:
         (Float, {"step": -0.1}, "`step` must be greater than 0, but is -0.1"),
         (Int, {"default": 9}, "default 9 of Int 'a' lies outside its range from 1 to 8"),
         (Float, {"default": float("nan")}, "default must be finite"),
+        (
+            Float,
+            {"min_value": 1e-200, "max_value": 1e200, "sampling": "log"},
+            "ratio of the bounds 1e-200 and 1e\\+200 of Float 'a' is larger than the largest float",
+        ),
     ],
 )
 def test_impossible_ranges_are_refused(
@@ -208,3 +213,15 @@ def test_numbers_of_wrong_types_are_refused(
     """Strings and booleans are no numbers."""
     with pytest.raises(TypeError, match=f"{argument} must be a number.*{value!r}"):
         kind("a", **{"min_value": 1, "max_value": 8, argument: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("step", [None, 10.0])
+@pytest.mark.parametrize("low", [3.3, 1e-5, 1e-12, 1e-300])
+def test_the_upper_end_of_a_reversed_scale_has_a_place(low: float, step: float | None) -> None:
+    """Also where the lower end is lost beside it: 1e6 + 1e-12 is 1e6."""
+    hp = Float("rate", low, 1e6, step=step, sampling="reverse_log")
+
+    prob = hp.value_to_prob(1e6)
+
+    assert 0.0 <= prob <= 1.0
+    assert hp.prob_to_value(min(prob, 1 - 2**-53)) == 1e6
