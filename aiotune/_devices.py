@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from aiotune._printable import shown
 from aiotune.errors import ConfigurationError, DeviceError, NoUsableDevice, WrongType
 from aiotune.memory import MemoryLimit
 
-__all__ = ("Place", "Resources", "Wanted", "find_resources")
+__all__ = ("Place", "Resources", "Wanted", "find_resources", "let_go")
 
 _WORKER_BYTES = 1536 * MIB
 """Host memory that a training worker is expected to need: a back end and a modest data set."""
@@ -336,11 +337,17 @@ def _gpus(
     try:
         chosen, why = _chosen(asked, source, environ)
     except BaseException:
-        source.close()
+        let_go(source)
         raise
     if not chosen:
-        source.close()
+        let_go(source)
     return source, chosen, why
+
+
+def let_go(provider: DeviceProvider) -> None:
+    """Close a provider. A driver that fails even at that must cost neither a result nor a reason."""
+    with contextlib.suppress(_gpu.GpuError):  # the program's end lets go of it in any case
+        provider.close()
 
 
 def _chosen(

@@ -23,7 +23,7 @@ from aiotune._boundary import one_error
 from aiotune._calibration_file import UserCalibration
 from aiotune._callbacks import Callbacks
 from aiotune._clock import SystemClock
-from aiotune._devices import Resources, Wanted, find_resources
+from aiotune._devices import Resources, Wanted, find_resources, let_go
 from aiotune._exit import ProgramExit
 from aiotune._fit_arguments import arguments_for_trials, check_arguments
 from aiotune._hooks import TunerHooks
@@ -202,7 +202,7 @@ class _Search:
     async def _resources(self, stack: AsyncExitStack) -> Resources:
         found = await self.offload.run("nvml", partial(find_resources, _wanted(self.tuner)))
         if found.provider is not None:
-            stack.push_async_callback(self.offload.run, "nvml", found.provider.close)
+            stack.push_async_callback(self.offload.run, "nvml", let_go, found.provider)
         if self.tuner.executor != "local":
             return found
         return await self.offload.run("disk", within_open_files, found)

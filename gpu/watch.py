@@ -136,7 +136,13 @@ class FaultWatch:
 
     def _arm(self) -> None:
         nvml = self._nvml
-        events = self._driver.optional("the driver for faults", nvml.nvmlEventSetCreate)
+        try:
+            events = self._driver.optional("the driver for faults", nvml.nvmlEventSetCreate)
+        except NvmlUnavailable:
+            raise
+        except GpuError:  # perhaps it can when this is asked again
+            self._of_gpu = None
+            return
         if events is None:
             return
         if [uuid for uuid in self._of_gpu or {} if self._register(uuid, events)]:

@@ -17,7 +17,6 @@ from aiotune._gpu import (
     DeviceProvider,
     GpuError,
     Healthy,
-    NvmlUnavailable,
     describe_xid,
     format_bytes,
     verdict,
@@ -244,7 +243,7 @@ def _new_faults(provider: DeviceProvider) -> dict[str, list[DeviceFault]]:
     """Return the faults since the last look, without waiting for any."""
     try:
         faults = provider.faults(0.0)
-    except NvmlUnavailable:
+    except GpuError:
         return {}  # the devices' own silence tells the rest
     by_device: dict[str, list[DeviceFault]] = {}
     for fault in faults:

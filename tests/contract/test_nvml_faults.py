@@ -7,7 +7,7 @@ import time
 import pytest
 
 from gpu import DeviceFault, DeviceHealth, NvmlProvider, NvmlUnavailable
-from gpu.fake_driver import FakeDriver
+from gpu.fake_driver import LOST, FakeDriver
 
 A = "GPU-00000000-0000-0000-0000-000000000000"
 B = "GPU-11111111-1111-1111-1111-111111111111"
@@ -131,3 +131,23 @@ def test_a_watch_that_begins_without_any_device_begins_again(
     driver.fail(C, 48, gi=1)
 
     assert nvml.faults(0) == [DeviceFault(M1, 48)]
+
+
+def test_a_driver_that_answers_nothing_for_a_moment_is_watched_again(
+    nvml: NvmlProvider, driver: FakeDriver
+) -> None:
+    """It fails where the watch over the others is made anew; what was lost is told all the same."""
+    nvml.faults(0)
+    driver.code = LOST
+    driver.write()
+    lost = nvml.faults(0)
+    meanwhile = nvml.faults(0)
+    driver.code = 0
+    driver.write()
+    nvml.faults(0)
+    driver.fail(A, 31)
+
+    assert {fault.xid for fault in lost} == {None}
+    assert A in {fault.uuid for fault in lost}
+    assert meanwhile == []
+    assert nvml.faults(0) == [DeviceFault(A, 31)]

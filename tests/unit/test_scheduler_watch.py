@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aiotune._devices import Place, Resources
+from aiotune._devices import Place, Resources, let_go
 from aiotune._gpu import Lease
 from aiotune._offload import InlineOffloader
 from aiotune.hyperparameters import HyperParameters
@@ -13,7 +13,7 @@ from aiotune.scheduler import Need, Running
 from aiotune.scheduler._watch import DeviceWatch
 from aiotune.store import AttemptPaths
 from aiotune.trial import Trial
-from gpu import GIB, DeviceHealth, DeviceProcess, GpuError
+from gpu import GIB, DeviceFault, DeviceHealth, DeviceProcess, GpuError
 from gpu.fake import FakeProvider, fake_devices
 
 A, B = (device.uuid for device in fake_devices(2))
@@ -203,3 +203,24 @@ async def test_what_this_program_itself_holds_is_found() -> None:
 
     assert watching(provider).held_by(7) == {A: GIB, B: None}
     assert watching(provider).held_by(8) == {}
+
+
+class Mute(FakeProvider):
+    """Fails where it is asked for faults, and where it is closed."""
+
+    def faults(self, timeout: float) -> list[DeviceFault]:
+        raise GpuError("Asking the driver for faults failed: GPU is lost.")
+
+    def close(self) -> None:
+        raise GpuError("Letting go of the NVIDIA driver failed: GPU is lost.")
+
+
+async def test_a_driver_that_tells_no_faults_ends_no_search() -> None:
+    """Nor one that cannot even be let go of; the devices' own answers tell the rest."""
+    provider = Mute(fake_devices(2))
+
+    found = await watching(provider).look({})
+    let_go(provider)
+
+    assert set(found.measured.devices) == {A, B}
+    assert found.broken == ()
