@@ -157,7 +157,7 @@ def _told(trial: Trial) -> TrialFailure:
     """Return the failure; one made from the message, if a caller of ask and tell gave only that."""
     if trial.failure is not None:
         return trial.failure
-    return TrialFailure(kind=FailureKind.ERROR, message=trial.message or "")
+    return TrialFailure(kind=FailureKind.ERROR, message=str(trial.message or ""))
 
 
 def _retry(

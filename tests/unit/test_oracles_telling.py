@@ -235,3 +235,15 @@ async def test_a_trial_that_waits_for_its_retry_has_no_result() -> None:
     assert again is trial
     await finish(oracle, again, 0.5)
     assert trial.score == 0.5
+
+
+async def test_an_exception_as_a_message_is_its_text() -> None:
+    """Who tells of a failure by the exception itself loses nothing."""
+    oracle = oracle_with(max_consecutive_failed_trials=None)
+    trial = await oracle.create_trial("w")
+    trial.status, trial.message = TrialStatus.INVALID, ValueError("broken")  # type: ignore[assignment]
+
+    await oracle.end_trial(trial)
+
+    assert trial.failure is not None
+    assert (trial.status, trial.failure.message) == (TrialStatus.FAILED, "broken")
