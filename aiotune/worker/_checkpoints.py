@@ -37,6 +37,7 @@ _UNKNOWN: Mapping[str, str] = MappingProxyType({})
 
 def save_weights(model: Any, trial_dir: Path) -> None:
     """Write a model's weights, without its optimizer, and what it takes to build it again."""
+    _call_built(model)
 
     def write(path: Path) -> None:
         optimizer = getattr(model, "optimizer", None)
@@ -62,6 +63,7 @@ def save_recipe(model: Any, trial_dir: Path) -> None:
 
 def save_state(model: Any, trial_dir: Path, execution: int) -> None:
     """Write a model's weights and its optimizer's variables, as they are now."""
+    _call_built(model)
     place = trial_dir / state_name(execution)
     wait_for_room(place, lambda: replace_file(place, model.save_weights))
     save_recipe(model, trial_dir)
@@ -101,10 +103,18 @@ def build_as_before(model: Any, trial_dir: Path, files: Mapping[str, str] = _UNK
     if not model.built and recipe.exists():
         check_left(trial_dir, RECIPE, files)
         model.build_from_config(json.loads(recipe.read_text()))
-        if not model.built and model.weights:
-            # Keras has made a subclass's layers by tracing its call(), and still calls the model
-            # unbuilt; a layer that it missed makes the loading of weights fail by name.
-            model.built = True
+    _call_built(model)
+
+
+def _call_built(model: Any) -> None:
+    """Let Keras save and load a model that has weights, although it calls the model unbuilt.
+
+    It does so of a subclass whose layers it has just made by tracing its ``call()``, and of one
+    whose ``train_step()`` calls parts of it and never the whole. A layer that has no weights
+    yet makes their loading fail by its name.
+    """
+    if not model.built and model.weights:
+        model.built = True
 
 
 def continue_from(

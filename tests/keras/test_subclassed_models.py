@@ -69,3 +69,29 @@ def test_the_training_of_a_subclassed_model_goes_on(
     for trainer in (model, new):
         trainer.fit(data, Y, shuffle=False, verbose=0)
     assert np.allclose(new.predict(data, verbose=0), model.predict(data, verbose=0))
+
+
+def build_parts() -> Any:
+    """A model whose parts are trained and that is never called itself, as GANs are written."""
+    import keras
+
+    class Parts(keras.Model):  # type: ignore[misc] # keras has no annotations
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+
+    model = Parts()
+    model.part.compile(keras.optimizers.Adam(0.05), "mse")
+    model.compile("adam")
+    return model
+
+
+def test_a_model_that_is_never_called_is_kept_and_loaded(tmp_path: Path) -> None:
+    """Its parts have weights, which is what a trial leaves to be loaded."""
+    model, new = build_parts(), build_parts()
+    model.part.fit(X, Y, epochs=2, verbose=0)
+
+    save_weights(model, tmp_path)
+    load_weights(new, tmp_path)
+
+    assert np.array_equal(new.part.predict(X, verbose=0), model.part.predict(X, verbose=0))
