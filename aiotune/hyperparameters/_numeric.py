@@ -263,13 +263,13 @@ class Float(_Range):
 
     @property
     def domain(self) -> tuple[Value, ...] | None:
-        """All values of a stepped range; ``None`` without a step."""
-        return None if self._count is None else self.values
+        """All values of a stepped range, or of one with equal ends; ``None`` of others."""
+        return None if self.size is None else self.values
 
     @property
     def size(self) -> int | None:
-        """How many values a stepped range has; ``None`` without a step."""
-        return self._count
+        """How many values a stepped range has, or one with equal ends; ``None`` of others."""
+        return 1 if self.min_value == self.max_value else self._count
 
     def accepts(self, value: Value) -> bool:
         """Whether a value can be drawn."""

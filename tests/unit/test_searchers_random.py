@@ -165,3 +165,16 @@ def test_draws_are_uniform() -> None:
 
     spread = 5 * math.sqrt(3000 * (1 / 3) * (2 / 3))
     assert all(abs(counts[name] - 1000) < spread for name in ("relu", "tanh", "gelu"))
+
+
+def test_a_float_with_equal_ends_does_not_make_a_space_endless() -> None:
+    """Who pins a number so gets every configuration of the others, and then the end."""
+    hp = HyperParameters()
+    hp.Float("rate", 0.2, 0.2)
+    hp.Int("units", 1, 40)
+    rehearsal = Rehearsal(RandomSearcher(), hp)
+
+    last = rehearsal.run(100)
+
+    assert last == Exhausted()
+    assert sorted(c["units"] for c in rehearsal.configurations) == list(range(1, 41))
