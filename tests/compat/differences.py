@@ -279,6 +279,7 @@ TABLE = (
         "It is a number, or says one, as much as a float does.",
         ("a trial returns np.int64(3) for None", "raises FatalTypeError", "[3.0, 0, {'default_objective': 3.0}]"),
         ("a trial returns np.array(1.5) for None", "raises FatalTypeError", "[1.5, 0, {'default_objective': 1.5}]"),
+        ("a trial returns np.array([1.5]) for None", "raises FatalTypeError", "[1.5, 0, {'default_objective': 1.5}]"),
         ("a trial returns (1.0, 2.0) for None", "raises FatalTypeError", "[1.5, 0, {'default_objective': 1.5}]"),
         ("a trial returns history(default_objective=[1.0, 0.5]) for None", "raises FatalTypeError", "[0.5, 1, {'default_objective': 0.5}]"),
     ),
