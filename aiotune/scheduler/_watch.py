@@ -32,14 +32,10 @@ __all__ = ("DeviceWatch", "Findings")
 
 _LEFT_BEHIND = 256 * MIB
 """Less than this may be what the driver itself keeps."""
-_UNANSWERED = 5
-"""Looks in a row without an answer, before a device is given up."""
 _PATIENCE = 30
-"""Looks in a row at memory that nobody seems to hold, before a device is given up."""
-
-
+"""Looks in a row without an answer, or at memory that nobody seems to hold, before a device is given up."""
 _ASK_AGAIN = 5
-"""Looks between two questions to a device whose memory was not given back."""
+"""Looks between two questions to a device that was given up for one of these."""
 _GIVE_UP = 120
 """Such questions before nobody waits for it any more; it is asked on all the same."""
 
@@ -51,7 +47,7 @@ class Findings:
     Attributes:
         measured: What devices and host said of their memory.
         broken: Devices that are out of order.
-        back: Devices that were, since their memory had not been given back, and have it now.
+        back: Devices that were, since they did not answer or had not got their memory back, and are not now.
         faults: What went wrong on devices that are not, as (UUID, what).
     """
 
@@ -66,6 +62,7 @@ class _Answers:
     memory: dict[str, DeviceMemory] = field(default_factory=dict)
     processes: dict[str, dict[int, int | None]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
+    silent: dict[str, str] = field(default_factory=dict)
     faults: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -92,6 +89,7 @@ class DeviceWatch:
         self._unanswered: dict[str, int] = {}
         self._tells: set[str] = set()
         self._given_up: set[str] = set()
+        self._silent: set[str] = set()
         self._may_return: dict[str, int] = {}  # looks since the device was given up
 
     @property
@@ -120,9 +118,10 @@ class DeviceWatch:
         if host:
             free, host_own = await self._offload.run("nvml", self._ask_host, pids)
         left = self._not_given_back(answers, running)
-        broken = answers.broken | left
+        broken = answers.silent | left | answers.broken
         self._given_up.update(broken)
-        self._may_return |= dict.fromkeys(left.keys() - answers.broken.keys(), 1)
+        self._silent.update(answers.silent)
+        self._may_return |= {uuid: 1 for uuid in broken if uuid not in answers.broken}
         back, hopeless = await self._returned() if only is None else ((), ())
         return Findings(
             Measurement(answers.memory, own, free, host_own),
@@ -132,10 +131,10 @@ class DeviceWatch:
         )
 
     async def _returned(self) -> tuple[tuple[str, ...], tuple[DeviceBroke, ...]]:
-        """Ask devices again, now and then, whose memory only was not given back.
+        """Ask devices again, now and then, that were silent or whose memory only was not given back.
 
         Returns:
-            Those that have it, and those that nobody should wait for any longer.
+            Those that can be used, and those that nobody should wait for any longer.
         """
         asked = [uuid for uuid, looks in self._may_return.items() if looks % _ASK_AGAIN == 0]
         for uuid in self._may_return:
@@ -147,15 +146,22 @@ class DeviceWatch:
             uuid
             for uuid in asked
             if uuid in answers.memory
-            and answers.memory[uuid].used <= self._idle[uuid] + _LEFT_BEHIND
+            and (
+                uuid in self._silent or answers.memory[uuid].used <= self._idle[uuid] + _LEFT_BEHIND
+            )
         )
         late = _ASK_AGAIN * _GIVE_UP
-        text = "Its memory was not given back within ten minutes."  # one look a second
         hopeless = [u for u in asked if u not in back and self._may_return[u] == late + 1]
         for uuid in back:
-            del self._may_return[uuid], self._left[uuid]
+            del self._may_return[uuid]
+            self._left.pop(uuid, None)
             self._given_up.discard(uuid)
-        return back, tuple(DeviceBroke(uuid, text) for uuid in hopeless)
+            self._silent.discard(uuid)
+        return back, tuple(DeviceBroke(uuid, self._too_late(uuid)) for uuid in hopeless)
+
+    def _too_late(self, uuid: str) -> str:
+        what = "It did not answer" if uuid in self._silent else "Its memory was not given back"
+        return f"{what} within ten minutes."  # one look a second
 
     def held_by(self, pid: int) -> dict[str, int | None]:
         """Return what a process holds of each device; blocking. ``None``: the driver does not tell."""
@@ -198,8 +204,10 @@ class DeviceWatch:
     def _no_answer(self, uuid: str, error: GpuError, answers: _Answers) -> None:
         # Once may be the driver's bad moment; the last answer stands until then.
         self._unanswered[uuid] = self._unanswered.get(uuid, 0) + 1
-        if self._unanswered[uuid] >= _UNANSWERED:
-            answers.broken[uuid] = f"The driver did not answer {_UNANSWERED} times: {error}"
+        if self._unanswered[uuid] >= _PATIENCE:
+            answers.silent[uuid] = (
+                f"The driver did not answer {_PATIENCE} times: {error} When it does, the device gets trials again."
+            )
 
     def _ask_host(self, pids: Mapping[str, int]) -> tuple[int, dict[str, int]]:
         own = {trial_id: _host.private_bytes(pid) for trial_id, pid in pids.items()}

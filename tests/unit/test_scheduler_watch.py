@@ -92,19 +92,53 @@ async def test_a_lost_device_is_told_once() -> None:
 
 
 async def test_a_driver_that_stops_answering_is_given_some_time() -> None:
-    """One failed question is nothing; five in a row and the device is given up."""
+    """One failed question is nothing; after half a minute of them the device gets no more trials."""
+    provider = FakeProvider(fake_devices(2))
+    watch = watching(provider)
+    provider.unavailable = "no answer"
 
-    class Silent(FakeProvider):
-        def memory(self, uuid: str) -> object:  # type: ignore[override]
-            raise GpuError("no answer")
+    looks = [await watch.look({}) for _ in range(31)]
 
-    watch = watching(Silent(fake_devices(2)))
+    assert [n for n, look in enumerate(looks) if look.broken] == [29]
+    assert {(broken.uuid, broken.may_return) for broken in looks[29].broken} == {
+        (A, True),
+        (B, True),
+    }
+    assert "did not answer 30 times: no answer" in looks[29].broken[0].reason
 
-    looks = [await watch.look({}) for _ in range(5)]
 
-    assert all(look.broken == () for look in looks[:4])
-    assert {broken.uuid for broken in looks[4].broken} == {A, B}
-    assert "did not answer 5 times: no answer" in looks[4].broken[0].reason
+async def test_a_device_that_answers_again_is_used_again() -> None:
+    """Whatever others hold of it by then, and as often as that happens."""
+    provider = FakeProvider(fake_devices(2))
+    watch = watching(provider)
+    await watch.look({})
+
+    for _ in range(2):
+        provider.unavailable = "no answer"
+        given_up = [broken.uuid for _ in range(40) for broken in (await watch.look({})).broken]
+        provider.unavailable, provider.used[A] = None, 5 * GIB
+        looks = [await watch.look({}) for _ in range(6)]
+
+        assert given_up == [A, B]
+        assert [uuid for look in looks for uuid in look.back] == [A, B]
+        assert set(looks[-1].measured.devices) == {A, B}
+
+
+async def test_a_device_that_stays_silent_is_given_up() -> None:
+    """After ten minutes of looks nobody waits for it."""
+    provider = FakeProvider(fake_devices(2))
+    watch = watching(provider)
+    provider.unavailable = "no answer"
+
+    broken = [b for _ in range(700) for b in (await watch.look({})).broken]
+
+    assert [(b.uuid, b.may_return) for b in broken] == [
+        (A, True),
+        (B, True),
+        (A, False),
+        (B, False),
+    ]
+    assert broken[-1].reason == "It did not answer within ten minutes."
 
 
 async def test_the_ends_of_many_trials_do_not_shorten_that_time() -> None:
