@@ -14,7 +14,7 @@ from gpu.fake import FakeProvider, fake_devices
 __all__ = ("SimDevices",)
 
 _FALLEN_OFF, _PAGE_FAULT = 79, 31
-_SILENCE, _LATE, _LEAKED = 3.5, (10.0, 60.0, 300.0), 1_000.0
+_SILENCES, _LATE, _LEAKED = (3.5, 3.5, 120.0), (10.0, 60.0, 300.0), 1_000.0
 _FOREIGN_FOR = 60.0
 _MOST_WITHHELD = 6
 """How often in a life memory is late, so that every search ends in time."""
@@ -131,7 +131,7 @@ class SimDevices:
                 self.provider.fail(uuid, _PAGE_FAULT)
             case Fault.DRIVER_SILENT:
                 self.provider.unavailable = "The simulated driver does not answer."
-                self._world.running.call_later(_SILENCE, self._speak)
+                self._world.running.call_later(numbers.choice(_SILENCES), self._speak)
             case Fault.DRIVER_TELLS_NOTHING:
                 self._tells = False
                 self._tell()

@@ -77,7 +77,7 @@ class Fault(Enum):
     DEVICE_LOST = "a device falls off the bus"
     XID_BREAKING = "the driver reports a fault that needs a reset"
     XID_HARMLESS = "the driver reports a fault of a program"
-    DRIVER_SILENT = "the driver does not answer three times"
+    DRIVER_SILENT = "the driver does not answer three times, or for two minutes"
     DRIVER_TELLS_NOTHING = "the driver does not tell which process uses what"
     FOREIGN_MEMORY = "another user takes memory of a device"
     MEMORY_LATE = "memory is given back seconds or minutes after the process's end"
