@@ -25,11 +25,12 @@ DATA: dict[str, Any] = {"x": X, "y": X[:, :1], "verbose": 0}
 
 @pytest.fixture
 def config() -> Iterator[Any]:
-    """Give Keras's settings, and leave them as they were."""
+    """Give Keras's settings, with nothing registered, and leave them as they were."""
     import keras
 
     held = keras.config.dtype_policy(), keras.config.floatx(), keras.config.epsilon()
     registered = dict(keras.saving.get_custom_objects())
+    keras.saving.get_custom_objects().clear()
     yield keras.config
     keras.config.set_floatx(held[1])
     keras.config.set_dtype_policy(held[0])
