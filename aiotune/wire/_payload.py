@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,11 @@ def surroundings_of(fd: int) -> Surroundings:
     return msgspec.msgpack.decode(map_parts(fd)[0], type=Surroundings)
 
 
+def unpickled(pickled: bytes | memoryview, buffers: Iterable[Any] = ()) -> Any:
+    """Return what the parent has pickled; the program's only place that loads a pickle."""
+    return pickle.loads(pickled, buffers=buffers)  # noqa: S301 - from our own parent
+
+
 def load(fd: int) -> Payload:
     """Load a payload. Its arrays are this process's own, copied page by page when written.
 
@@ -162,9 +168,9 @@ def load(fd: int) -> Payload:
     _, settings, head, *buffers = map_parts(fd)
     try:
         # First: what follows may hold models, whose classes are registered by it.
-        held: Settings = pickle.loads(settings)  # noqa: S301 - as below
-        held.apply()
-        target, args, kwargs = pickle.loads(head, buffers=buffers)  # noqa: S301 - from our own parent
+        held: Settings = unpickled(settings)
+        held.apply(unpickled)
+        target, args, kwargs = unpickled(head, buffers)
     except ModuleNotFoundError as error:
         raise PayloadError(
             f"A worker process cannot import the module {error.name!r}, which the program needs.",

@@ -7,9 +7,12 @@ one of ``__main__`` travels by value, without the decorator that registered it.
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -42,14 +45,18 @@ class Settings:
     modules: dict[str, bytes] = field(default_factory=dict)
     custom_objects: dict[str, bytes] = field(default_factory=dict)
 
-    def apply(self) -> None:
-        """Make them those of this process, of modules that it has imported."""
+    def apply(self, load: Callable[[bytes], Any]) -> None:
+        """Make them those of this process, of modules that it has imported.
+
+        Args:
+            load: Unpickles what :func:`settings_here` has pickled.
+        """
         for name, pickled in self.modules.items():
             if name in sys.modules:
-                _set(sys.modules[name], name, pickle.loads(pickled))  # noqa: S301 - our parent's
+                _set(sys.modules[name], name, load(pickled))
         keras = sys.modules.get("keras")
-        for name, pickled in self.custom_objects.items() if keras is not None else ():
-            _register(keras, name, pickled)
+        for name, pickled in self.custom_objects.items() if hasattr(keras, "saving") else ():
+            _register(keras, name, partial(load, pickled))
 
 
 def settings_here(*, custom_objects: bool = True) -> Settings:
@@ -78,30 +85,23 @@ def _values(module: Any, name: str) -> dict[str, Any]:
         values = {key: getattr(module.config, key) for key in _JAX if hasattr(module.config, key)}
     if name == "keras" and values:
         values["policy"] = module.dtype_policies.serialize(module.config.dtype_policy())
-        values["unsafe"] = _loads_anything()
     return values
 
 
 def _set(module: Any, name: str, values: dict[str, Any]) -> None:
     for owner, getter, setter in _ACCESSORS:
         # Only what differs: some of these warn, or throw compiled functions away.
-        if owner == name and getter in values and values[getter] != attrgetter(getter)(module)():
-            attrgetter(setter)(module)(values[getter])
+        if owner != name or getter not in values:
+            continue
+        with contextlib.suppress(AttributeError):  # another version's
+            if values[getter] != attrgetter(getter)(module)():
+                attrgetter(setter)(module)(values[getter])
     if name == "jax":
         for key, value in values.items():
             if getattr(module.config, key, value) != value:
                 module.config.update(key, value)
-    if name == "keras" and values:
+    if "policy" in values and hasattr(module, "dtype_policies"):
         module.config.set_dtype_policy(module.dtype_policies.deserialize(values["policy"]))
-        if values["unsafe"]:
-            module.config.enable_unsafe_deserialization()
-
-
-def _loads_anything() -> bool:
-    """Whether ``enable_unsafe_deserialization()`` was called, which has no public opposite."""
-    library = sys.modules.get("keras.src.saving.serialization_lib")
-    is_safe = getattr(library, "in_safe_mode", lambda: None)
-    return is_safe() is False
 
 
 def _registered(keras: Any) -> dict[str, bytes]:
@@ -117,9 +117,9 @@ def _registered(keras: Any) -> dict[str, bytes]:
     return pickled
 
 
-def _register(keras: Any, name: str, pickled: bytes) -> None:
+def _register(keras: Any, name: str, load: Callable[[], Any]) -> None:
     try:
-        value = pickle.loads(pickled)[0]  # noqa: S301 - from our own parent
+        value = load()[0]
     except Exception as error:  # noqa: BLE001 - of a module that a worker cannot import, say
         sys.stderr.write(f"aiotune: {name!r}, registered with Keras, cannot be loaded: {error}\n")
         return

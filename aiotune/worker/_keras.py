@@ -15,6 +15,7 @@ import keras  # noqa: TID253 - this module is only imported where a model is nee
 
 from aiotune.errors import FatalTypeError, OversizedModelError
 from aiotune.hypermodel import HyperModel
+from aiotune.wire._payload import unpickled
 from aiotune.wire._settings import settings_here
 from aiotune.worker._callbacks import BestEpoch, ReportEpochs
 from aiotune.worker._checkpoints import continue_from, load_weights, save_recipe, save_state
@@ -52,7 +53,7 @@ def run_keras_trial(
         keras.utils.set_random_seed(context.seed_for(execution))
         if execution:
             keras.utils.clear_session()
-            settings.apply()  # the session that was cleared held the program's precision
+            settings.apply(unpickled)  # the session that was cleared held the program's precision
             training = training.with_unused_data(args, kwargs)
         with _strategy_scope(tuner):
             results.append(training.execute(execution))
