@@ -59,7 +59,8 @@ class LocalExecutor:
         start: ``"nursery"`` forks workers, ``"spawn"`` starts interpreters,
             ``"auto"`` forks if a self-test of keras in a fork succeeds.
         nursery: One that another executor left behind; used if it lives, has
-            imported what is needed, and its forks work. Owned from now on.
+            imported what is needed, its forks work, and the program has the directory, path
+            and environment that it had. Owned from now on.
     """
 
     def __init__(
@@ -229,8 +230,9 @@ class LocalExecutor:
         nursery = self._nursery
         if nursery is None:
             return
-        fits = self._standby is None and nursery.holds(self._imports or ())
-        if nursery.alive and nursery.trusted and fits:
+        assert self._packed is not None
+        usable = nursery.alive and nursery.trusted and self._standby is None
+        if usable and nursery.holds(self._imports or (), self._packed.fd):
             self._trusted = True
         else:
             await nursery.aclose()

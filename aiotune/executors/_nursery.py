@@ -25,6 +25,7 @@ from aiotune.wire import (
     NurseryReady,
     WorkerStarted,
     encode,
+    surroundings_of,
 )
 from aiotune.worker._launch import interpreter, worker_environment
 
@@ -105,6 +106,7 @@ class Nursery:
         owner = os.pidfd_open(os.getpid())
         words = ["nursery", str(theirs.fileno()), str(owner), str(self._payload_fd), *self.imports]
         argv, environment = interpreter(words, worker_environment(os.environ, self.imports))
+        self._began_in = surroundings_of(self._payload_fd), dict(os.environ)
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this package's own module
                 argv,
@@ -132,10 +134,17 @@ class Nursery:
         """Process id, for messages and tests."""
         return self._process.pid
 
-    def holds(self, modules: Iterable[str]) -> bool:
-        """Whether all of these are imported, or belong to packages that are."""
+    def holds(self, modules: Iterable[str], payload_fd: int) -> bool:
+        """Whether its forks are what those of a nursery begun now would be.
+
+        Args:
+            modules: All of these must be imported, or belong to packages that are.
+            payload_fd: A packed payload. Its program may have changed its directory, its path
+                or a variable since this process was started, and forks have what that has.
+        """
         loaded = set(self._info.loaded) if self._info is not None else set()
-        return all(name.partition(".")[0] in loaded for name in modules)
+        same = self._began_in == (surroundings_of(payload_fd), dict(os.environ))
+        return same and all(name.partition(".")[0] in loaded for name in modules)
 
     @property
     def output_fd(self) -> int:
