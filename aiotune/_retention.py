@@ -5,7 +5,7 @@
 * The state with the optimizer (``state-*.weights.h5``) of a trial that the searcher may
   yet continue, or that one which has not ended does continue.
 
-* The state of an interrupted training (``resume*``), until its trial ends.
+* The state of an interrupted training (``resume.json``, ``resume-*.weights.h5``), until its trial ends.
 
 Nothing else is ever removed: not logs, not results, not files of the user's own.
 """
@@ -13,10 +13,9 @@ Nothing else is ever removed: not logs, not results, not files of the user's own
 from __future__ import annotations
 
 import bisect
-import contextlib
 import copy
-import fnmatch
 import os
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -33,6 +32,14 @@ if TYPE_CHECKING:
     from aiotune.trial import Trial
 
 __all__ = ("Retention",)
+
+# Whole names, as the worker writes them: a file that is only like them is the user's own.
+_WEIGHTS = re.compile(r"checkpoint\.weights\.h5")
+_STATES = re.compile(r"state-\d+\.weights\.h5")
+_RESUMES = re.compile(r"resume\.json|resume-\d+-\d+\.weights\.h5")
+
+_Doomed = tuple[Path, re.Pattern[str]]
+"""A directory, and what the names of superfluous files in it are."""
 
 
 @runtime_checkable
@@ -65,7 +72,7 @@ class Retention:
 
     async def begin(self) -> None:
         """Take up a project: what an earlier search had no time to remove goes now."""
-        doomed: list[tuple[Path, str]] = []
+        doomed: list[_Doomed] = []
         for trial in self._oracle.trials.values():
             if trial.status.is_final:
                 doomed += self._ended(trial)
@@ -76,14 +83,14 @@ class Retention:
         if trial.status.is_final:
             await self._remove(self._ended(trial))
 
-    def _ended(self, trial: Trial) -> list[tuple[Path, str]]:
-        """Return directories, and patterns of what is superfluous in them."""
+    def _ended(self, trial: Trial) -> list[_Doomed]:
+        """Return what the end of a trial makes superfluous."""
         if "epochs" in trial.budget:
             self._states[trial.index] = trial.trial_id
-        weights = [(i, "checkpoint.weights.h5") for i in self._losers(trial)]
-        states = [(i, "state-*.weights.h5") for i in self._useless_states()]
+        weights = [(i, _WEIGHTS) for i in self._losers(trial)]
+        states = [(i, _STATES) for i in self._useless_states()]
         # What an interrupted training would have gone on from.
-        resumes = [(trial.trial_id, "resume*")]
+        resumes = [(trial.trial_id, _RESUMES)]
         return [
             (self._layout.trial_dir(i), pattern) for i, pattern in [*weights, *states, *resumes]
         ]
@@ -115,22 +122,26 @@ class Retention:
             del self._states[index]
         return useless.values()
 
-    async def _remove(self, doomed: list[tuple[Path, str]]) -> None:
+    async def _remove(self, doomed: list[_Doomed]) -> None:
         if not doomed:
             return
-        try:
-            await self._offload.run("disk", _unlink, doomed)
-        except OSError as error:
+        failed = await self._offload.run("disk", _unlink, doomed)
+        if failed is not None:
             # Too many files are no reason to end a search; the next one tries again.
-            self._oracle.log.warning(logs.WEIGHTS_NOT_REMOVED, error_message=str(error))
+            self._oracle.log.warning(logs.WEIGHTS_NOT_REMOVED, error_message=str(failed))
 
 
-def _unlink(doomed: list[tuple[Path, str]]) -> None:
-    for directory, pattern in doomed:
-        with (
-            contextlib.suppress(FileNotFoundError, NotADirectoryError),
+def _unlink(doomed: list[_Doomed]) -> OSError | None:
+    """Remove what can be removed; return why something could not be."""
+    failed = None
+    for directory, names in doomed:
+        try:
             # A trial's folder that is a link leads to files that are not ours to remove.
-            folder_within(directory.parent, directory) as folder,
-        ):
-            for name in fnmatch.filter(os.listdir(folder), pattern):  # noqa: PTH208 - a descriptor
-                os.unlink(name, dir_fd=folder)
+            with folder_within(directory.parent, directory) as folder:
+                for name in filter(names.fullmatch, os.listdir(folder)):  # noqa: PTH208 - a descriptor
+                    os.unlink(name, dir_fd=folder)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            failed = error
+    return failed

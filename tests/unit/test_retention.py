@@ -127,3 +127,37 @@ async def test_a_continued_project_removes_what_was_left_over(tmp_path: Path) ->
     await Retention(kept.oracle, kept.layout, 1, ThreadOffloader()).begin()
 
     assert kept.left("checkpoint*") == ["1"]
+
+
+async def test_files_of_the_users_own_stay_whatever_they_begin_with(tmp_path: Path) -> None:
+    """Only the names that trainings write are superfluous, not every one that is like them."""
+    kept = Kept(tmp_path, Scripted([{}]), keep=1, objective="val_loss")
+    own = ["resume.md", "resume-0-best.weights.h5", "resumed/a.txt", "state-mine.weights.h5"]
+    ours = ["resume.json", "resume-0-12.weights.h5", "state-1.weights.h5"]
+    trial = await kept.oracle.create_trial("w")
+    folder = kept.layout.trial_dir(trial.trial_id)
+    for name in own + ours:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x")
+
+    trial.status = TrialStatus.FAILED
+    trial.budget = {"epochs": 1}
+    await kept.oracle.end_trial(trial)
+    await kept.retention.ended(trial)
+
+    assert sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.*")) == sorted(own)
+
+
+async def test_what_cannot_be_removed_keeps_nothing_else(tmp_path: Path) -> None:
+    """It is told once, and the weights of the trials after it are removed all the same."""
+    kept = Kept(tmp_path, Scripted([{}] * 3), keep=1, objective="val_loss")
+    for score in (0.1, None, None):
+        await kept.trial(score)
+    first, second = kept.layout.trial_dir("0001"), kept.layout.trial_dir("0002")
+    (first / "checkpoint.weights.h5").mkdir()
+    (second / "checkpoint.weights.h5").write_text("x")
+
+    await Retention(kept.oracle, kept.layout, 1, ThreadOffloader()).begin()
+
+    assert (first / "checkpoint.weights.h5").is_dir()
+    assert not (second / "checkpoint.weights.h5").exists()
