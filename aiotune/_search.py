@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -33,6 +32,7 @@ from aiotune._probing import probe_space
 from aiotune._progress import Progress
 from aiotune._retention import Retention
 from aiotune._signals import Signals
+from aiotune._threads import run_on_another_loop
 from aiotune._tuner_state import load_state
 from aiotune.errors import ConfigurationError, StorageError
 from aiotune.executors import Executor, InlineExecutor, LocalExecutor
@@ -367,27 +367,14 @@ def known_space(tuner: BaseTuner) -> HyperParameters:
     oracle = tuner._loaded_oracle()  # noqa: SLF001
     if oracle.hyperparameters.space or tuner.hypermodel is None:
         return oracle.hyperparameters
-    failure: list[BaseException] = []
-
-    def probe() -> None:
-        try:
-            asyncio.run(_probe_alone(tuner))
-        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
-            failure.append(error)
-
-    # A thread of its own: the caller's may have a running event loop.
-    thread = threading.Thread(target=probe, name="aiotune-probe")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
+    # Made here: Keras keeps what a program has set for each thread apart.
+    run_on_another_loop(partial(_probe_alone, tuner, Payload(tuner, (), {})))
     return oracle.hyperparameters
 
 
-async def _probe_alone(tuner: BaseTuner) -> None:
+async def _probe_alone(tuner: BaseTuner, payload: Payload) -> None:
     wanted = Wanted(max_parallel_trials=1, devices=[])  # a probe sees no GPU anyhow
     resources = find_resources(wanted)
     log = logs.open_log(None)
-    payload = Payload(tuner, (), {})
     async with _executor(tuner, payload, log, more_to_come=True) as executor:
         await probe_space(tuner.oracle, executor, resources, tuner._layout, log)  # noqa: SLF001

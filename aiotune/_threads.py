@@ -15,14 +15,15 @@ import queue
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Coroutine
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from functools import partial
 from typing import Any, TypeVar
 
-__all__ = ("end_idle_threads", "start_in_thread")
+__all__ = ("end_idle_threads", "run_on_another_loop", "start_in_thread")
 
 T = TypeVar("T")
+_BEGINNING = 5.0  # seconds that a thread may take to begin
 _Work = queue.SimpleQueue[Callable[[], None] | None]
 
 
@@ -47,6 +48,42 @@ def end_idle_threads() -> None:
     threads = _of_loops.pop(asyncio.get_running_loop(), None)
     if threads is not None:
         threads.shutdown()
+
+
+def run_on_another_loop(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine in a thread with a loop of its own: this one's may be running.
+
+    Ctrl-C is raised here; what runs there is cancelled, and waited for until a second one comes.
+    """
+    begun: Future[Callable[[], object]] = Future()
+    ended: Future[None] = Future()
+
+    async def main() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        begun.set_result(partial(asyncio.get_running_loop().call_soon_threadsafe, task.cancel))
+        await work()
+
+    def run() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+            ended.set_exception(error)
+        else:
+            ended.set_result(None)
+
+    try:
+        threading.Thread(target=run, name="aiotune-loop", daemon=True).start()
+        # Not join(): Python 3.11 takes a thread for ended whose join was interrupted.
+        ended.result()
+    except BaseException:
+        # Interrupted in start(), it may never have begun.
+        wait([begun, ended], _BEGINNING, return_when=FIRST_COMPLETED)
+        if begun.done() and not ended.done():
+            with contextlib.suppress(RuntimeError):  # its loop has closed meanwhile
+                begun.result()()
+            wait([ended])
+        raise
 
 
 class _Threads(Executor):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
+import signal
 import subprocess
 import sys
 import threading
 
 import pytest
 
-from aiotune._threads import end_idle_threads, start_in_thread
+from aiotune._threads import end_idle_threads, run_on_another_loop, start_in_thread
 
 
 async def test_an_idle_thread_has_the_next_call() -> None:
@@ -94,3 +96,36 @@ def test_a_loop_that_was_broken_off_holds_no_program_up() -> None:
     ended = subprocess.run([sys.executable, "-c", program], timeout=30, check=False)
 
     assert ended.returncode == 3
+
+
+def test_ctrl_c_cancels_what_runs_on_another_loop() -> None:
+    """It has ended when KeyboardInterrupt is raised, so no thread keeps the program from ending."""
+    ended: list[bool] = []
+
+    async def work() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(True)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_on_another_loop(work)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert ended == [True]
+
+
+def test_an_error_on_another_loop_is_raised_where_it_was_asked_for() -> None:
+    """As that of a call would be."""
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+        raise LookupError("over there")
+
+    with pytest.raises(LookupError, match="over there"):
+        run_on_another_loop(work)
