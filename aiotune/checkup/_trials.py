@@ -11,7 +11,7 @@ from aiotune._disk import read_private, sha256_of
 from aiotune._layout import Layout
 from aiotune.checkup._finding import Finding, Weight
 from aiotune.events import Event, ProjectOpened, SearchStarted
-from aiotune.executors._sweep import marked_processes
+from aiotune.executors._sweep import left_processes
 from aiotune.objective import Objective, objective_from_dicts
 from aiotune.status import TrialStatus
 from aiotune.store._replay import ProjectState
@@ -58,7 +58,7 @@ def look_at_trials(
 def left_running(state: ProjectState) -> list[tuple[str, int]]:
     """Return attempts that the journal shows open, each with a process that carries its mark."""
     ids = [event.attempt_id for event in state.open_attempts.values()]
-    return [(attempt, pid) for attempt in ids for pid in marked_processes([attempt])]
+    return [(attempt, pid) for attempt in ids for pid in left_processes([attempt])]
 
 
 def _versions(layout: Layout, events: Sequence[Event]) -> Iterator[Finding]:

@@ -1,21 +1,28 @@
-"""Finds and ends the processes of an attempt whose keeper was killed."""
+"""Finds and ends the processes of an attempt whose keeper was killed.
+
+An attempt's id alone does not tell whose it is: the copy of a project whose search
+runs names the same attempts. So what a keeper of another living program sees to is
+left alone: that keeper ends it when it has to be ended.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-__all__ = ("marked_processes", "sweep")
+__all__ = ("left_processes", "marked_processes", "sweep")
 
 _ROUNDS = 100
 _PATIENCE_MS = 100
+_KEEPER = "aiotune-keeper"[:15]  # as much of a name as the kernel keeps
 
 
 def sweep(attempt_ids: Iterable[str]) -> int:
-    """Kill every process of this user that is marked with one of these attempts.
+    """Kill every process that :func:`left_processes` yields.
 
     Looks at all of ``/proc``, so it does not belong on an event loop.
 
@@ -25,13 +32,18 @@ def sweep(attempt_ids: Iterable[str]) -> int:
     ids = tuple(attempt_ids)
     swept: set[int] = set()
     for _ in range(_ROUNDS):  # new ones may be forked while the known ones die
-        found = list(marked_processes(ids))
+        found = list(left_processes(ids))
         if not found:
             break
         for pid in found:
             if _kill(pid, ids):
                 swept.add(pid)
     return len(swept)
+
+
+def left_processes(attempt_ids: Iterable[str]) -> Iterator[int]:
+    """Yield the marked processes that no other living program sees to."""
+    return (pid for pid in marked_processes(attempt_ids) if not _is_seen_to(pid))
 
 
 def marked_processes(attempt_ids: Iterable[str]) -> Iterator[int]:
@@ -56,6 +68,44 @@ def _is_marked(entry: Path, ids: tuple[str, ...]) -> bool:
     # from; the descriptor that it inherited tells the truth.
     names = {f"/memfd:aiotune-{attempt} (deleted)" for attempt in ids}
     return any(_target(link) in names for link in (entry / "fd").iterdir())
+
+
+def _is_seen_to(pid: int) -> bool:
+    """Whether a keeper of another living program is above a process."""
+    try:
+        name, _, parent = _state(pid)
+        while name != _KEEPER:
+            if parent <= 1:
+                return False
+            pid = parent
+            name, _, parent = _state(pid)
+        return any(map(_is_other_program, _owners(pid)))
+    except (OSError, ValueError):
+        return False  # one of them has ended meanwhile
+
+
+def _owners(keeper: int) -> Iterator[int]:
+    """Yield the processes whose pidfds a keeper holds, but for its own worker."""
+    for path in Path(f"/proc/{keeper}/fdinfo").iterdir():
+        with contextlib.suppress(OSError):  # closed, or ended, while it was looked at
+            for line in path.read_text(encoding="ascii").splitlines():
+                key, _, value = line.partition(":")
+                if key == "Pid" and int(value) > 0 and _state(int(value))[2] != keeper:
+                    yield int(value)
+
+
+def _is_other_program(pid: int) -> bool:
+    # What this program has given up at the end of an earlier search is its own to sweep.
+    return pid != os.getpid() and _state(pid)[1] not in "ZX"
+
+
+def _state(pid: int) -> tuple[str, str, int]:
+    """Return the name of a process, its state as a letter, and its parent."""
+    # 4711 (any name) S 1 ...
+    text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    name, _, rest = text.partition("(")[2].rpartition(") ")
+    state, parent, *_ = rest.split()
+    return name, state, int(parent)
 
 
 def _target(link: Path) -> str:
