@@ -238,13 +238,39 @@ def _weights_parameter(estimator: Any) -> str | None:
     from sklearn.pipeline import Pipeline
 
     if not isinstance(estimator, Pipeline):
-        return "sample_weight" if _takes(estimator.fit, "sample_weight") else None
+        return "sample_weight" if _takes(estimator.fit, "sample_weight") else _handed_on(estimator)
     if not estimator.steps:
         return None
     # A pipeline hands a parameter to the step whose name it begins with.
     name, last = estimator.steps[-1]
     inner = _weights_parameter(last) if hasattr(last, "fit") else None
     return None if inner is None else f"{name}__{inner}"
+
+
+_AROUND_ONE = {
+    "BaseSearchCV": "estimator",
+    "RFE": "estimator",
+    "TransformedTargetRegressor": "regressor",
+}
+_AROUND_SEVERAL = {"_BaseVoting", "_BaseStacking"}
+
+
+def _handed_on(estimator: Any) -> str | None:
+    """Return the keyword of weights that an estimator hands on to those in it, not naming it itself."""
+    ancestors = type(estimator).__mro__
+    kinds = {cls.__name__ for cls in ancestors if cls.__module__.startswith("sklearn.")}
+    if kinds & _AROUND_SEVERAL:
+        inner = [part for _, part in estimator.estimators if hasattr(part, "fit")]
+        last = getattr(estimator, "final_estimator", None)
+        inner += [] if last is None else [last]
+        taken = {_weights_parameter(part) for part in inner}
+        return "sample_weight" if taken == {"sample_weight"} else None
+    # RFECV is an RFE, and refuses what its parent hands on.
+    around = next((_AROUND_ONE[kind] for kind in kinds & _AROUND_ONE.keys()), None)
+    if around is None or "RFECV" in kinds:
+        return None
+    wrapped = getattr(estimator, around)
+    return "sample_weight" if wrapped is None else _weights_parameter(wrapped)
 
 
 def _takes(function: Callable[..., Any], parameter: str) -> bool:
@@ -290,22 +316,44 @@ def _judged(
         value = _weighted(estimator.score, test.sample_weight, test.X, test.y)
     else:
         value = _weighted(score, test.sample_weight, estimator, test.X, test.y)
-    found = {"score": float(value)}
+    found = {"score": _number("score", value)}
     if metrics:
         predicted = estimator.predict(test.X)
         for name, metric in metrics.items():
-            found[name] = float(_weighted(metric, test.sample_weight, test.y, predicted))
+            found[name] = _number(name, _weighted(metric, test.sample_weight, test.y, predicted))
     return found
+
+
+def _number(name: str, value: Any) -> float:
+    """Return what a scorer or a metric has returned, as a float.
+
+    Raises:
+        FatalTypeError: It is no number.
+    """
+    try:
+        return float(value)
+    except TypeError:
+        raise FatalTypeError(
+            f"The {shown(name)} of a fold is {shown(value)} of type {type(value).__name__}, not a number. "
+            "Return one number: of several classes their average, and of several metrics one as "
+            "scoring, the others as metrics=[...]."
+        ) from None
 
 
 def _weighted(function: Callable[..., Any], weights: Any, *args: Any) -> Any:
     """Call a function, with the weights if it can use them."""
-    if _takes(function, "sample_weight") or (weights is not None and _takes_any(function)):
+    # A scorer takes weights, and hands them on to a function that may take none.
+    measure = getattr(function, "_score_func", function)
+    if _takes(measure, "sample_weight") or (weights is not None and _takes_any(measure)):
         return function(*args, sample_weight=weights)
     return function(*args)
 
 
 def _takes_any(function: Callable[..., Any]) -> bool:
+    """Whether a function takes any keyword; of scikit-learn's own estimators, which refuse most, RFE's."""
+    owner = type(getattr(function, "__self__", None))
+    if owner.__module__.startswith("sklearn.") and owner.__name__ != "RFE":
+        return False
     try:
         parameters = inspect.signature(function).parameters.values()
     except ValueError:

@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.ensemble import ExtraTreesRegressor, StackingRegressor, VotingRegressor
+from sklearn.feature_selection import RFE
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import make_scorer, max_error, mean_absolute_error
-from sklearn.model_selection import LeaveOneGroupOut, ShuffleSplit
+from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, ShuffleSplit
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -193,6 +195,65 @@ def test_metrics_that_take_no_weights_are_called_without() -> None:
     found = folds(Rows(X, Y, np.ones(30)), metrics={"max_error": max_error}, cv=3)
 
     assert [sorted(fold) for fold in found] == [["max_error", "score"]] * 3
+
+
+def test_scorers_whose_function_takes_no_weights_are_called_without() -> None:
+    """make_scorer() would hand them on to any function; the fit has them."""
+    for function in (max_error, lambda y, p: 2 * max_error(y, p)):
+        scorer = make_scorer(function, greater_is_better=False)
+        assert folds(Rows(X, Y, np.ones(30)), scoring=scorer) == folds(Rows(X, Y), scoring=scorer)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: TransformedTargetRegressor(Ridge()),
+        lambda: TransformedTargetRegressor(make_pipeline(StandardScaler(), Ridge())),
+        TransformedTargetRegressor,
+        lambda: VotingRegressor([("a", Ridge()), ("b", LinearRegression())]),
+        lambda: StackingRegressor([("a", Ridge())], Ridge(), cv=2),
+        lambda: GridSearchCV(Ridge(), {"alpha": [1.0]}, cv=2),
+        lambda: RFE(Ridge(), n_features_to_select=3),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_weights_reach_the_estimators_within_an_estimator(build: Callable[[], Any]) -> None:
+    """A row of weight 0 changes no coefficient, so the 1e6 there is in no prediction."""
+    weights = np.r_[0.0, np.ones(29)]
+    y = np.r_[1e6, Y[1:]]
+    split = [(np.arange(20), np.arange(20, 30))]
+
+    (found,) = folds(
+        Rows(X, y, weights),
+        build=build,
+        metrics={"worst": lambda y, p: np.abs(y - p).max()},
+        cv=split,
+    )
+
+    assert found["worst"] < 10
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_estimator_around_one_that_takes_no_weights_is_fitted_without() -> None:
+    """It would refuse them; so each trial would fail."""
+    with pytest.warns(UserWarning, match="VotingRegressor.fit.. takes no sample_weight"):
+        found = folds(
+            Rows(X, Y, np.ones(30)),
+            build=lambda: VotingRegressor([("a", Ridge()), ("b", KNeighborsRegressor())]),
+            cv=3,
+        )
+
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("several", [{"a": 1.0}, [0.5, 0.5], None])
+def test_a_score_that_is_no_number_ends_the_search(several: Any) -> None:
+    """Each trial would return the same."""
+    with pytest.raises(FatalTypeError, match=r"of a fold is .*not a number"):
+        folds(Rows(X, Y), scoring=lambda model, x, y: several)
+
+    with pytest.raises(FatalTypeError, match=r"'own' of a fold is .*not a number"):
+        folds(Rows(X, Y), metrics={"own": lambda y, p: several})
 
 
 def test_an_unknown_scorer_ends_the_search() -> None:
