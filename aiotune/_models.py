@@ -37,7 +37,7 @@ def load_trial_model(tuner: Tuner, trial: Trial) -> Any:
     from aiotune.worker._keras import build_model, load_model
 
     return load_model(
-        lambda: build_model(tuner, trial.hyperparameters),
+        lambda: build_model(tuner, trial.shown_hyperparameters),  # as in its worker
         tuner.get_trial_dir(trial.trial_id),
         trial.files,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +49,10 @@ class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         check_objective: bool,
         max_model_size: int | None,
         resumption: Resumption | None = None,
+        validation_freq: Any = 1,
     ) -> None:
         super().__init__()
+        self._validation_freq = validation_freq
         self._resumption = resumption
         self._tuner, self._trial, self._context = tuner, trial, context
         self._execution = execution
@@ -91,7 +94,7 @@ class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         seconds = (self._trained or time.perf_counter()) - self._began
         self._tuner.on_epoch_end(self._trial, self.model, epoch, logs=logs)
         metrics = _numbers(logs)
-        if self._check_objective:
+        if self._check_objective and self._validates(epoch):
             self._refuse_missing_objective(metrics, logs or {})
         # Nothing can be said of a single batch where Keras knows no length, or
         # where a training loop of the user's own does not say when it begins.
@@ -110,6 +113,11 @@ class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         if self._resumption is not None:
             self._resumption.add(epoch, metrics)
         self._heed()
+
+    def _validates(self, epoch: int) -> bool:
+        """Whether Keras validates after an epoch; no earlier one needs to have the objective."""
+        freq = self._validation_freq
+        return epoch + 1 in freq if isinstance(freq, Container) else (epoch + 1) % freq == 0
 
     def _refuse_missing_objective(self, metrics: dict[str, float], logs: dict[str, Any]) -> None:
         self._check_objective = False
@@ -145,7 +153,7 @@ class ReportEpochs(keras.callbacks.Callback):  # type: ignore[misc]
 class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps the weights of the best epoch over all executions of a trial.
 
-    Where the logs do not hold the objective (a ``fit`` that computes it
+    Where no epoch's logs hold the objective (a ``fit`` that computes it
     afterwards), the last epoch's weights are kept.
     """
 
@@ -161,7 +169,9 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         """Save the weights if this epoch is the best so far."""
         metrics = _numbers(logs)
         if not self._objective.has_value(metrics):
-            save_weights(self.model, self._trial_dir)
+            # With validation_freq only some epochs have it, and one of them may be the best so far.
+            if math.isnan(self.best):
+                save_weights(self.model, self._trial_dir)
             return
         value = self._objective.get_value(metrics)
         if math.isnan(self.best) or self._objective.better_than(value, self.best):

@@ -41,6 +41,7 @@ class AttemptContext:
         known: How many entries of the space the parent knows.
         reported: Metrics given through ``oracle.update_trial`` by the user's code.
         reported_step: The step that they belong to.
+        trainings: How often the built-in ``run_trial`` was called.
         fit: Calls a hypermodel's ``fit(hp, model, ...)``. What only looks at the model
             puts a function of its own here.
         trial: The trial, as its program sees it.
@@ -54,6 +55,7 @@ class AttemptContext:
     known: int
     reported: dict[str, float] = field(default_factory=dict)
     reported_step: int = 0
+    trainings: int = 0
     fit: Callable[..., Any] = _fit
     asked_to_finish: Callable[[], str | None] = _never
     trial: Trial = field(init=False)

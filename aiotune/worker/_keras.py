@@ -99,8 +99,11 @@ class _Training:
         kwargs: dict[str, Any],
     ) -> _Training:
         """Take up what an interrupted attempt has left."""
-        # Only Keras's own fit is known to go on from the epoch that it is given.
-        resumption = Resumption(context, None if _fits_itself(tuner) else tuner.resume_every)
+        # Only Keras's own fit is known to go on from the epoch that it is given. And what is saved
+        # is of one training: to a second one, as of the next fold, the first's result would be told.
+        goes_on = not _fits_itself(tuner) and context.trainings == 0
+        context.trainings += 1
+        resumption = Resumption(context, tuner.resume_every if goes_on else None)
         best = BestEpoch(context.objective, context.trial_dir, resumption.best)
         return cls(tuner, trial, context, best, resumption, args, kwargs)
 
@@ -117,14 +120,17 @@ class _Training:
         hp, context = self.trial.hyperparameters, self.context
         model = build_model(self.tuner, hp)
         context.announce()
-        kwargs = {**self.kwargs, **self._taken_up(model, execution)}
-        kwargs["callbacks"] = self._callbacks(execution)
-        if not _fits_itself(self.tuner):
+        args, kwargs = self.args, {**self.kwargs, **self._taken_up(model, execution)}
+        by_keras = not _fits_itself(self.tuner)
+        if by_keras:
+            args, kwargs = _by_name(model, args, kwargs)
+        kwargs["callbacks"] = self._callbacks(execution, kwargs)
+        if by_keras:
             # The progress bar of a worker goes to a log file: a line an epoch says as much.
             verbose = kwargs.get("verbose", 2)
             kwargs["verbose"] = {"auto": 2, 1: 2}.get(verbose, verbose)
-        kwargs = with_smaller_batches(model, self.args, kwargs, context.order.batch_divisor)
-        result = context.fit(_hypermodel(self.tuner), hp, model, *self.args, **kwargs)
+        kwargs = with_smaller_batches(model, args, kwargs, context.order.batch_divisor)
+        result = context.fit(_hypermodel(self.tuner), hp, model, *args, **kwargs)
         save_recipe(model, context.trial_dir)
         if "epochs" in context.order.budget:
             save_state(model, context.trial_dir, execution)
@@ -143,7 +149,7 @@ class _Training:
             return {"initial_epoch": 0}
         return {}
 
-    def _callbacks(self, execution: int) -> list[Any]:
+    def _callbacks(self, execution: int, kwargs: dict[str, Any]) -> list[Any]:
         tuner = self.tuner
         reporter = ReportEpochs(
             tuner,
@@ -153,9 +159,10 @@ class _Training:
             check_objective=not _fits_itself(tuner),
             max_model_size=tuner.max_model_size,
             resumption=self.resumption,
+            validation_freq=kwargs.get("validation_freq") or 1,
         )
         return [
-            *execution_callbacks(self.kwargs.get("callbacks"), self.trial, execution),
+            *execution_callbacks(kwargs.get("callbacks"), self.trial, execution),
             reporter,
             self.best,
             *self.resumption.callbacks(lambda: self.best.best),
@@ -164,6 +171,17 @@ class _Training:
 
 def _fits_itself(tuner: Tuner) -> bool:
     return type(_hypermodel(tuner)).fit is not HyperModel.fit
+
+
+def _by_name(
+    model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Name what ``fit`` was given by position after the data: some of it is given anew, by name."""
+    parameters = inspect.signature(model.fit).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    if len(args) > len(names):
+        return args, kwargs  # which fit refuses, or takes all by position
+    return args[:2], {**dict(zip(names[2:], args[2:], strict=False)), **kwargs}
 
 
 _DATA = frozenset({"x", "y", "sample_weight", "validation_data"})
@@ -225,17 +243,28 @@ def check_size(model: Any, max_model_size: int | None) -> None:
 def _override_compile(model: Any, tuner: Tuner) -> None:
     if not (tuner.optimizer or tuner.loss or tuner.metrics):
         return
-    config = model.get_compile_config() if getattr(model, "compiled", False) else {}
-    config = keras.saving.deserialize_keras_object(config or {})
     optimizer = tuner.optimizer
     if isinstance(optimizer, keras.optimizers.Optimizer):
         # One optimizer object holds the variables of one model.
         optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    # The objects themselves: get_compile_config() has them serialized, and no loss function of
+    # the user's own comes back from that.
+    config = getattr(getattr(model, "_compile_config", None), "config", {})
     model.compile(
+        **_kept(model, config, with_weights=not tuner.loss),
         optimizer=optimizer or config.get("optimizer"),
         loss=copy.deepcopy(tuner.loss) or config.get("loss"),
         metrics=copy.deepcopy(tuner.metrics) or config.get("metrics"),
     )
+
+
+def _kept(model: Any, config: Mapping[str, Any], *, with_weights: bool) -> dict[str, Any]:
+    """Return what else a model was compiled with, as far as ``compile()`` of its class takes it."""
+    names = {"weighted_metrics", "run_eagerly", "steps_per_execution", "jit_compile"}
+    if with_weights:  # of another loss there may be as many as that has parts
+        names.add("loss_weights")
+    taken = inspect.signature(type(model).compile).parameters
+    return {name: config[name] for name in names & taken.keys() & config.keys()}
 
 
 def load_model(build: Callable[[], Any], trial_dir: Path, files: Mapping[str, str]) -> Any:

@@ -38,15 +38,24 @@ class _Execution(msgspec.Struct):
 
     def add(self, epoch: int, metrics: Mapping[str, float]) -> None:
         for name, value in metrics.items():
-            # JSON has no NaN; a metric that appears late has none for the epochs before.
-            series = self.logs.setdefault(name, [str(math.nan)] * len(self.epochs))
+            # JSON has no NaN; a metric has none for the epochs that lack it.
+            series = self.logs.setdefault(name, [])
+            series.extend([str(math.nan)] * (len(self.epochs) - len(series)))
             series.append(value if math.isfinite(value) else str(value))
         self.epochs.append(epoch)
 
-    def history(self) -> SimpleNamespace:
-        """Return what ``fit`` would have returned: a thing like ``History``."""
-        series = {name: [float(v) for v in values] for name, values in self.logs.items()}
-        return SimpleNamespace(history=series, epoch=list(self.epochs))
+    def history(self, last: int | None = None) -> SimpleNamespace:
+        """Return what ``fit`` would have returned: a thing like ``History``.
+
+        Args:
+            last: Of how many epochs, the last ones; default all.
+        """
+        first = 0 if last is None else len(self.epochs) - last
+        numbers = {name: [float(v) for v in values] for name, values in self.logs.items()}
+        for values in numbers.values():
+            values.extend([math.nan] * (len(self.epochs) - len(values)))
+        series = {name: values[first:] for name, values in numbers.items()}
+        return SimpleNamespace(history=series, epoch=self.epochs[first:])
 
 
 class _Progress(msgspec.Struct):
@@ -138,13 +147,30 @@ class Resumption:
         """Report the epochs that were trained before: the parent has forgotten an open attempt's."""
         history = execution.history()
         for position, epoch in enumerate(history.epoch):
-            metrics = {name: values[position] for name, values in history.history.items()}
+            values = {name: values[position] for name, values in history.history.items()}
+            # NaN stands for what an epoch lacked, which no pruner is to take for its objective.
+            metrics = {name: value for name, value in values.items() if not math.isnan(value)}
             number = len(self._progress.done)
             self._context.say(Report(step=epoch, metrics=metrics, execution=number))
 
     def whole(self, result: Any) -> Any:
-        """Return the history of a training with the epochs before its interruption."""
-        return self._progress.current.history() if self._restored else result
+        """Return the history of a training, with the epochs before its interruption.
+
+        A ``History`` does not say to which epochs the values of a metric belong that only some
+        have, as with ``validation_freq``; so another is returned in its place.
+        """
+        current = self._progress.current
+        if self._restored:
+            return current.history()
+        history, epochs = getattr(result, "history", None), getattr(result, "epoch", None)
+        if (
+            not isinstance(history, Mapping)
+            or not epochs
+            or epochs != current.epochs[-len(epochs) :]
+        ):
+            return result
+        has_gaps = any(len(series) != len(epochs) for series in history.values())
+        return current.history(len(epochs)) if has_gaps else result
 
     def callbacks(self, best: Callable[[], float]) -> list[Any]:
         """Return the callback that saves, the last one of a training; none if nothing is saved.
@@ -156,8 +182,7 @@ class Resumption:
 
     def add(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Take in an epoch's metrics; they are written with the next state."""
-        if self.every is not None:
-            self._progress.current.add(epoch, metrics)
+        self._progress.current.add(epoch, metrics)
 
     def save(self, model: Any, best: float) -> None:
         """Write the model's state and all that is known, and make it count."""
