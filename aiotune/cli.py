@@ -48,23 +48,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     given = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that its encoding lacks
     try:
         code: int | None = given.run(given)
-        sys.stdout.flush()
     except AiotuneError as error:
         print(f"aiotune: {error}", file=sys.stderr)  # noqa: T201 - the command line's way to speak
         return 1
     except BrokenPipeError:
-        # Whoever read the output has enough of it, as `head` has; nothing more can be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 0  # whoever read the output has enough of it, as `head` has
     except KeyboardInterrupt:
         return 130
     return code or 0
 
 
 def _say(text: str) -> None:
-    print(text)  # noqa: T201 - the command line's way to speak
+    try:
+        print(text, flush=True)  # noqa: T201 - the command line's way to speak
+    except OSError as error:
+        # What is left in the buffer would fail once more when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise AiotuneError(f"The output cannot be written: {error.strerror}.") from error
 
 
 def _parser() -> argparse.ArgumentParser:

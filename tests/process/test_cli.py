@@ -89,6 +89,43 @@ def test_a_reader_that_has_enough_is_no_error(projects: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("arguments", [["results"], ["results", "--format", "csv"], ["doctor"]])
+def test_output_that_finds_no_space_is_an_error_in_a_sentence(
+    projects: Path,
+    arguments: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when it goes to a file on a full disk; nor does what is left in the buffer fail later."""
+    with Path("/dev/full").open("w", encoding="utf-8") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        code = main([*arguments, str(projects / "kerastuner_failures")])
+
+    assert code == 1
+    told = capsys.readouterr().err
+    assert told == "aiotune: The output cannot be written: No space left on device.\n"
+
+
+def test_names_that_the_output_cannot_hold_are_escaped(
+    projects: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An encoding of long ago shows a directory's name in ASCII instead of failing."""
+    copy = projects / "spät" / "p"
+    shutil.copytree(projects / "kerastuner_failures", copy)
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+
+    assert main(["results", str(copy)]) == 0
+    assert b"sp\\xe4t/p: 7 trials" in written.getvalue()
+
+
+def test_a_closed_output_is_no_error(projects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python then has no ``sys.stdout`` at all, as after ``>&-``."""
+    monkeypatch.setattr(sys, "stdout", None)
+
+    assert main(["results", str(projects / "kerastuner_failures")]) == 0
+
+
 # ── results ────────────────────────────────────────────────────────────────
 
 
