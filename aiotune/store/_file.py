@@ -23,7 +23,7 @@ from aiotune.store._journal import Commit, Journal
 from aiotune.store._lock import ProjectLock
 from aiotune.store._outlast import outlast
 from aiotune.store._ownership import refuse_shared
-from aiotune.store._recovery import Recovered, recover
+from aiotune.store._recovery import Recovered, recover, segment_paths
 from aiotune.store._space import DiskPause
 
 __all__ = ("FORMAT", "FileStore", "open_project", "read_events")
@@ -174,14 +174,16 @@ def _make(project: Path, *, allow_shared: bool) -> None:
 
 
 def _has_journal(layout: Layout) -> bool:
-    return layout.segment(1).is_file()
+    # Any segment: a project whose first one is lost is damaged, and not somebody else's.
+    return bool(segment_paths(layout.journal_dir))
 
 
 def _is_half_discarded(layout: Layout) -> bool:
     return any(layout.project_dir.glob(".discarded-*"))
 
 
-_OWN_NAMES = frozenset({"LOCK", "journal", "events.log", "nursery.log", "probe.log"})
+# A tuner's state is there before any search if the program calls tuner.save() first.
+_OWN_NAMES = frozenset({"LOCK", "journal", "events.log", "nursery.log", "probe.log", "tuner0.json"})
 
 
 def _refuse_foreign(layout: Layout) -> None:

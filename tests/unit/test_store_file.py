@@ -342,3 +342,26 @@ async def test_closing_twice_is_harmless(layout: Layout) -> None:
         "ProjectOpened",
         "ProjectClosed",
     ]
+
+
+async def test_a_project_whose_first_segment_is_lost_is_no_foreign_directory(
+    layout: Layout,
+) -> None:
+    """It is refused as damaged, whatever else it holds; and overwrite discards it."""
+    await _run(layout, _FACT)
+    (layout.project_dir / "oracle.json").write_text("{}")
+    layout.segment(1).rename(layout.segment(2))
+
+    with pytest.raises(JournalCorrupt, match=r"segment 000001\.jsonl in .* is missing"):
+        await open_project(layout)
+    assert await _run(layout, overwrite=True) == []
+
+
+async def test_a_state_that_was_saved_before_the_search_is_no_foreign_file(layout: Layout) -> None:
+    """A program may call ``tuner.save()`` first; its project is a new one all the same."""
+    layout.project_dir.mkdir(mode=0o700, parents=True)
+    state = layout.tuner_state("tuner0")
+    state.write_text('{"seen": 1}')
+
+    assert await _run(layout) == []
+    assert state.read_text() == '{"seen": 1}'
