@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -17,7 +18,9 @@ from aiotune.store._ownership import foreign_link, owner_of, writers_of
 
 __all__ = ("held_by", "look_at_files", "open_to_others", "walk")
 
+_LOCKS = Path("/proc/locks")
 _LITTLE = 256 << 20
+_STATES = frozenset({"oracle.json", "tuner0.json"})
 _MOST = 3
 """How many files of one kind are named; the others are counted."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -43,16 +46,33 @@ def held_by(layout: Layout) -> int | None:
     at that moment must not be refused because somebody looks.
     """
     try:
-        inode = layout.lock_file.lstat().st_ino
-        locks = Path("/proc/locks").read_text(encoding="ascii")
+        info = layout.lock_file.lstat()
+        locks = _LOCKS.read_text(encoding="ascii")
     except OSError:
         return None
     for line in locks.splitlines():
         # 1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF
-        fields = line.split()
-        if fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == str(inode):
-            return int(fields[4])
+        _, kind, _, _, pid, file, *_ = line.split()
+        device, _, inode = file.rpartition(":")
+        if kind == "FLOCK" and inode == str(info.st_ino) and _is_lock_of(int(pid), device, info):
+            return int(pid)
     return None
+
+
+def _is_lock_of(pid: int, device: str, info: os.stat_result) -> bool:
+    """Whether a lock of a file with this number is one of this file, and not of another disk's."""
+    if device == f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}":
+        return True
+    # Of some file systems (btrfs) the kernel's list names another device than stat() does.
+    try:
+        opened = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return True  # another user's process, which cannot be asked
+    for path in opened:
+        with contextlib.suppress(OSError):  # closed while it was looked at
+            if os.path.samestat(path.stat(), info):
+                return True
+    return False
 
 
 def _lock(layout: Layout) -> Iterator[Finding]:
@@ -188,13 +208,24 @@ def _leftovers(layout: Layout) -> Iterator[Finding]:
 
 
 def _states(layout: Layout) -> Iterator[Finding]:
-    """Look whether what subclasses keep beside the journal can be read."""
+    """Look whether what subclasses keep beside the journal can be read.
+
+    A file of another name is a tuner's state only if its program says so by ``tuner_id``;
+    as often it is the user's own, and may hold what it likes.
+    """
     for path in sorted(layout.project_dir.glob("*.json")):
         try:
             readable = isinstance(json.loads(read_private(path)), dict)
         except (OSError, ValueError, RecursionError):
             readable = False
-        if not readable:
+        if readable:
+            continue
+        if path.name not in _STATES:
+            what = (
+                f"{path.name} holds no state; a search of a tuner with that tuner_id may refuse it."
+            )
+            yield Finding("state", Weight.NOTE, what, "", path)
+        else:
             what = f"{path.name}, the state of a tuner or an oracle, cannot be read, so a search is refused."
             remedy = "Remove it: trials do not depend on it."
             yield Finding("state", Weight.FAULT, what, remedy, path, "aside")

@@ -302,3 +302,33 @@ def test_a_program_is_told_the_same_as_people(
     assert (before["whole"], after["whole"], after["before"]["whole"]) == (False, True, False)
     assert [f["about"] for f in before["findings"] if f["weight"] == "fault"] == ["checkpoints"]
     assert Path(after["put_aside"]).is_dir()
+
+
+def test_a_lock_of_another_disk_is_not_taken_for_the_projects(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two disks may have a file of the same number; the device, or who has the file open, decides."""
+    info = layout.lock_file.stat()
+    own = f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}"
+    monkeypatch.setattr(_files, "_LOCKS", tmp_path / "locks")
+
+    def held(device: str) -> int | None:
+        line = f"1: FLOCK  ADVISORY  WRITE {os.getpid()} {device}:{info.st_ino} 0 EOF\n"
+        (tmp_path / "locks").write_text(line)
+        return _files.held_by(layout)
+
+    there = [held(own), held("fe:1f")]
+    with layout.lock_file.open():
+        opened = held("fe:1f")
+
+    assert (there, opened) == ([os.getpid(), None], os.getpid())
+
+
+def test_a_users_own_json_is_neither_a_fault_nor_put_aside(layout: Layout) -> None:
+    """Only what is certainly a state is said to keep a search out; the rest is named and stays."""
+    own = layout.project_dir / "best.json"
+    private(own, b"[1, 2]")
+
+    assert [(f.weight, f.mended_by) for f in found(layout, "state")] == [("note", "")]
+    assert mend(layout)[1] is None
+    assert own.read_bytes() == b"[1, 2]"
