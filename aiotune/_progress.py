@@ -45,7 +45,7 @@ class Progress:
         self._quiet = verbose in (0, False)
         self._started = clock.monotonic()
         self._running: Mapping[str, Running] = {}
-        self._ended = self._failed = 0
+        self._ended = self._failed = self._rejected = 0
         # What matters to people is shown, too.
         self.log = logs.open_log(None, show=None if self._quiet else self._display.line)
 
@@ -65,6 +65,7 @@ class Progress:
         trials = self._oracle.trials.values()
         self._ended = sum(t.status.is_final for t in trials)
         self._failed = sum(t.status.is_final and t.score is None for t in trials)
+        self._rejected = sum(t.status is TrialStatus.REJECTED for t in trials)
         self._display.start()
         try:
             yield
@@ -84,6 +85,7 @@ class Progress:
         if trial.status.is_final:
             self._ended += 1
             self._failed += trial.score is None
+            self._rejected += trial.status is TrialStatus.REJECTED
         level = self.log.info if trial.status is TrialStatus.COMPLETED else self.log.warning
         if trial.status is TrialStatus.CANCELLED:
             level = self.log.info
@@ -115,7 +117,7 @@ class Progress:
 
     def _snapshot(self) -> Snapshot:
         now = self._clock.monotonic()
-        best = self._oracle.best_trial
+        best, most = self._oracle.best_trial, self._oracle.max_trials
         return Snapshot(
             running=tuple(
                 RunningTrial(
@@ -131,7 +133,8 @@ class Progress:
             ),
             ended=self._ended,
             failed=self._failed,
-            budget=self._oracle.max_trials,
+            # Another trial takes the place of a rejected one, so they are more than max_trials.
+            budget=None if most is None else most + self._rejected,
             objective=self._oracle.objective.name,
             best_score=None if best is None else best.score,
             best_trial=None if best is None else best.trial_id,

@@ -51,6 +51,7 @@ from aiotune.scheduler import (
     Timing,
     Weigher,
 )
+from aiotune.status import TrialStatus
 from aiotune.wire import Payload
 
 if TYPE_CHECKING:
@@ -169,7 +170,9 @@ class _Search:
         return f"The search was interrupted: {self._kept()}. Run it again to go on."
 
     def _kept(self) -> str:
-        ended = sum(trial.status.is_final for trial in self.oracle.trials.values())
+        # A rejected trial is finished, too, but counts neither here nor against the budget.
+        statuses = [trial.status for trial in self.oracle.trials.values()]
+        ended = sum(s.is_final and s is not TrialStatus.REJECTED for s in statuses)
         most = f" of {self.oracle.max_trials}" if self.oracle.max_trials else ""
         return f"{ended}{most} trials are finished and kept in {printable(self.layout.project_dir)}"
 

@@ -32,7 +32,7 @@ class SearchResult:
         best_trial: The best completed one, or ``None``.
         objective: What was optimised.
         project_dir: Where the project is.
-        elapsed: Seconds that this search took.
+        elapsed: Seconds that this search took; 0 of a project that was only read.
     """
 
     trials: tuple[Trial, ...]
@@ -98,7 +98,8 @@ class SearchResult:
     def _headline(self) -> str:
         counts = ", ".join(f"{n} {status.lower()}" for status, n in self.counts.items())
         noun = "trial" if len(self.trials) == 1 else "trials"
-        return f"{len(self.trials)} {noun} ({counts or 'none'}) in {self.elapsed:.1f} s"
+        took = f" in {self.elapsed:.1f} s" if self.elapsed else ""
+        return f"{len(self.trials)} {noun} ({counts or 'none'}){took}"
 
     def __str__(self) -> str:
         lines = [self._headline()]

@@ -40,7 +40,7 @@ class Snapshot:
         running: What runs.
         ended: How many trials have ended.
         failed: How many of these failed or were rejected.
-        budget: ``max_trials``, or ``None``.
+        budget: How many there will be: ``max_trials``, and those rejected; or ``None``.
         objective: Name of the objective.
         best_score: The best score so far, or ``None``.
         best_trial: Its trial.

@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -16,6 +17,7 @@ from aiotune._clock import ManualClock
 from aiotune._devices import Place
 from aiotune._gpu import Lease
 from aiotune._progress import Progress
+from aiotune._search import _Search
 from aiotune.display import RunningTrial, Snapshot
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.hyperparameters import HyperParameters
@@ -177,7 +179,10 @@ def test_the_log_has_each_end_with_its_facts(
 
 
 def test_a_moment_counts_what_has_ended_before_and_since(screen: Screen) -> None:
-    """A continued search begins with the trials it had; what runs again is not counted."""
+    """A continued search begins with the trials it had; what runs again is not counted.
+
+    A rejected trial does not count against the budget, so there will be one more.
+    """
     before = [
         made("0001", TrialStatus.COMPLETED, 0.5),
         made("0002", TrialStatus.FAILED),
@@ -195,7 +200,7 @@ def test_a_moment_counts_what_has_ended_before_and_since(screen: Screen) -> None
 
     first, last = (entry for entry in screen.shown if isinstance(entry, Snapshot))
     assert first == Snapshot((), 2, 1, 5, "val_loss", 0.5, "0001", 12.0)
-    assert (last.ended, last.failed) == (3, 2)
+    assert (last.ended, last.failed, last.budget) == (3, 2, 6)
 
 
 def test_a_moment_shows_what_runs(screen: Screen, tmp_path: Path) -> None:
@@ -302,3 +307,15 @@ def test_a_pruned_trial_is_said_to_have_stopped_early(capsys: pytest.CaptureFixt
     progress_of(Trials(best_trial=None)).ended(trial, 65.0)
 
     assert capsys.readouterr().out == "Trial 0003 stopped early [00h 01m 05s] val_loss: 0.5\n"
+
+
+def test_an_interrupted_search_does_not_count_rejected_trials() -> None:
+    """Of a budget of five no six are finished: another trial takes the place of a rejected one."""
+    done = [made(str(i), TrialStatus.COMPLETED, 0.5) for i in range(4)]
+    trials = [*done, made("4", TrialStatus.REJECTED), made("5", TrialStatus.FAILED)]
+    search = SimpleNamespace(
+        oracle=Trials({trial.trial_id: trial for trial in trials}),
+        layout=SimpleNamespace(project_dir=Path("p")),
+    )
+
+    assert _Search._kept(cast("_Search", search)) == "5 of 5 trials are finished and kept in p"

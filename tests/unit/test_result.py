@@ -123,6 +123,15 @@ def test_str_is_a_table_of_the_best_ten() -> None:
     assert lines[2].split() == ["0001", "COMPLETED", "0.1", "activation=relu,", "rate=0.25"]
 
 
+def test_no_time_is_told_of_a_project_that_was_only_read() -> None:
+    """``tuner.results()`` has searched nothing: its 0 seconds say nothing of the trials."""
+    read = SearchResult.from_trials(
+        [failed("0000")], objective=LOSS, project_dir=Path("runs/mnist"), elapsed=0.0
+    )
+
+    assert str(read).splitlines()[0] == "1 trial (1 failed)"
+
+
 def test_the_table_is_safe_for_terminal_and_notebook() -> None:
     """A value can neither move the cursor nor bring its own HTML."""
     result = result_of(completed("0000", 0.5, "<script>\x1b[2J\n&"))
