@@ -18,6 +18,8 @@ _COUNTABLE = 100_000
 """Largest finite space that is enumerated when draws keep colliding."""
 _LIGHT = 1_000
 """Largest space whose enumeration takes about a millisecond."""
+_MORE_DRAWS = 4_000
+"""How often a trial is drawn from a space that cannot be enumerated, before it counts as used up."""
 
 
 class RandomSearcher:
@@ -26,7 +28,8 @@ class RandomSearcher:
     Trial ``index`` gets the values that (seed, index) give, whatever has run
     before. A configuration that is taken is drawn again from the next stream;
     when that fails too often and the space is finite and not too large, one of
-    those that are left is picked, so it is searched to its last configuration.
+    those that are left is picked, so it is searched to its last configuration. Any other
+    space is drawn from far more often: what is left of it may lie in a branch that few draws enter.
     """
 
     def __init__(self) -> None:
@@ -42,19 +45,35 @@ class RandomSearcher:
         entries = tuple(history.space.space)
         if not entries:
             return _of_nothing(history)
-        for stream in range(_DRAWS):
-            values = draw_values(entries, seed=history.seed, index=index, stream=stream)
-            if not history.contains(values):
-                if stream and self._left.entries != entries:
-                    self._left = _Left(entries)  # the space fills up: count it, now or soon
-                return Proposal(values, stream)
-        if self._left.entries != entries:
-            self._left = _Left(entries)
-        picked = self._left.pick(history, index)
-        if picked is not None:
-            return Proposal(picked, _DRAWS)
+        found = _drawn(entries, history, index, range(_DRAWS))
+        if (found is None or found.stream) and self._left.entries != entries:
+            self._left = _Left(entries)  # the space fills up: count it, now or soon
+        if found is None:
+            found = self._hard_to_find(entries, history, index)
+        if found is not None:
+            return found
         # What still runs may discover hyperparameters, so that more is left.
         return Wait() if history.unfinished else Exhausted()
+
+    def _hard_to_find(
+        self, entries: tuple[HyperParameter, ...], history: History, index: int
+    ) -> Proposal | None:
+        """Return an untried configuration after many draws that were taken; ``None`` if none is left."""
+        if not self._left.is_listed:
+            return _drawn(entries, history, index, range(_DRAWS + 1, _DRAWS + _MORE_DRAWS))
+        picked = self._left.pick(history, index)
+        return None if picked is None else Proposal(picked, _DRAWS)
+
+
+def _drawn(
+    entries: tuple[HyperParameter, ...], history: History, index: int, streams: range
+) -> Proposal | None:
+    """Return the first draw that is not taken, if there is one."""
+    for stream in streams:
+        values = draw_values(entries, seed=history.seed, index=index, stream=stream)
+        if not history.contains(values):
+            return Proposal(values, stream)
+    return None
 
 
 def _of_nothing(history: History) -> SearcherDecision:
@@ -80,9 +99,14 @@ class _Left:
         self._none_left = False
 
     @property
+    def is_listed(self) -> bool:
+        """Whether it is finite, and small enough to be looked through."""
+        return self._space is not None
+
+    @property
     def is_large(self) -> bool:
-        """Whether looking through it takes more than a millisecond."""
-        return self._space is not None and self._count > _LIGHT
+        """Whether looking for what is left takes more than a millisecond."""
+        return self._space is None or self._count > _LIGHT
 
     def pick(self, history: History, index: int) -> dict[str, Value] | None:
         """Return an untried configuration: the first one after a place drawn for this trial."""

@@ -178,3 +178,16 @@ def test_a_float_with_equal_ends_does_not_make_a_space_endless() -> None:
 
     assert last == Exhausted()
     assert sorted(c["units"] for c in rehearsal.configurations) == list(range(1, 41))
+
+
+def test_an_infinite_space_does_not_end_although_few_draws_enter_its_infinite_branch() -> None:
+    """Nine optimizers of ten have nothing to tune, and are used up after nine trials."""
+    space = HyperParameters()
+    space.Choice("optimizer", list("abcdefghij"))
+    with space.conditional_scope("optimizer", "a"):
+        space.Float("momentum", 0.0, 1.0)
+    rehearsal = Rehearsal(RandomSearcher(), space, seed=0)
+    rehearsal.run(60)
+
+    expected = {"a": 51, **dict.fromkeys("bcdefghij", 1)}
+    assert expected == Counter(values["optimizer"] for values in rehearsal.configurations)
