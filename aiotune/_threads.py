@@ -78,7 +78,8 @@ def run_on_another_loop(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         ended.result()
     except BaseException:
         # Interrupted in start(), it may never have begun.
-        wait([begun, ended], _BEGINNING, return_when=FIRST_COMPLETED)
+        either: list[Future[Any]] = [begun, ended]
+        wait(either, _BEGINNING, return_when=FIRST_COMPLETED)
         if begun.done() and not ended.done():
             with contextlib.suppress(RuntimeError):  # its loop has closed meanwhile
                 begun.result()()

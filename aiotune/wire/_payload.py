@@ -170,7 +170,7 @@ def load(fd: int) -> Payload:
         # First: what follows may hold models, whose classes are registered by it.
         held: Settings = unpickled(settings)
         held.apply(unpickled)
-        target, args, kwargs = unpickled(head, buffers)
+        target, args, kwargs, of_main = unpickled(head, buffers)
     except ModuleNotFoundError as error:
         raise PayloadError(
             f"A worker process cannot import the module {error.name!r}, which the program needs.",
@@ -182,4 +182,12 @@ def load(fd: int) -> Payload:
             f"{type(error).__name__}: {error}.",
             hint="Pass a function that makes the object in question instead of the object.",
         ) from error
+    _complete_main(of_main)
     return Payload(target, args, kwargs, held)
+
+
+def _complete_main(of_main: dict[str, Any]) -> None:
+    """Put the program's own functions and classes where pickle looks for them, and so a pool of processes."""
+    main = vars(sys.modules["__main__"])
+    for name, value in of_main.items():
+        main.setdefault(name, value)

@@ -13,6 +13,7 @@ import cloudpickle
 
 from aiotune._printable import printable
 from aiotune.errors import PayloadError
+from aiotune.wire._mapped import reduced
 from aiotune.wire._modules import imports_in_code, is_importable
 from aiotune.wire._paths import path_to
 
@@ -36,6 +37,7 @@ class ProgramPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle h
         modules: Full names of modules that the receiver will import.
         by_value: Modules that travelled in whole, since the receiver could not find them.
         last: The object looked at last; after an error, the culprit.
+        of_main: Functions and classes of ``__main__`` by their names there, which travel by value.
     """
 
     def __init__(self, file: io.BytesIO, buffer_callback: Callable[[Any], Any]) -> None:
@@ -43,6 +45,7 @@ class ProgramPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle h
         self.modules: set[str] = set()
         self.by_value: set[str] = set()
         self.last: Any = None
+        self.of_main: dict[str, Any] = {}
 
     def reducer_override(self, obj: Any) -> Any:
         """Look at every object that is not a plain value or container."""
@@ -52,12 +55,16 @@ class ProgramPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle h
             self.modules.add(obj.__name__)
         elif isinstance(obj, (type, FunctionType)):
             self._refer_to(obj)
+        elif _is_mapped(type(obj)):
+            return reduced(obj)
         return super().reducer_override(obj)
 
     def _refer_to(self, obj: Any) -> None:
         name = getattr(obj, "__module__", None)
         if not isinstance(name, str) or name == "builtins":
             return
+        if name == "__main__" and vars(sys.modules[name]).get(obj.__name__) is obj:
+            self.of_main[obj.__name__] = obj
         chosen = name == "__main__" or name in cloudpickle.list_registry_pickle_by_value()
         if not chosen and is_importable(name):
             self.modules.add(name)
@@ -77,7 +84,7 @@ class ProgramPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle h
 def dump_program(
     program: tuple[Any, tuple[Any, ...], dict[str, Any]], keep_apart: Callable[[Any], Any]
 ) -> tuple[bytes, ProgramPickler]:
-    """Pickle (target, args, kwargs).
+    """Pickle (target, args, kwargs), and with them what is theirs in ``__main__``.
 
     Args:
         program: What to pickle.
@@ -89,7 +96,8 @@ def dump_program(
     file = io.BytesIO()
     pickler = ProgramPickler(file, keep_apart)
     try:
-        pickler.dump(program)
+        # Last: all that is in it has been pickled by then, so that nothing comes to it any more.
+        pickler.dump((*program, pickler.of_main))
     except Exception as error:  # noqa: BLE001 - a class of the user may raise anything
         # What raised it in the user's own code is worth its frames; our own refusals are said.
         own = isinstance(error, (_Refused, pickle.PicklingError))
@@ -160,6 +168,11 @@ def _refuse_what_breaks_later(obj: Any) -> None:
         raise _Refused("a coroutine", "Pass the coroutine function, without calling it.")
     if _is_dataset(type(obj)):
         raise _Refused("a tf.data.Dataset", "Pass a function that returns it.")
+
+
+def _is_mapped(cls: type) -> bool:
+    # A subclass may hold more than its content.
+    return cls is getattr(sys.modules.get("numpy"), "memmap", None)
 
 
 def _is_dataset(cls: type) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -225,6 +226,39 @@ def test_module_that_a_worker_cannot_find_travels_by_value(
 
     assert packed.by_value == ("made_by_hand",)
     assert load(packed.fd).target(4) == 8
+
+
+def test_a_trial_can_pickle_what_is_the_programs_own(
+    packing: Callable[..., Packed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker's ``__main__`` has the functions and classes that travelled, under their names."""
+    ours, theirs = ModuleType("__main__"), ModuleType("__main__")
+    exec(_PROGRAM, vars(ours))
+    theirs.__dict__["taken"] = "the worker's own"
+    monkeypatch.setitem(sys.modules, "__main__", ours)
+    packed = packing(ours.Search())
+    monkeypatch.setitem(sys.modules, "__main__", theirs)
+
+    target = load(packed.fd).target
+
+    assert pickle.loads(target.pickled()) == [theirs.Net, theirs.double]
+    assert theirs.taken == "the worker's own"
+
+
+_PROGRAM = """
+import pickle
+
+class Net: ...
+
+def double(value): return 2 * value
+
+def taken(): ...
+
+class Search:
+    def pickled(self):
+        taken()
+        return pickle.dumps([Net, double])
+"""
 
 
 def test_needed_modules_are_followed_through_user_modules(
