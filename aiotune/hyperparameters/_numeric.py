@@ -181,6 +181,19 @@ class Int(_Range):
             return range(self.min_value, self.max_value + 1, self.step)
         return tuple(self._nth(index) for index in range(self._count))
 
+    @property
+    def size(self) -> int:
+        """How many values can be drawn."""
+        # Not the length of the domain: Python measures none of 2**63 values and more.
+        return self.max_value - self.min_value + 1 if self._count is None else self._count
+
+    def accepts(self, value: Value) -> bool:
+        """Whether a value can be drawn."""
+        # A range compares what is no int with its members one after the other, were they billions.
+        if isinstance(value, str) or (isinstance(value, float) and not value.is_integer()):
+            return False
+        return int(value) in self.domain
+
     def _nth(self, index: int) -> int:
         assert self.step is not None
         if self.sampling == "linear":

@@ -139,8 +139,8 @@ def _branches(hp: HyperParameter, named: Iterable[Value]) -> list[tuple[dict[str
     special = [value for value in dict.fromkeys(named) if hp.accepts(value)]
     branches = [({hp.name: value}, 1) for value in special]
     other = next((value for value in domain if value not in special), None)
-    if other is not None:
-        branches.append(({hp.name: other}, len(domain) - len(special)))
+    if other is not None and hp.size is not None:
+        branches.append(({hp.name: other}, hp.size - len(special)))
     return branches
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiotune.errors import ConfigurationError
-from aiotune.hyperparameters import Float, Int
+from aiotune.hyperparameters import Float, Int, Space
 
 TENTHS = tuple(i / 10 for i in range(11))
 
@@ -225,3 +225,17 @@ def test_the_upper_end_of_a_reversed_scale_has_a_place(low: float, step: float |
 
     assert 0.0 <= prob <= 1.0
     assert hp.prob_to_value(min(prob, 1 - 2**-53)) == 1e6
+
+
+def test_the_widest_ranges_of_whole_numbers_are_counted() -> None:
+    """A seed of 63 or 64 bits is a hyperparameter like any other."""
+    seed, signed = Int("seed", 0, 2**63 - 1), Int("signed", -(2**63), 2**63 - 1)
+
+    assert (seed.size, signed.size) == (2**63, 2**64)
+    assert Space.of([seed, Int("units", 1, 3)]).combinations == 2**63 * 3
+
+
+@pytest.mark.parametrize(("value", "expected"), [(2.5, False), ("64", False), (64.0, True)])
+def test_whether_a_long_range_has_a_value_is_told_at_once(value: Any, expected: bool) -> None:
+    """What is no whole number is not looked for among a million million of them."""
+    assert expected == Int("a", 1, 10**12).accepts(value)
