@@ -90,17 +90,24 @@ class MultiObjective(Objective):
     """Several objectives, added up: those to be minimised less those to be maximised.
 
     Args:
-        objectives: The members, unweighted.
+        objectives: The members, unweighted. One that has members itself stands for these.
 
     Raises:
-        ConfigurationError: Two of them are of one metric.
+        ConfigurationError: There are none, or two of them are of one metric.
         WrongType: One is not an :class:`Objective`; that is a ``TypeError``.
     """
 
     def __init__(self, objectives: Sequence[Objective]) -> None:
         super().__init__("multi_objective", "min")
         _check_members(objectives)
-        self.objectives = tuple(objectives)
+        # What is stored lists metrics, and a result must hold metrics: a sum within a sum is the same sum.
+        self.objectives = tuple(
+            member
+            for objective in objectives
+            for member in (
+                objective.objectives if isinstance(objective, MultiObjective) else (objective,)
+            )
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -144,6 +151,9 @@ def create_objective(objective: Any) -> Objective:
     match objective:
         case None:
             return DefaultObjective()
+        case MultiObjective(objectives=(only,)):
+            # Stored, the two are the same, and one to be maximised would be minimised under the other.
+            return only
         case Objective():
             return objective
         case str():
@@ -195,6 +205,10 @@ def _check_members(members: Sequence[Any]) -> None:
         raise WrongType(
             f"A MultiObjective consists of Objectives, but {shown(wrong[0])} of type "
             f"{type(wrong[0]).__name__} is none. Write Objective(name, 'min') or Objective(name, 'max')."
+        )
+    if not members:
+        raise ConfigurationError(
+            "A MultiObjective was given no objectives, so all trials would be equally good. Name at least one."
         )
     names = [name for member in members for name in member.names]
     twice = [name for name in names if names.count(name) > 1]

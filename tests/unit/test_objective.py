@@ -147,3 +147,24 @@ def test_text_is_the_one_that_users_of_keras_tuner_know() -> None:
         'MultiObjective(name="multi_objective", direction="min"): '
         '[Objective(name="a", direction="min")]'
     )
+
+
+def test_a_sum_within_a_sum_needs_the_metrics_of_both() -> None:
+    """Its own name is no metric that a training measures, and every trial would have failed."""
+    objective = create_objective([["val_loss", "val_accuracy"], "val_mae"])
+
+    assert objective.names == ("val_loss", "val_accuracy", "val_mae")
+    assert objective_from_dicts(objective.to_dicts()) == objective
+
+
+def test_a_sum_of_one_is_that_one() -> None:
+    """Stored they are the same, so a score of one must not have the sign of the other."""
+    only = Objective("acc", "max")
+
+    assert create_objective(MultiObjective([only])) is only
+
+
+def test_a_sum_of_nothing_is_refused() -> None:
+    """Each trial would be as good as all others."""
+    with pytest.raises(ConfigurationError, match="given no objectives"):
+        MultiObjective([])
