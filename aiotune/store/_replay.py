@@ -379,9 +379,9 @@ class ProjectState:
             self.consecutive_failures = 0
             if trial.score is None:
                 return
-            best = self.best.score if self.best is not None else None
-            if best is None or self.objective.better_than(trial.score, best):
-                self.best = trial
+            # Of equal ones the oldest, as in every list of the best: who ends first is chance.
+            sign, held = (1 if self.minimize else -1), ([self.best] if self.best else [])
+            self.best = min([*held, trial], key=lambda t: (sign * (t.score or 0.0), t.index))
 
 
 def _count_memory(trial: Trial, failure: TrialFailure) -> None:

@@ -247,3 +247,18 @@ async def test_an_exception_as_a_message_is_its_text() -> None:
 
     assert trial.failure is not None
     assert (trial.status, trial.failure.message) == (TrialStatus.FAILED, "broken")
+
+
+@pytest.mark.parametrize("direction", ["min", "max"])
+async def test_of_equally_good_trials_the_oldest_is_the_best_wherever_it_is_asked(
+    direction: str,
+) -> None:
+    """Accuracies of a small test set are often equal, and who ends first is chance."""
+    oracle = RandomSearchOracle(Objective("loss", direction), seed=0, hyperparameters=space())
+    first, second = await oracle.create_trial("a"), await oracle.create_trial("b")
+
+    await finish(oracle, second)
+    await finish(oracle, first)
+
+    assert oracle.best_trial is first
+    assert oracle.get_best_trials() == [first]
