@@ -79,7 +79,11 @@ def _strategy_scope(tuner: Tuner) -> AbstractContextManager[Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Training:
-    """What the executions of a trial share."""
+    """What the executions of a trial share.
+
+    ``first`` is how many executions came before these: a ``run_trial`` of one's own may call the
+    built-in one for each fold, and what a fold goes on with is not what another has left.
+    """
 
     tuner: Tuner
     trial: Trial
@@ -88,6 +92,7 @@ class _Training:
     resumption: Resumption
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    first: int
 
     @classmethod
     def of(
@@ -102,10 +107,11 @@ class _Training:
         # Only Keras's own fit is known to go on from the epoch that it is given. And what is saved
         # is of one training: to a second one, as of the next fold, the first's result would be told.
         goes_on = not _fits_itself(tuner) and context.trainings == 0
+        first = context.trainings * tuner.executions_per_trial
         context.trainings += 1
         resumption = Resumption(context, tuner.resume_every if goes_on else None)
         best = BestEpoch(context.objective, context.trial_dir, resumption.best)
-        return cls(tuner, trial, context, best, resumption, args, kwargs)
+        return cls(tuner, trial, context, best, resumption, args, kwargs, first)
 
     def with_unused_data(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Training:
         """Return the same with generators made anew, of what was given; an execution used them up."""
@@ -133,7 +139,7 @@ class _Training:
         result = context.fit(_hypermodel(self.tuner), hp, model, *args, **kwargs)
         save_recipe(model, context.trial_dir)
         if "epochs" in context.order.budget:
-            save_state(model, context.trial_dir, execution)
+            save_state(model, context.trial_dir, self.first + execution)
         return self.resumption.whole(result)
 
     def _taken_up(self, model: Any, execution: int) -> dict[str, Any]:
@@ -143,7 +149,8 @@ class _Training:
             return {"initial_epoch": begins}
         order = self.context.order
         parent = order.parent_dir
-        if parent and not continue_from(model, Path(parent), execution, order.parent_files):
+        number = self.first + execution
+        if parent and not continue_from(model, Path(parent), number, order.parent_files):
             # Only what would probably be continued was kept. What comes up
             # in place of one that failed has its first epochs again.
             return {"initial_epoch": 0}
