@@ -101,7 +101,7 @@ class MultiObjective(Objective):
         super().__init__("multi_objective", "min")
         _check_members(objectives)
         # What is stored lists metrics, and a result must hold metrics: a sum within a sum is the same sum.
-        self.objectives = tuple(
+        self.objectives: tuple[Objective, ...] = tuple(
             member
             for objective in objectives
             for member in (
