@@ -63,8 +63,9 @@ class ProgramPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle h
         name = getattr(obj, "__module__", None)
         if not isinstance(name, str) or name == "builtins":
             return
-        if name == "__main__" and vars(sys.modules[name]).get(obj.__name__) is obj:
-            self.of_main[obj.__name__] = obj
+        own = obj.__name__
+        if name == "__main__" and vars(sys.modules[name]).get(own) is obj:
+            self.of_main[own] = obj
         chosen = name == "__main__" or name in cloudpickle.list_registry_pickle_by_value()
         if not chosen and is_importable(name):
             self.modules.add(name)
