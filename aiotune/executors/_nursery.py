@@ -98,8 +98,7 @@ class Nursery:
         Raises:
             SpawnError: It cannot be started.
         """
-        # A file of no name: read when the process dies, gone when nobody is left.
-        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._output = _nameless()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel.setblocking(False)
         close_in_children(self._channel)
@@ -298,6 +297,14 @@ class Nursery:
         imports = ", ".join(self.imports) or "nothing"
         said = f" Its last output:\n{tail}" if tail.strip() else ""
         return f"The process that forks workers ended; it had to import {imports}.{said}"
+
+
+def _nameless() -> IO[bytes]:
+    """Return a file of no name: read when the process dies, gone when nobody is left."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:  # no folder for it, as in a container that is read-only but for the project
+        return os.fdopen(os.memfd_create("aiotune-nursery"), "w+b")
 
 
 def _received(channel: socket.socket) -> bytes:

@@ -1,9 +1,10 @@
-"""A nursery that one executor leaves to the next: used again only where nothing has changed."""
+"""A nursery that one executor leaves to the next, used again only where nothing has changed; and its output."""
 
 from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -56,3 +57,19 @@ async def test_where_nothing_has_changed_the_nursery_is_used_again(
     async with executing(_Looks(), nursery=nursery) as second:
         await run_order(second, attempt_order(tmp_path / "second"))
         assert second.nursery_pid == pid
+
+
+async def test_no_temporary_directory_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executing: Executing
+) -> None:
+    """In a container whose files are read-only, but for the project, trials run."""
+
+    def refuse(*_: Any) -> Any:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+
+    async with executing(_Looks()) as executor:
+        ran = await run_order(executor, attempt_order(tmp_path))
+
+    assert ran.last.metrics == {"score": 0.0}
