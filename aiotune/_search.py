@@ -41,9 +41,12 @@ from aiotune.executors._sweep import sweep
 from aiotune.hyperparameters import Space
 from aiotune.result import SearchResult
 from aiotune.scheduler import (
+    PROBING,
+    WEIGHING,
     Admission,
     AttemptRunner,
     DeviceWatch,
+    Inquirer,
     Limits,
     SchedulerCore,
     SearchLoop,
@@ -213,7 +216,8 @@ class _Search:
     async def _prepare(self, executor: Executor, resources: Resources, log: Any) -> None:
         await self._hook("on_search_begin")
         if self.tuner.hypermodel is not None:
-            await probe_space(self.oracle, executor, resources, self.layout, log)
+            inquirer = Inquirer(executor, PROBING, self.clock, self.offload)
+            await probe_space(self.oracle, inquirer, resources, self.layout, log)
 
     async def _begin_retention(self) -> None:
         if self.tuner.builds_keras_models:
@@ -266,9 +270,9 @@ class _Search:
             "admission": admission,
             "hooks": TunerHooks(tuner, progress, self.offload, self.retention, self.callbacks),
         }
-        runner = AttemptRunner(
-            clock=self.clock, offload=self.offload, prunes=tuner.executor != "inline", **shared
-        )
+        shared |= {"clock": self.clock, "offload": self.offload}
+        limits = Limits(tuner.trial_timeout, tuner.stall_warn, tuner.stall_timeout)
+        runner = AttemptRunner(prunes=tuner.executor != "inline", **shared)
         self.observed = runner.observed
         return SearchLoop(
             core=SchedulerCore(
@@ -276,14 +280,13 @@ class _Search:
             ),
             oracle=self.oracle,
             runner=runner,
-            weigher=Weigher(max_model_size=tuner.max_model_size, **shared),
+            weigher=Weigher(
+                max_model_size=tuner.max_model_size, deadlines=WEIGHING.within(limits), **shared
+            ),
             watch=DeviceWatch(resources, self.offload),
             log=log,
             clock=self.clock,
-            timing=Timing(
-                grace=tuner.stop_grace,
-                limits=Limits(tuner.trial_timeout, tuner.stall_warn, tuner.stall_timeout),
-            ),
+            timing=Timing(grace=tuner.stop_grace, limits=limits),
             on_tick=progress.tick,
             offload=self.offload,
             before_proposal=partial(self._hook, "pre_create_trial")
@@ -380,4 +383,5 @@ async def _probe_alone(tuner: BaseTuner, payload: Payload) -> None:
     resources = find_resources(wanted)
     log = logs.open_log(None)
     async with _executor(tuner, payload, log, more_to_come=True) as executor:
-        await probe_space(tuner.oracle, executor, resources, tuner._layout, log)  # noqa: SLF001
+        inquirer = Inquirer(executor, PROBING, SystemClock(), ThreadOffloader())
+        await probe_space(tuner.oracle, inquirer, resources, tuner._layout, log)  # noqa: SLF001

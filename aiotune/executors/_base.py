@@ -68,6 +68,11 @@ class WorkerExit:
 class Worker(Protocol):
     """One process at work on one order."""
 
+    @property
+    def pid(self) -> int | None:
+        """The process's number, by which its CPU time is looked at; ``None``: it is none of its own."""
+        ...
+
     def messages(self) -> AsyncIterator[WorkerMessage]:
         """Yield what the worker says; end when it can say no more. Iterate once."""
         ...

@@ -58,6 +58,11 @@ class InlineWorker:
         self._stopped = False
         self._code: int | None = 0
 
+    @property
+    def pid(self) -> None:
+        """There is no process but the program's own."""
+        return
+
     async def messages(self) -> AsyncIterator[WorkerMessage]:
         """Run the order, then yield all that it said."""
         said: list[FromWorker] = []

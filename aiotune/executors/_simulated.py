@@ -89,6 +89,11 @@ class SimulatedWorker:
         self._finish_early = False
         self.dumps = 0
 
+    @property
+    def pid(self) -> None:
+        """There is no process."""
+        return
+
     async def messages(self) -> AsyncIterator[WorkerMessage]:
         """Say the script's lines at their times, until stopped."""
         for seconds, message in self._script.says:

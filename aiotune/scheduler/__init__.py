@@ -5,6 +5,7 @@ from aiotune.scheduler._attempts import AttemptRunner, Hooks, Running
 from aiotune.scheduler._commands import StopReason
 from aiotune.scheduler._core import SchedulerCore
 from aiotune.scheduler._fatal import rebuild_fatal
+from aiotune.scheduler._inquiry import PROBING, WEIGHING, Deadlines, Inquirer, Overdue
 from aiotune.scheduler._loop import SearchLoop, Timing
 from aiotune.scheduler._outcomes import exit_in_words
 from aiotune.scheduler._patience import Limits
@@ -12,12 +13,17 @@ from aiotune.scheduler._watch import DeviceWatch
 from aiotune.scheduler._weigher import Weigher
 
 __all__ = (
+    "PROBING",
+    "WEIGHING",
     "Admission",
     "AttemptRunner",
+    "Deadlines",
     "DeviceWatch",
     "Hooks",
+    "Inquirer",
     "Limits",
     "Need",
+    "Overdue",
     "Running",
     "SchedulerCore",
     "SearchLoop",

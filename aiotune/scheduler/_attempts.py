@@ -18,6 +18,7 @@ from aiotune.executors import Executor, SpawnError, Worker, WorkerExit, WorkSpec
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.hyperparameters import deserialize
 from aiotune.memory import MemoryPeak
+from aiotune.scheduler._activity import DeviceWork
 from aiotune.scheduler._admission import Admission, Need
 from aiotune.scheduler._commands import EndedBy, Launch
 from aiotune.scheduler._memory import lessons, with_rung
@@ -27,6 +28,7 @@ from aiotune.scheduler._outcomes import (
     not_started,
     of_another,
     status_after,
+    tail_of,
 )
 from aiotune.scheduler._starting import Orders, start_worker
 from aiotune.scheduler._verdicts import Verdicts
@@ -78,6 +80,7 @@ class Running:
         pid: Its worker's process, once it has said so.
         peak: The most device memory that it reported.
         driver_bytes: The most that the driver saw it use, if the driver tells.
+        device: Whether its devices work.
         ended_by: Set when the scheduler itself ends the attempt.
         step: Last reported step, or ``None``.
         reports: How often it has said something.
@@ -99,6 +102,7 @@ class Running:
     pid: int | None = None
     peak: MemoryPeak | None = None
     driver_bytes: int = 0
+    device: DeviceWork = field(default_factory=DeviceWork)
     ended_by: EndedBy | None = None
     grace: float = 0.0
     step: int | None = None
@@ -235,7 +239,7 @@ class AttemptRunner:
             read = partial(read_result, attempt_id=running.attempt_id)
             last = await self._offload.run("disk", read, spool) or last
         silent = last is None and running.ended_by is None
-        tail = await self._offload.run("disk", _tail, log_path) if silent else ""
+        tail = await self._offload.run("disk", tail_of, log_path) if silent else ""
         return self._classified(running, last, ending, tail)
 
     async def _listen(self, running: Running, worker: Worker) -> Done | Failed | None:
@@ -381,18 +385,3 @@ def _ids() -> Callable[[], str]:
     """Return what makes ids that are unique over the life of a project."""
     of_this_run, count = secrets.token_hex(4), itertools.count()
     return lambda: f"{of_this_run}{next(count):x}"
-
-
-def _tail(path: Path, lines: int = 15, limit: int = 16384) -> str:
-    """Return what a dead worker's output ends with: the beginning of its last stack, if it left one."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - limit))
-            text = file.read(limit).decode(errors="replace")
-    except OSError:
-        return ""
-    fatal = text.rfind("Fatal Python error: ")
-    if fatal >= 0:
-        # The frames that say where it died come first; below them is how it got there.
-        return "\n".join(text[fatal:].splitlines()[:lines])
-    return "\n".join(text.splitlines()[-lines:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal as signals
 from dataclasses import dataclass
+from pathlib import Path
 from typing import assert_never
 
 import msgspec
@@ -14,8 +15,15 @@ from aiotune.scheduler._commands import EndedBy
 from aiotune.status import TrialStatus
 from aiotune.wire import Done, Failed
 
-__all__ = ("Outcome", "classify", "exit_in_words", "not_started", "of_another", "status_after")
-
+__all__ = (
+    "Outcome",
+    "classify",
+    "exit_in_words",
+    "not_started",
+    "of_another",
+    "status_after",
+    "tail_of",
+)
 
 _SHELL = 128
 
@@ -77,8 +85,9 @@ def _stopped(ended_by: EndedBy, seconds: float, log_path: str) -> tuple[FailureK
             return FailureKind.TIMED_OUT, text
         case EndedBy.STALLED:
             text = (
-                "The attempt was stopped since it showed no sign of life for stall_timeout. The "
-                f"stacks of its threads are in {log_path}."
+                "The attempt was stopped since it showed no sign of life for stall_timeout (on a GPU that "
+                "does not work, CPU time is none). The stacks of its threads are in "
+                f"{log_path}."
             )
             return FailureKind.STALLED, text
         case EndedBy.DEVICE_BROKE:
@@ -167,3 +176,18 @@ def of_another(done: Done) -> Failed:
 def not_started(error: SpawnError) -> TrialFailure:
     """Return the failure of an attempt that no process could be started for."""
     return TrialFailure(kind=FailureKind.SPAWN_FAILED, type="SpawnError", message=str(error))
+
+
+def tail_of(path: Path, lines: int = 15, limit: int = 16384) -> str:
+    """Return what a dead worker's output ends with: the beginning of its last stack, if it left one."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - limit))
+            text = file.read(limit).decode(errors="replace")
+    except OSError:
+        return ""
+    fatal = text.rfind("Fatal Python error: ")
+    if fatal >= 0:
+        # The frames that say where it died come first; below them is how it got there.
+        return "\n".join(text[fatal:].splitlines()[:lines])
+    return "\n".join(text.splitlines()[-lines:])

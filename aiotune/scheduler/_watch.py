@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
+import anyio
+
 from aiotune import _host
 from aiotune._gpu import (
     MIB,
@@ -64,6 +66,7 @@ class _Answers:
     broken: dict[str, str] = field(default_factory=dict)
     silent: dict[str, str] = field(default_factory=dict)
     faults: list[tuple[str, str]] = field(default_factory=list)
+    utilization: dict[str, int | None] = field(default_factory=dict)
 
 
 class DeviceWatch:
@@ -113,6 +116,8 @@ class DeviceWatch:
             return Findings(Measurement())
         pids = {trial_id: r.pid for trial_id, r in running.items() if r.pid is not None}
         answers = await self._offload.run("nvml", self._ask, uuids, only is None)
+        if only is None:
+            _note_work(answers, running)
         own = {uuid: _own(answers, uuid, running) for uuid in answers.memory}
         free, host_own = None, dict[str, int]()
         if host:
@@ -267,6 +272,7 @@ def _examine(
         health = provider.health(uuid)
     except GpuError:
         return  # that it does not answer is counted where its memory is asked for
+    answers.utilization[uuid] = health.utilization
     asked: list[DeviceFault | None] = [*faults] or [None]
     for fault in asked:
         match verdict(health, fault):
@@ -278,6 +284,13 @@ def _examine(
                 pass
             case never:
                 assert_never(never)
+
+
+def _note_work(answers: _Answers, running: Mapping[str, Running]) -> None:
+    """Remember of each attempt on devices whether these work: what its patience wants to know."""
+    for attempt in running.values():
+        told = (answers.utilization.get(uuid) for uuid in attempt.lease.uuids)
+        attempt.device.note(told, anyio.current_time())
 
 
 def _own(answers: _Answers, uuid: str, running: Mapping[str, Running]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import anyio
 import msgspec
@@ -11,16 +11,19 @@ import msgspec
 from aiotune import events, logs
 from aiotune._gpu import format_bytes
 from aiotune.errors import SearchAborted
-from aiotune.executors import Executor, SpawnError, Worker, WorkSpec
+from aiotune.executors import Executor, SpawnError, WorkerExit, WorkSpec
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.memory import training_bytes
 from aiotune.scheduler._admission import Admission, Need
 from aiotune.scheduler._attempts import Hooks, take_in
+from aiotune.scheduler._inquiry import WEIGHING, Answer, Deadlines, Inquirer, Overdue
 from aiotune.scheduler._outcomes import exit_in_words
 from aiotune.status import TrialStatus
-from aiotune.wire import Failed, RunWeighing, Weighed
+from aiotune.wire import Failed, Probed, RunWeighing, Weighed
 
 if TYPE_CHECKING:
+    from aiotune._clock import Clock
+    from aiotune._offload import Offloader
     from aiotune.oracles import Oracle
     from aiotune.store import Layout
     from aiotune.trial import Trial
@@ -50,6 +53,9 @@ class Weigher:
         admission: Knows the largest device.
         hooks: Are told of a trial that is rejected.
         max_model_size: Parameters beyond which a model is rejected.
+        clock: Tells the time.
+        offload: Looks for signs of life.
+        deadlines: How long a weighing may take.
     """
 
     def __init__(
@@ -62,8 +68,12 @@ class Weigher:
         admission: Admission,
         hooks: Hooks,
         max_model_size: int | None,
+        clock: Clock,
+        offload: Offloader,
+        deadlines: Deadlines = WEIGHING,
     ) -> None:
-        self._oracle, self._executor, self._layout = oracle, executor, layout
+        self._oracle, self._layout = oracle, layout
+        self._inquirer = Inquirer(executor, deadlines, clock, offload)
         self._log, self._admission, self._max = log, admission, max_model_size
         self._hooks = hooks
         self._ids = itertools.count()
@@ -81,8 +91,7 @@ class Weigher:
         Returns:
             What is known; ``None`` if the trial was rejected, which is recorded.
         """
-        async with self._turn:
-            answer = await self._ask(self._order(trial, precise=known is not None))
+        answer = await self._ask(self._order(trial, precise=known is not None))
         match answer:
             case Weighed():
                 await take_in(self._oracle, trial, answer.entries, answer.values)
@@ -93,8 +102,12 @@ class Weigher:
                 return None
             case Failed(failure=failure):
                 return self._unknown(trial, known, failure.summary())
-            case _:
+            case Overdue():
+                return self._overdue(trial, known, answer)
+            case str() | Probed():
                 return self._unknown(trial, known, f"the process that weighs it {answer}")
+            case _:
+                assert_never(answer)
 
     async def reject(self, trial: Trial, failure: TrialFailure) -> None:
         """Record that a trial cannot run here."""
@@ -131,6 +144,19 @@ class Weigher:
         self._log.info(logs.WEIGHING_FAILED, trial=trial.trial_id, why=why, builds=builds)
         return self._record(trial, Need(builds=builds, rung=trial.rung))
 
+    def _overdue(self, trial: Trial, known: Need | None, overdue: Overdue) -> Need:
+        self._log.warning(
+            logs.WEIGHING_STALLED,
+            trial=trial.trial_id,
+            why=overdue.why,
+            seconds=round(overdue.seconds),
+            ended=overdue.ended,
+            log=str(self._layout.probe_log),
+            stacks=overdue.stacks,
+        )
+        why = f"the process that weighs it {overdue.why}, and was ended"
+        return self._unknown(trial, known, why)
+
     def _record(self, trial: Trial, need: Need) -> Need:
         size = None if need.size is None else msgspec.structs.replace(need.size, layers=())
         self._oracle.record(
@@ -161,31 +187,38 @@ class Weigher:
             precise=precise,
         )
 
-    async def _ask(self, order: RunWeighing) -> Weighed | Failed | str:
+    async def _ask(self, order: RunWeighing) -> Answer | Overdue | str:
         marker = f"weigh-{order.trial_id}-{next(self._ids)}"
+        turn = _Turn(self._turn)
+        await turn.take()
         try:
-            worker = await self._executor.launch(WorkSpec(order, marker, self._layout.probe_log))
+            # Its log is that of all weighings, so what is written there need not be its own.
+            work = WorkSpec(order, marker, self._layout.probe_log)
+            answer = await self._inquirer.ask(work, on_quiet=turn.leave)
         except SpawnError as error:
             return f"could not be started: {error}"
-        last: Weighed | Failed | None = None
-        try:
-            async for message in worker.messages():
-                if isinstance(message, (Weighed, Failed)):
-                    last = message
-            ending = await worker.wait()
-        except anyio.get_cancelled_exc_class():
-            await _end(worker)
-            raise
-        return last if last is not None else exit_in_words(ending)
+        finally:
+            turn.leave()
+        return exit_in_words(answer) if isinstance(answer, WorkerExit) else answer
+
+
+class _Turn:
+    """A place among those that weigh; left once, and early by one that waits, so that others go on."""
+
+    def __init__(self, places: anyio.Semaphore) -> None:
+        self._places, self._taken = places, False
+
+    async def take(self) -> None:
+        await self._places.acquire()
+        self._taken = True
+
+    def leave(self) -> None:
+        if self._taken:
+            self._taken = False
+            self._places.release()
 
 
 def _traced(answer: Weighed, known: Need | None) -> int | None:
     if answer.precise_bytes is None and known is not None and answer.size is not None:
         return 0  # asked for and not to be had: not asked for again
     return answer.precise_bytes
-
-
-async def _end(worker: Worker) -> None:
-    with anyio.CancelScope(shield=True):
-        await worker.stop(grace=0.0)
-        await worker.wait()

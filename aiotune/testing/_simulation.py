@@ -139,6 +139,8 @@ class Simulation:
                 admission=self.admission,
                 hooks=self,
                 max_model_size=None,
+                clock=clock,
+                offload=InlineOffloader(),
             ),
             watch=DeviceWatch(
                 resources, InlineOffloader(), free_ram=lambda: resources.host_bytes or 0

@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiotune.errors import FatalError
-from aiotune.hyperparameters import HyperParameters, deserialize, discover, serialize
-from aiotune.wire import Payload, Probed, RunProbe
+from aiotune.hyperparameters import (
+    HyperParameter,
+    HyperParameters,
+    deserialize,
+    discover,
+    serialize,
+)
+from aiotune.wire import Discovered, FromWorker, Payload, Probed, RunProbe
 from aiotune.worker._cpu import on_the_cpu
 
 __all__ = ("discover_space", "run_probe")
 
 
-def run_probe(order: RunProbe, payload: Payload) -> Probed:
+class _ToldAtOnce(HyperParameters):
+    """A space that says each new entry before the build goes on, which may never end."""
+
+    __slots__ = ("say",)
+
+    def __init__(self, say: Callable[[FromWorker], None]) -> None:
+        super().__init__()
+        self.say = say
+
+    def add(self, entries: Iterable[HyperParameter]) -> list[HyperParameter]:
+        new = super().add(entries)
+        if new:
+            self.say(Discovered(entries=[serialize(entry) for entry in new], values={}))
+        return new
+
+
+def _unheard(message: FromWorker) -> None:
+    """Say nothing."""
+
+
+def run_probe(
+    order: RunProbe, payload: Payload, say: Callable[[FromWorker], None] = _unheard
+) -> Probed:
     """Discover the search space of the payload's hypermodel.
 
     Args:
         order: The space known so far, and the environment that hides all GPUs.
         payload: The tuner; a target without a hypermodel has nothing to discover.
+        say: Told of each hyperparameter when it is asked for the first time.
 
     Returns:
         The whole space and the default values.
@@ -26,9 +56,9 @@ def run_probe(order: RunProbe, payload: Payload) -> Probed:
         FatalError: ``build`` returned no model, or raised a ``FatalError``.
         Exception: ``build`` failed before it had used any hyperparameter.
     """
-    hp = HyperParameters()
+    hp = _ToldAtOnce(_unheard)
     hp.add(deserialize(entry) for entry in order.space["space"])
-    hp = hp.with_values(order.space["values"])
+    hp.values, hp.say = dict(order.space["values"]), say
     hp.ensure_active_values()
     parameters = discover_space(payload.target, hp)
     return Probed(

@@ -142,7 +142,7 @@ class _Session:
                 limit_threads(order.threads)
                 from aiotune.worker._probe import run_probe
 
-                return run_probe(order, load(self._payload_fd))
+                return run_probe(order, load(self._payload_fd), self._channel.say)
             case RunSelfTest():
                 from aiotune.worker._selftest import run_self_test
 

@@ -14,8 +14,9 @@ import anyio
 import pytest
 
 from aiotune._offload import InlineOffloader
+from aiotune.scheduler._activity import Activity, DeviceWork, measure_activity, read_from
 from aiotune.scheduler._commands import EndedBy
-from aiotune.scheduler._patience import Activity, Limits, Patience, measure_activity, read_from
+from aiotune.scheduler._patience import Limits, Patience
 from aiotune.testing._simulation import RecordingLog
 
 
@@ -32,13 +33,16 @@ class Case:
     """One running attempt whose signs of life the test gives."""
 
     def __init__(self, **limits: float) -> None:
-        self.worker = SimpleNamespace(dumps=0, dump=self._dump)
+        self.worker = SimpleNamespace(dumps=0, dump=self._dump, pid=5)
         self.running: Any = SimpleNamespace(
             trial=SimpleNamespace(trial_id="3"),
             attempt_id="a",
             paths=SimpleNamespace(output_log="log"),
             pid=1,
             reports=0,
+            step=None,
+            lease=SimpleNamespace(uuids=()),
+            device=DeviceWork(),
             started=0.0,
             ended_by=None,
             worker=self.worker,
@@ -53,9 +57,13 @@ class Case:
             self.log,
             InlineOffloader(),
             lambda _, reason: self.ended.append((Clock().now(), reason)),
-            lambda *_: self.activity,
+            self._measure,
             lambda log, start: f"{log} from byte {start} on",
         )
+
+    def _measure(self, pid: int | None, log: str) -> Activity:
+        self.measured = pid
+        return self.activity
 
     def _dump(self) -> None:
         self.worker.dumps += 1
@@ -65,6 +73,23 @@ class Case:
     async def watch(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):
             await self.patience.watch()
+
+    async def spin(self, seconds: int, *, utilization: int | None = 0, every: int = 1) -> None:
+        """Let it use a whole core, while its driver tells each second how much its GPU works."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.patience.watch)
+            for second in range(seconds):
+                self.activity = Activity(self.activity.cpu_seconds + 1, self.activity.output_bytes)
+                if second % every == 0:
+                    self.running.device.note([utilization], Clock().now())
+                await anyio.sleep(1)
+            group.cancel_scope.cancel()
+
+
+def on_a_gpu(*, step: int | None = 0, **limits: float) -> Case:
+    case = Case(**limits)
+    case.running.lease, case.running.step = SimpleNamespace(uuids=("GPU-0",)), step
+    return case
 
 
 @pytest.mark.virtual_time
@@ -117,6 +142,84 @@ async def test_a_sign_of_life_is_enough(sign: str) -> None:
 
     assert case.log.events == []
     assert case.ended == []
+
+
+@pytest.mark.virtual_time
+async def test_a_wait_that_spins_is_no_sign_of_life_on_a_gpu_that_does_not_work() -> None:
+    """Waits for CUDA, and for other processes, keep a core busy; after the first epoch the GPU must work."""
+    case = on_a_gpu(stall_warn=100, stall=200)
+
+    await case.spin(250)
+
+    (event,) = case.log.named("trial_stalled")
+    assert event["cpu_seconds"] > 90
+    assert case.ended[0][1] is EndedBy.STALLED
+    assert case.ended[0][0] == pytest.approx(200, abs=25)
+
+
+@pytest.mark.virtual_time
+async def test_a_short_limit_ends_a_wait_that_spins() -> None:
+    """Four seconds are kept to, although the driver is asked but once a second."""
+    case = on_a_gpu(stall=4)
+
+    await case.spin(20)
+
+    assert case.ended[0][0] <= 6
+
+
+@pytest.mark.virtual_time
+async def test_the_work_of_its_gpu_is_a_sign_of_life() -> None:
+    """An epoch may take an hour, and a driver that saw one percent a minute saw work."""
+    case = on_a_gpu(stall=100)
+
+    for _ in range(20):
+        await case.spin(1, utilization=1)
+        await case.spin(59)
+
+    assert case.ended == []
+
+
+@pytest.mark.virtual_time
+async def test_a_trial_on_a_gpu_may_only_compute_before_its_first_epoch() -> None:
+    """XLA compiles for minutes on the CPU, with nothing to report and a GPU that does not work."""
+    case = on_a_gpu(stall=100, step=None)
+
+    await case.spin(900)
+
+    assert (case.log.events, case.ended) == ([], [])
+
+
+@pytest.mark.virtual_time
+async def test_a_trial_on_a_gpu_that_never_begins_is_ended_in_the_end() -> None:
+    """Who waits, spinning, for a process that never comes has ten times as long as later on."""
+    case = on_a_gpu(stall=100, step=None)
+
+    await case.spin(1300)
+
+    assert case.ended[0][0] == pytest.approx(1100, abs=30)
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("utilization", [None, 0])
+async def test_cpu_time_counts_where_the_driver_does_not_tell(utilization: int | None) -> None:
+    """Of MIG instances it tells nothing, and a sick driver is silent: nobody is ended for that."""
+    case = on_a_gpu(stall=100)
+
+    await case.spin(500, utilization=utilization, every=1 if utilization is None else 1000)
+
+    assert case.ended == []
+
+
+@pytest.mark.virtual_time
+async def test_an_attempt_that_hangs_before_it_has_said_its_number_is_watched() -> None:
+    """A fork may dead-lock at once; the executor knows its process."""
+    case = Case(stall=100)
+    case.running.pid = None
+
+    await case.watch(120)
+
+    assert case.measured == 5
+    assert [reason for _, reason in case.ended] == [EndedBy.STALLED]
 
 
 @pytest.mark.virtual_time

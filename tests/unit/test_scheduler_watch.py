@@ -258,3 +258,23 @@ async def test_a_driver_that_tells_no_faults_ends_no_search() -> None:
 
     assert set(found.measured.devices) == {A, B}
     assert found.broken == ()
+
+
+async def test_whether_its_devices_work_is_kept_for_each_attempt() -> None:
+    """Of a device that does not tell, or does not answer, nothing is known; others' work is not its own."""
+    provider = FakeProvider(fake_devices(2), ailing={A: DeviceHealth(utilization=0)})
+    on_a, on_b = running(A), running(B)
+    watch = watching(provider)
+
+    await watch.look({"0": on_a, "1": on_b})
+    told = on_a.device.told_at
+    provider.ailing[A] = DeviceHealth(utilization=7)
+    await watch.look({"0": on_a, "1": on_b}, only=[A])
+    seen_at_an_end = on_a.device.looks
+    await watch.look({"0": on_a, "1": on_b})
+
+    assert told is not None
+    assert on_a.device.is_known(told + 5)
+    assert not on_a.device.is_known(told + 1000)
+    assert (seen_at_an_end, on_a.device.looks) == (0, 1)
+    assert (on_b.device.told_at, on_b.device.looks) == (None, 0)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+from aiotune._clock import Clock, ManualClock
 from aiotune._devices import Resources
+from aiotune._offload import InlineOffloader
 from aiotune.executors import Script, SimulatedExecutor, WorkerExit
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.hyperparameters import HyperParameters
@@ -39,7 +42,12 @@ SIZE = ModelSize(
 class Rig:
     """A weigher, and what it does to one trial."""
 
-    def __init__(self, answer: Weighed | Failed | None, ending: WorkerExit | None = None) -> None:
+    def __init__(
+        self,
+        answer: Weighed | Failed | None,
+        ending: WorkerExit | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         says = [] if answer is None else [(0.1, answer)]
         self.script = Script(says, ending=ending or WorkerExit(exit_code=0))
         self.executor = SimulatedExecutor(lambda _: self.script)
@@ -59,6 +67,8 @@ class Rig:
             admission=Admission(resources, Calibration(), space="s"),
             hooks=self,
             max_model_size=99,
+            clock=ManualClock() if clock is None else clock,
+            offload=InlineOffloader(),
         )
 
     async def weigh(self, known: Need | None = None) -> tuple[Trial, Need | None]:
@@ -179,3 +189,53 @@ async def test_how_a_size_was_found_is_said(method: str, event: str) -> None:
     await rig.weigh()
 
     assert rig.log.named(event) == [{"trial": "0", "why": "for a reason"}]
+
+
+class LoopClock:
+    """The running loop's time."""
+
+    def now(self) -> float:
+        return anyio.current_time()
+
+    monotonic = now
+
+
+async def test_a_weighing_that_comes_to_no_end_is_said_and_its_trial_goes_on() -> None:
+    """A build that is dead-locked in native code: the trial is not weighed, and will run alone."""
+    rig = Rig(None, clock=LoopClock())
+    rig.script = Script([(1e6, weighed())])
+
+    _, need = await rig.weigh()
+
+    assert need == Need(builds=True)
+    (event,) = rig.log.named("weighing_stalled")
+    assert (event["trial"], event["why"]) == ("0", "showed no sign of life for 60 s")
+    assert 60 <= event["seconds"] <= 95
+    assert event["log"].endswith("probe.log")
+    assert event["ended"]
+    assert "was ended" in rig.log.named("weighing_failed")[0]["why"]
+    assert not rig.executor.live
+
+
+async def test_others_are_weighed_while_one_is_dead_locked() -> None:
+    """On two cores one is weighed at a time; one that uses no CPU is none of them."""
+    rig = Rig(None, clock=LoopClock())
+    rig.weigher._turn = anyio.Semaphore(1)
+    scripts = iter([Script([(1e6, weighed())]), *[Script([(0.1, weighed())])] * 2])
+    rig.executor = SimulatedExecutor(lambda _: next(scripts))
+    rig.weigher._inquirer._executor = rig.executor
+    ended: list[float] = []
+
+    async def weigh(name: str) -> None:
+        trial = await rig.oracle.create_trial(name)
+        await rig.weigher.weigh(trial, None)
+        ended.append(anyio.current_time())
+
+    began = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        for name in "abc":
+            group.start_soon(weigh, name)
+            await anyio.sleep(0.01)
+
+    assert [round(at - began, -1) for at in ended] == [10, 10, 60]
+    assert rig.weigher._turn.value == 1

@@ -6,7 +6,8 @@ from typing import Any
 
 from aiotune.oracles import Oracle
 from aiotune.scheduler import AttemptRunner
-from aiotune.scheduler._patience import Activity, Patience
+from aiotune.scheduler._activity import Activity
+from aiotune.scheduler._patience import Patience
 from aiotune.scheduler._verdicts import Verdicts
 from aiotune.testing.simulator._planting import bug, instead
 from aiotune.testing.simulator._seams import Replacement
@@ -25,21 +26,21 @@ def _silence_ignored() -> tuple[Replacement, ...]:
 
 @bug("the stacks that were asked for count as a sign of life")
 def _stacks_are_life() -> tuple[Replacement, ...]:
-    def make(shows_life: Any) -> Any:
+    def make(is_sure: Any) -> Any:
         def fooled(self: Any, sign: Any, running: Any, activity: Activity) -> Any:
             # They are in the log since the warning.
             grown = sign.warned and activity.output_bytes > 0
-            return grown or shows_life(self, sign, running, activity)
+            return grown or is_sure(self, sign, running, activity)
 
         return fooled
 
-    return instead(Patience, "_shows_life", make)
+    return instead(Patience, "_is_sure", make)
 
 
 @bug("computing is no sign of life")
 def _computing_is_silence() -> tuple[Replacement, ...]:
     def make(measure: Any) -> Any:
-        async def blind(self: Any, running: Any, pid: int) -> Activity:
+        async def blind(self: Any, running: Any, pid: int | None) -> Activity:
             return Activity(0.0, (await measure(self, running, pid)).output_bytes)
 
         return blind

@@ -5,13 +5,16 @@ from __future__ import annotations
 from aiotune._values import Value
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.memory import ModelSize
-from aiotune.testing.simulator._deeds import Career
-from aiotune.testing.simulator._faults import ENDING, Fault
+from aiotune.testing.simulator._deeds import Career, Hangs, Waits
+from aiotune.testing.simulator._faults import ENDING, WEIGHING, Fault
 from aiotune.testing.simulator._plan import Plan
 from aiotune.testing.simulator._training import Training, size_of
 from aiotune.wire import Failed, Hello, RunAttempt, RunWeighing, Weighed
 
 __all__ = ("career_of",)
+
+_SLOW = 40.0
+"""Longer than a weighing may be silent, and not as long as it may take."""
 
 
 def career_of(plan: Plan, order: RunAttempt | RunWeighing, pid: int, saved: int = 0) -> Career:
@@ -29,14 +32,19 @@ def career_of(plan: Plan, order: RunAttempt | RunWeighing, pid: int, saved: int 
 
 
 def _weighing(plan: Plan, order: RunWeighing, pid: int) -> Career:
-    career = Career(fault=plan.strikes((*ENDING, Fault.RAISES), "weighing", order.index))
+    late = plan.strikes(WEIGHING, "late", order.index, order.precise)
+    career = Career(fault=late or plan.strikes((*ENDING, Fault.RAISES), "weighing", order.index))
     career.says(Hello(pid=pid), 0.05)
+    if late in {Fault.WEIGHING_HANGS, Fault.WEIGHING_SPINS}:
+        career.obeys = False
+        career.does(Hangs() if late is Fault.WEIGHING_HANGS else Waits(), 0.5)
+        return career
     size, peak = size_of(plan, order.index)
     values: dict[str, Value] = dict(order.space["values"])
     if career.fault in ENDING:
         career.ends(0.5, signal=11)
         return career
-    why = "the program raises" if career.fault else ""
+    why = "the program raises" if career.fault is Fault.RAISES else ""
     if not why and (told := _too_large(order, size)):
         career.says(Failed(failure=told, values={}, entries=[]), 0.5)
         career.ends(exit_code=1)
@@ -50,7 +58,7 @@ def _weighing(plan: Plan, order: RunWeighing, pid: int) -> Career:
             builds=not why,
             precise_bytes=peak if order.precise and not why else None,
         ),
-        0.5,
+        _SLOW if late is Fault.WEIGHING_SLOW else 0.5,
     )
     career.ends()
     return career

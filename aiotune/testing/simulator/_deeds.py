@@ -10,7 +10,18 @@ from aiotune.executors import WorkerExit
 from aiotune.testing.simulator._faults import Fault
 from aiotune.wire import Done, FromWorker, encode
 
-__all__ = ("Career", "Deed", "Ends", "Hangs", "Saves", "Says", "ShutsUp", "WritesDown")
+__all__ = (
+    "Career",
+    "Compiles",
+    "Deed",
+    "Ends",
+    "Hangs",
+    "Saves",
+    "Says",
+    "ShutsUp",
+    "Waits",
+    "WritesDown",
+)
 
 _CLEAN = WorkerExit(exit_code=0)
 
@@ -48,6 +59,16 @@ class Hangs:
 
 
 @dataclass(frozen=True, slots=True)
+class Compiles:
+    """Until it says something more it computes on the CPU, and its devices do not work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """From here on it does nothing but ask, on the CPU, whether something has happened."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ends:
     """The process ends by itself."""
 
@@ -59,7 +80,7 @@ class Deed:
     """One step of a career, some seconds after the one before."""
 
     after: float
-    what: Says | Saves | WritesDown | ShutsUp | Hangs | Ends
+    what: Says | Saves | WritesDown | ShutsUp | Hangs | Compiles | Waits | Ends
 
 
 @dataclass(slots=True)
@@ -85,13 +106,15 @@ class Career:
     early: Callable[[int], list[Deed]] | None = None
     trains: int = 0
 
-    def does(self, what: Saves | WritesDown | ShutsUp | Hangs, after: float = 0.0) -> None:
+    def does(
+        self, what: Saves | WritesDown | ShutsUp | Hangs | Compiles | Waits, after: float = 0.0
+    ) -> None:
         """Add a deed."""
         self.deeds.append(Deed(after, what))
 
-    def writes(self, data: bytes) -> None:
+    def writes(self, data: bytes, after: float = 0.0) -> None:
         """Add bytes that are no message."""
-        self.deeds.append(Deed(0.0, Says(data)))
+        self.deeds.append(Deed(after, Says(data)))
 
     def says(self, message: FromWorker, after: float = 0.0) -> None:
         """Add a message."""

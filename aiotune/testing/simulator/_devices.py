@@ -8,7 +8,7 @@ from aiotune._devices import Resources
 from aiotune.testing.simulator._faults import Fault
 from aiotune.testing.simulator._plan import Setup
 from aiotune.testing.simulator._world import World
-from gpu import GIB, MIB, Device, DeviceProcess
+from gpu import GIB, MIB, Device, DeviceHealth, DeviceProcess
 from gpu.fake import FakeProvider, fake_devices
 
 __all__ = ("SimDevices",)
@@ -41,6 +41,7 @@ class SimDevices:
         self.lost: set[str] = set()
         self.away: dict[str, float] = {}
         self._held: dict[str, dict[int, int]] = {d.uuid: {} for d in self.provider.present}
+        self._working: dict[int, tuple[str, ...]] = {}
         self._ghosts: dict[str, int] = dict.fromkeys(self._held, 0)
         self._foreign: dict[str, int] = dict.fromkeys(self._held, 0)
         self._withheld = 0
@@ -93,13 +94,20 @@ class SimDevices:
         return self.lost | {u for u, since in self.away.items() if now - since >= _PROMISED}
 
     def take(self, pid: int, uuids: tuple[str, ...], size: int) -> None:
-        """Let a process use memory of devices."""
+        """Let a process use memory of devices, and work on them."""
         for uuid in uuids:
             self._held[uuid][pid] = size
+        self._working[pid] = uuids
+        self._tell()
+
+    def rest(self, pid: int) -> None:
+        """Let a process keep its memory and work on no device."""
+        self._working.pop(pid, None)
         self._tell()
 
     def give_back(self, pid: int, fault: Fault | None) -> None:
         """Let a process that is gone use nothing more, sooner or later."""
+        self._working.pop(pid, None)
         for uuid, held in self._held.items():
             size = held.pop(pid, 0)
             if size and fault is not None and self._withheld < _MOST_WITHHELD:
@@ -154,6 +162,7 @@ class SimDevices:
         self.provider.unavailable = None
 
     def _tell(self) -> None:
+        busy = {uuid for uuids in self._working.values() for uuid in uuids}
         for device in self.provider.present:
             uuid, held = device.uuid, self._held[device.uuid]
             others = self._ghosts[uuid] + self._foreign[uuid] + self._lives_on(device)
@@ -161,6 +170,7 @@ class SimDevices:
             self.provider.used[uuid] = min(device.total_bytes, used)
             listed = [DeviceProcess(pid, size) for pid, size in held.items()]
             self.provider.running[uuid] = listed if self._tells else []
+            self.provider.ailing[uuid] = DeviceHealth(utilization=90 if uuid in busy else 0)
 
 
 def _host(setup: Setup) -> list[Device]:

@@ -14,6 +14,7 @@ __all__ = (
     "SPAWN",
     "TUNER",
     "USER",
+    "WEIGHING",
     "Fault",
 )
 
@@ -36,6 +37,7 @@ class Fault(Enum):
     WORKSPACE_MEMORY = "a library of the driver finds no memory"
     FOREIGN_MEMORY_ERROR = "memory runs out since others took it"
     MANY_METRICS = "the result has three hundred metrics"
+    COMPILES = "it computes for long on the CPU alone before its first epoch"
     SLOW = "the training takes fifty times as long"
     # ── how its process ends ───────────────────────────────────────────────
     SEGFAULT = "SIGSEGV in the middle of the training"
@@ -53,6 +55,7 @@ class Fault(Enum):
     HANGS = "it hangs, and ends when it is asked to"
     HANGS_DEAF = "it hangs and ignores SIGTERM"
     SPINS = "it computes for ever and says nothing"
+    WAITS_SPINNING = "it waits for its device for ever, and spins on the CPU"
     STOPPED = "it is stopped by SIGSTOP in the middle of an epoch"
     UNINTERRUPTIBLE = "it hangs in a driver, and SIGKILL takes half a minute"
     LEAVES_CHILDREN = "it leaves processes behind, which are swept"
@@ -108,6 +111,10 @@ class Fault(Enum):
     SECOND_SEARCH = "the same program is started a second time"
     BUDGET_RAISED = "the search is continued with a larger budget"
     SEARCHED_AGAIN = "the finished search is run a second time"
+    # ── weighing ───────────────────────────────────────────────────────────
+    WEIGHING_HANGS = "the build of a model that is weighed dead-locks in native code"
+    WEIGHING_SPINS = "the build of a model that is weighed computes for ever"
+    WEIGHING_SLOW = "weighing a model takes long, and it computes meanwhile"
 
 
 def _between(first: Fault, last: Fault) -> tuple[Fault, ...]:
@@ -133,3 +140,5 @@ CLOCK = _between(Fault.CLOCK_JUMPS, Fault.SUSPENDED)
 """Of clocks."""
 USER = _between(Fault.INTERRUPTED, Fault.SEARCHED_AGAIN)
 """Of people."""
+WEIGHING = _between(Fault.WEIGHING_HANGS, Fault.WEIGHING_SLOW)
+"""Of what a process does that weighs a model."""

@@ -18,6 +18,7 @@ from aiotune.oracles import Oracle, _adoption, _oracle
 from aiotune.scheduler import (
     Admission,
     AttemptRunner,
+    Deadlines,
     DeviceWatch,
     Limits,
     SchedulerCore,
@@ -25,7 +26,7 @@ from aiotune.scheduler import (
     StopReason,
     Timing,
     Weigher,
-    _patience,
+    _activity,
 )
 from aiotune.store import open_project
 from aiotune.store._space import PATIENCE
@@ -34,7 +35,7 @@ from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._disk import SimDisk
 from aiotune.testing.simulator._faults import CLOCK, DEVICE, Fault
 from aiotune.testing.simulator._folding import check_fold
-from aiotune.testing.simulator._monitors import Monitors
+from aiotune.testing.simulator._monitors import WEIGHING_DEADLINES, Monitors
 from aiotune.testing.simulator._plan import Happening, Setup
 from aiotune.testing.simulator._processes import Crowd, SimExecutor
 from aiotune.testing.simulator._program import SimLog, make_oracle
@@ -103,7 +104,7 @@ class Life:
         seams = (
             (_oracle, "time", world),
             (_adoption, "time", world),
-            (_patience, "measure_activity", self.executor.measure),
+            (_activity, "measure_activity", self.executor.measure),
             *self.disk.seams(self.setup.segment_bytes),
         )
         runner = asyncio.Runner(loop_factory=lambda: loop)
@@ -248,7 +249,13 @@ class Life:
                 new_id=lambda: next(ids),
                 **shared,
             ),
-            weigher=Weigher(max_model_size=self.setup.parameters, **shared),
+            weigher=Weigher(
+                max_model_size=self.setup.parameters,
+                clock=self.world,
+                offload=InlineOffloader(),
+                deadlines=Deadlines(*WEIGHING_DEADLINES),
+                **shared,
+            ),
             watch=DeviceWatch(
                 resources, InlineOffloader(), free_ram=lambda: resources.host_bytes or 0
             ),

@@ -8,14 +8,20 @@ import zlib
 from typing import Any
 
 from aiotune.executors._base import WorkerMessage
+from aiotune.testing.simulator._faults import Fault
 from aiotune.testing.simulator._processes import SimWorker
 from aiotune.testing.simulator._world import World
 from aiotune.wire import Done, Failed, RunAttempt
 
-__all__ = ("Monitors", "Truth")
+__all__ = ("WEIGHING_DEADLINES", "Monitors", "Truth")
 
 _STALL_MARGIN = 75.0
 """Two looks ten seconds apart, a warning, the grace, and half a minute that SIGKILL may take."""
+_SPIN_MARGIN = 20.0
+"""Who spins obeys."""
+WEIGHING_DEADLINES = (20.0, 60.0)
+"""Seconds that a weighing may be silent, and that it may take."""
+_WEIGHING_MARGIN = 10.0
 
 
 class Truth:
@@ -72,6 +78,7 @@ class Monitors:
         self._started: dict[str, dict[str, Any]] = {}
         self._ended: set[str] = set()
         self._spooled: dict[str, str] = {}
+        self._weighing: dict[str, SimWorker] = {}
         self._pruned: set[str] = set()
         self._asked_early: set[str] = set()
         self.slept = False
@@ -133,6 +140,16 @@ class Monitors:
             setup = self._world.plan.setup
             if len(self._alive) > setup.most:
                 self._world.wrong("I1", f"{list(self._alive)} run, where {setup.most} may")
+        else:
+            self._weighing[worker.order.trial_id] = worker
+
+    def weighing_given_up(self, trial_id: str) -> None:
+        """Check that a weighing that the tuner gives up would have come to no end, and is gone."""
+        worker = self._weighing[trial_id]
+        if worker.hangs_since is None:
+            self._world.wrong("I32", f"{worker} was given up, and did not hang")
+        if not worker.is_gone:
+            self._world.wrong("I32", f"{worker} was given up, and is there")
 
     def computed(self, worker: SimWorker, done: Done, *, on_disk: bool) -> None:
         """Remember a result."""
@@ -166,11 +183,22 @@ class Monitors:
         if since is None:
             return
         self.truth.hung.add(worker.attempt_id)
-        if setup.stall is None or self.slept:
-            return
         took = self._world.monotonic() - since
-        if took > setup.stall + _STALL_MARGIN:
-            self._world.wrong("I26", f"{worker.attempt_id} hung for {took:.0f} s")
+        if self.slept:
+            return
+        if not worker.is_attempt:
+            silent, total = WEIGHING_DEADLINES
+            if took > (total if worker.spins else silent) + _WEIGHING_MARGIN:
+                self._world.wrong("I32", f"{worker} hung for {took:.0f} s")
+        elif setup.stall is not None and (not worker.spins or self._is_seen_to_spin(worker)):
+            margin = _SPIN_MARGIN if worker.spins else _STALL_MARGIN
+            if took > setup.stall + margin:
+                self._world.wrong("I26", f"{worker.attempt_id} hung for {took:.0f} s")
+
+    def _is_seen_to_spin(self, worker: SimWorker) -> bool:
+        """Whether it is alone on devices that tell, and has begun, so that to compute is not to live."""
+        silent = self._world.struck[Fault.DRIVER_SILENT]
+        return worker.reports > 0 and self._world.plan.setup.share == 1 and not silent
 
     def _intent_is_durable(self, worker: SimWorker) -> None:
         if worker.attempt_id not in self._started:

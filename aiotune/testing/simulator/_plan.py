@@ -17,6 +17,7 @@ from aiotune.testing.simulator._faults import (
     SPAWN,
     TUNER,
     USER,
+    WEIGHING,
     Fault,
 )
 from aiotune.wire import RunAttempt
@@ -31,13 +32,13 @@ _IN_ORDER = frozenset({"hyperband", "bayesian"})
 """What these propose follows from results, so only one at a time can be compared with a twin."""
 _PRUNERS = ("", "", "median", "threshold")
 _GPUS_OF_A_HOST = ((16,), (16,), (8, 16), (40, 8), (24, 22), (80, 16, 16))
-_FAMILIES = (PROGRAM, ENDING, CHANNEL, SPAWN, DEVICE, DISK, TUNER, CLOCK, USER)
+_FAMILIES = (PROGRAM, ENDING, CHANNEL, SPAWN, DEVICE, DISK, TUNER, CLOCK, USER, WEIGHING)
 _TROUBLED_LIVES = 5
 """After so many lives of the tuner nothing more happens to it, so that every search ends."""
 _BY_COMMIT = frozenset({*TUNER, *DISK} - {Fault.TUNER_KILLED})
 _ORDER = {fault: number for number, fault in enumerate(Fault)}
 _IN_ATTEMPT = (*PROGRAM, *ENDING, *CHANNEL)
-_ATTEMPT = frozenset({*_IN_ATTEMPT, *SPAWN, Fault.MEMORY_LATE, Fault.MEMORY_LEAKED})
+_ATTEMPT = frozenset({*_IN_ATTEMPT, *SPAWN, *WEIGHING, Fault.MEMORY_LATE, Fault.MEMORY_LEAKED})
 _EVENTUAL = frozenset({Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN})
 
 

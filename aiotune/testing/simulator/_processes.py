@@ -8,28 +8,31 @@ import os
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import anyio
 
 from aiotune.executors import SpawnError, WorkerExit, WorkSpec
 from aiotune.executors._base import WorkerMessage
 from aiotune.executors._process import unreadable
-from aiotune.scheduler._patience import Activity
+from aiotune.scheduler._activity import Activity
 from aiotune.testing.simulator._careers import career_of
 from aiotune.testing.simulator._deeds import (
     Career,
+    Compiles,
     Deed,
     Ends,
     Hangs,
     Saves,
     Says,
     ShutsUp,
+    Waits,
     WritesDown,
 )
 from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._disk import SimDisk
 from aiotune.testing.simulator._faults import SPAWN, Fault
+from aiotune.testing.simulator._witness import Witness
 from aiotune.testing.simulator._world import World
 from aiotune.wire import (
     DiskPaused,
@@ -47,7 +50,7 @@ from aiotune.wire import (
     encode,
 )
 
-__all__ = ("Crowd", "SimExecutor", "SimWorker", "Witness")
+__all__ = ("Crowd", "SimExecutor", "SimWorker")
 
 _LINGER = 5.0
 _FIRST_PID = 1 << 30  # beyond what a kernel gives out, so that no real process is meant
@@ -58,34 +61,6 @@ _KILLED, _TERMINATED = 9, 15
 _LOOKS_FOR_ROOM, _PATIENCE = 5.0, 3600.0
 _STACKS = 4_000
 """Bytes that the stacks of all threads take in a log."""
-
-
-class Witness(Protocol):
-    """Sees what processes really do."""
-
-    def asked(self, attempt_id: str) -> None:
-        """Take in that the tuner wants a process; to make it may take long."""
-        ...
-
-    def launched(self, worker: SimWorker) -> None:
-        """Take in that a process exists."""
-        ...
-
-    def computed(self, worker: SimWorker, done: Done, *, on_disk: bool) -> None:
-        """Take in that there is a result, and whether it reached the disk."""
-        ...
-
-    def heard(self, worker: SimWorker, message: WorkerMessage) -> None:
-        """Take in that the tuner was told something."""
-        ...
-
-    def finishes_early(self, worker: SimWorker) -> None:
-        """Take in that the tuner asks a training to end early."""
-        ...
-
-    def ended(self, worker: SimWorker) -> None:
-        """Take in that a process is gone."""
-        ...
 
 
 @dataclass(slots=True)
@@ -126,6 +101,7 @@ class SimWorker:
         self._reports = self._dumps = 0
         self._began = self._world.monotonic()
         self.hangs_since: float | None = None
+        self.spins = False
         self._waited = self.stood_still = 0.0
         self._asked_early = False
         self._advance()
@@ -139,6 +115,11 @@ class SimWorker:
     def is_gone(self) -> bool:
         """Whether the process and all that it started have ended."""
         return self._exit is not None
+
+    @property
+    def reports(self) -> int:
+        """How many epochs it has reported."""
+        return self._reports
 
     @property
     def trained(self) -> float:
@@ -156,8 +137,9 @@ class SimWorker:
 
     def activity(self) -> Activity:
         """Return what can be seen of it from outside: it computes until it hangs."""
-        now = self._world.monotonic() if self.hangs_since is None else self.hangs_since
-        return Activity(now - self._began, _STACKS * self._dumps)
+        computes = self.hangs_since is None or self.spins
+        until = self._world.monotonic() if computes else (self.hangs_since or 0.0)
+        return Activity(until - self._began, _STACKS * self._dumps)
 
     # ── the process itself ─────────────────────────────────────────────────
 
@@ -180,8 +162,13 @@ class SimWorker:
             case WritesDown(done):
                 self._write_down(done)
             case Hangs():
-                self.hangs_since = self._world.monotonic()
-                self._world.say("worker", f"{self.attempt_id} hangs")
+                self._hang("hangs")
+            case Waits():
+                self.spins = True
+                if self.devices or not self.is_attempt:  # on the CPU, to compute is to live
+                    self._hang("waits, spinning")
+            case Compiles():
+                self._crowd.devices.rest(self.pid)
             case ShutsUp():
                 self._muted = True
                 self._news.set()
@@ -190,6 +177,11 @@ class SimWorker:
             case _:
                 assert_never(deed.what)
         self._advance()
+
+    def _hang(self, how: str) -> None:
+        self.hangs_since = self._world.monotonic()
+        self._crowd.devices.rest(self.pid)
+        self._world.say("worker", f"{self.attempt_id} {how}")
 
     def _save(self, epochs: int) -> bool:
         """Save the state of the training; return whether it goes on, which it does not without space."""
@@ -240,7 +232,7 @@ class SimWorker:
             self._inbox.append(unreadable(error))
             self._muted = True
             self._kill()
-        if self.devices and self._inbox:
+        if self.devices and (self._inbox or not data):
             self._crowd.devices.take(self.pid, self.devices, self.career.takes)
         self._news.set()
 
@@ -373,7 +365,7 @@ class SimExecutor:
             self._world.strike(fault, "nursery", work.attempt_id)
             raise SpawnError(f"Simulated: {fault.value}.")
 
-    def measure(self, pid: int, output_log: str) -> Activity:
+    def measure(self, pid: int | None, output_log: str) -> Activity:
         """Return what a process has done so far, as a look into ``/proc`` and at its log does."""
         return next((w.activity() for w in self.live if w.pid == pid), Activity(0.0, 0))
 

@@ -75,6 +75,8 @@ class SimLog:
         elif event == "device_back":
             self._monitors.quarantined.discard(fields["device"])
             self._devices.away.pop(fields["device"], None)
+        elif event == "weighing_stalled":
+            self._monitors.weighing_given_up(fields["trial"])
         elif event == "shutdown_abandoned":
             self.abandoned = True
         if event not in _QUIET_EVENTS:

@@ -16,11 +16,13 @@ from aiotune.memory import MemoryPeak, ModelSize
 from aiotune.objective import objective_from_dicts
 from aiotune.testing.simulator._deeds import (
     Career,
+    Compiles,
     Deed,
     Hangs,
     Saves,
     Says,
     ShutsUp,
+    Waits,
     WritesDown,
 )
 from aiotune.testing.simulator._faults import Fault
@@ -38,6 +40,7 @@ _TOLD = 8192
 _HOPELESS_EPOCHS = 20
 _WEIGHTS = (0.001, 0.005, 0.03, 0.06, 0.2, 0.4, 0.55, 0.9, 1.2)
 """Sizes of models, in sizes of the largest device, or of the host: few are refused, and few fit a smaller one."""
+_COMPILING = 40.0
 _BATCH = 0.05
 """Seconds of a batch: so long it takes until somebody looks whether to finish early."""
 
@@ -160,6 +163,9 @@ class Training:
         seconds = self._plan.seconds_of_an_epoch(self._order)
         if self._fault is Fault.SLOW:
             seconds *= 50
+        if self._fault is Fault.COMPILES:
+            self.career.does(Compiles())
+            self.career.writes(b"", after=_COMPILING)
         if self._fault is Fault.SILENT:
             self.career.deeds.append(Deed(seconds * len(steps), Says(b"")))
             return
@@ -308,14 +314,17 @@ _AFTER_RESULT: Mapping[Fault, Callable[[Career, Training], None]] = {
 }
 
 
+_HANGS = Hangs()
+
+
 def _hang(
-    *, obeys: bool, kill_takes: float = 0.01, computes: bool = False
+    *, obeys: bool, kill_takes: float = 0.01, how: Hangs | Waits | None = _HANGS
 ) -> Callable[[Career], None]:
     def hang(career: Career) -> None:
         career.obeys, career.kill_takes = obeys, kill_takes
         career.early = None
-        if not computes:
-            career.does(Hangs())
+        if how is not None:  # else it computes
+            career.does(how)
 
     return hang
 
@@ -337,7 +346,8 @@ _ENDINGS: Mapping[Fault, Callable[[Career], None]] = {
     Fault.KEEPER_KILLED: _die(signal=9, swept=2),
     Fault.HANGS: _hang(obeys=True),
     Fault.HANGS_DEAF: _hang(obeys=False),
-    Fault.SPINS: _hang(obeys=True, computes=True),
+    Fault.SPINS: _hang(obeys=True, how=None),
+    Fault.WAITS_SPINNING: _hang(obeys=True, how=Waits()),
     Fault.STOPPED: _hang(obeys=False),
     Fault.UNINTERRUPTIBLE: _hang(obeys=False, kill_takes=30.0),
 }
