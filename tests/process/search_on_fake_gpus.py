@@ -1,4 +1,4 @@
-"""A search on two GPUs that a stand-in for NVIDIA's library tells of; one of them may fall off the bus."""
+"""A search on two GPUs that a stand-in for NVIDIA's library tells of; one may fall off the bus, or never work."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,21 @@ class Sees(aiotune.RandomSearch):
         if seen == B and kwargs.get("break_b"):
             FakeDriver(Path(os.environ["FAKE_NVML_STATE"]), [FakeGpu(A), FakeGpu(B, lost=LOST)])
             threading.Event().wait()
+        if kwargs.get("spin") and trial.trial_id == "0":
+            self.oracle.update_trial(trial.trial_id, {"default_objective": 1.0})
+            spin(30.0)
         return x
 
 
+def spin(seconds: float) -> None:
+    """Wait as CUDA does: ask again and again, printing nothing."""
+    over = time.monotonic() + seconds
+    while time.monotonic() < over:
+        pass
+
+
 def main() -> None:
-    folder, break_b = Path(sys.argv[1]), sys.argv[2] == "break"
+    folder, how = Path(sys.argv[1]), sys.argv[2]
     FakeDriver(Path(os.environ["FAKE_NVML_STATE"]), [FakeGpu(A), FakeGpu(B)])
     tuner = Sees(
         max_trials=8,
@@ -44,9 +55,10 @@ def main() -> None:
         gpu_memory="3 GiB",
         max_trials_per_gpu=2,
         stop_grace=1.0,
+        stall_timeout=4.0 if how == "spin" else None,
     )
     tuner.folder = folder
-    result = asyncio.run(tuner.search(break_b=break_b, verbose=0))
+    result = asyncio.run(tuner.search(break_b=how == "break", spin=how == "spin", verbose=0))
     sys.stdout.write(json.dumps([str(t.status) for t in result.trials]) + "\n")
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -92,3 +93,20 @@ def test_a_gpu_that_falls_off_the_bus_costs_no_trial(tmp_path: Path, library: Pa
     assert {r["failure_kind"] for r in retries} == {"device_lost"}
     assert Counter(r["trial"] for r in retries).most_common(1)[0][1] == 1
     assert set(last.values()) == {A}
+
+
+def test_a_wait_that_spins_on_a_gpu_that_does_not_work_is_a_stall(
+    tmp_path: Path, library: Path
+) -> None:
+    """It keeps a core busy for half a minute, and its GPU does nothing: stall_timeout ends it."""
+    began = time.monotonic()
+    statuses = search(tmp_path, library, "spin")
+
+    failed = logged(tmp_path, "trial_failed") + logged(tmp_path, "trial_retry")
+    assert Counter(statuses) == {"COMPLETED": 7, "INVALID": 1}
+    assert {(f["trial"], f["failure_kind"]) for f in failed} == {("0", "stalled")}
+    (told,) = logged(tmp_path, "trial_stalled")
+    assert isinstance(told["cpu_seconds"], float)
+    assert told["cpu_seconds"] > 1
+    assert "spin" in str(told["stacks"])
+    assert time.monotonic() - began < 30

@@ -42,6 +42,7 @@ class SimDevices:
         self.away: dict[str, float] = {}
         self._held: dict[str, dict[int, int]] = {d.uuid: {} for d in self.provider.present}
         self._working: dict[int, tuple[str, ...]] = {}
+        self._worked_until: dict[str, float] = {}
         self._ghosts: dict[str, int] = dict.fromkeys(self._held, 0)
         self._foreign: dict[str, int] = dict.fromkeys(self._held, 0)
         self._withheld = 0
@@ -102,12 +103,18 @@ class SimDevices:
 
     def rest(self, pid: int) -> None:
         """Let a process keep its memory and work on no device."""
-        self._working.pop(pid, None)
+        self._worked_until |= dict.fromkeys(self._working.pop(pid, ()), self._world.monotonic())
         self._tell()
+
+    def worked_until(self, uuids: tuple[str, ...]) -> float:
+        """Return when one of some devices last worked, whoever's work it was."""
+        if any(uuid in busy for busy in self._working.values() for uuid in uuids):
+            return self._world.monotonic()
+        return max((self._worked_until.get(uuid, 0.0) for uuid in uuids), default=0.0)
 
     def give_back(self, pid: int, fault: Fault | None) -> None:
         """Let a process that is gone use nothing more, sooner or later."""
-        self._working.pop(pid, None)
+        self.rest(pid)
         for uuid, held in self._held.items():
             size = held.pop(pid, 0)
             if size and fault is not None and self._withheld < _MOST_WITHHELD:

@@ -17,7 +17,7 @@ __all__ = ("WEIGHING_DEADLINES", "Monitors", "Truth")
 
 _STALL_MARGIN = 75.0
 """Two looks ten seconds apart, a warning, the grace, and half a minute that SIGKILL may take."""
-_SPIN_MARGIN = 20.0
+_SPIN_MARGIN = 12.0
 """Who spins obeys."""
 WEIGHING_DEADLINES = (20.0, 60.0)
 """Seconds that a weighing may be silent, and that it may take."""
@@ -179,7 +179,7 @@ class Monitors:
     def ended(self, worker: SimWorker) -> None:
         """Check that no process hung for longer than it may."""
         self.truth.trained[worker.attempt_id] = worker.trained
-        setup, since = self._world.plan.setup, worker.hangs_since
+        setup, since = self._world.plan.setup, worker.idles_since
         if since is None:
             return
         self.truth.hung.add(worker.attempt_id)
@@ -196,9 +196,8 @@ class Monitors:
                 self._world.wrong("I26", f"{worker.attempt_id} hung for {took:.0f} s")
 
     def _is_seen_to_spin(self, worker: SimWorker) -> bool:
-        """Whether it is alone on devices that tell, and has begun, so that to compute is not to live."""
-        silent = self._world.struck[Fault.DRIVER_SILENT]
-        return worker.reports > 0 and self._world.plan.setup.share == 1 and not silent
+        """Whether its devices tell that they do not work, and it has begun: then to compute is not to live."""
+        return worker.reports > 0 and not self._world.struck[Fault.DRIVER_SILENT]
 
     def _intent_is_durable(self, worker: SimWorker) -> None:
         if worker.attempt_id not in self._started:

@@ -117,6 +117,13 @@ class SimWorker:
         return self._exit is not None
 
     @property
+    def idles_since(self) -> float | None:
+        """When it began to hang, and its devices, which others may share, not to work."""
+        if self.hangs_since is None or not self.spins:
+            return self.hangs_since
+        return max(self.hangs_since, self._crowd.devices.worked_until(self.devices))
+
+    @property
     def reports(self) -> int:
         """How many epochs it has reported."""
         return self._reports
