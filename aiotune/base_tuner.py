@@ -61,11 +61,12 @@ class BaseTuner:
         calibration: ``"project"``: predictions of memory learn from this project's
             trials; ``"user"``: also from those of this user's other projects.
         trial_timeout: Seconds after which an attempt is stopped and counts as failed.
-        stall_warn: Seconds without a sign of life (no report, no output, no CPU time used)
-            after which the stacks of a trial's threads are written to its log, with a
-            warning; ``None``: never.
+        stall_warn: Seconds without a sign of life (no report, no output, no CPU time used; on a
+            GPU its work instead of CPU time, see docs/processes.md) after which the stacks
+            of a trial's threads are written to its log, with a warning; ``None``: never.
         stall_timeout: Seconds of the same after which an attempt is stopped and counts as
-            failed; default never: it may be compiling.
+            failed; default never. Choose more than the longest time for which a trial on a GPU
+            uses the CPU alone, as to fill a shuffle buffer.
         stop_grace: Seconds between asking a worker to end and killing it.
         allow_shared: Use a project directory although it is another user's, or others may write to
             it, who could then replace files of a running search.
