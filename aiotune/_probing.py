@@ -95,7 +95,7 @@ async def _go_on_without(
         hyperparameters=len(hp.space),
         log=log_path,
         stacks=overdue.stacks,
-        hint="The search goes on with the hyperparameters that were asked for by then; trials tell the rest.",
+        hint="the search goes on with the hyperparameters asked for by then; trials tell the rest.",
     )
 
 

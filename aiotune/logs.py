@@ -344,6 +344,17 @@ _SENTENCES = {
     CALIBRATION_UNREADABLE: "What earlier searches taught is not used: {path}: {error_message}",
     TRIAL_FAILED: "Trial {trial} failed{given}: {error}",
     TRIAL_REJECTED: "Trial {trial} was rejected{given}: {error}",
+    PROBE_STALLED: (
+        "The first build of the model {why} and was ended; {hint} Where its threads were: {log}"
+    ),
+    WEIGHING_STALLED: (
+        "Weighing the model of trial {trial} {why} and was ended; the trial will run alone. Where its "
+        "threads were: {log}"
+    ),
+    TRIAL_STALLED: (
+        "Trial {trial} shows no sign of life for {seconds} s, with {cpu_seconds} s of CPU time used. "
+        "Where its threads are: {log}"
+    ),
     TRIAL_TIMEOUT: "Trial {trial} has run for more than {limit} s and is stopped.",
     RESULT_ADOPTED: "Trial {trial} had finished when the tuner died; its result was kept.",
     SPAWN_FAILED: "No process could be started ({error_message}); trying again in {delay} s.",

@@ -23,7 +23,7 @@ import anyio
 
 from aiotune.executors import Executor, SpawnError, Worker, WorkerExit
 from aiotune.testing._processes import Ran, attempt_order, run_order
-from aiotune.wire import Done, Failed, Report
+from aiotune.wire import Done, Failed, Hello, Report
 
 __all__ = (
     "EXECUTOR_CHECKS",
@@ -38,6 +38,7 @@ __all__ = (
     "check_result_is_the_last_word",
     "check_stop_after_the_end_is_harmless",
     "check_stop_ends_a_trial_that_hangs",
+    "check_the_process_is_named",
     "check_workers_do_not_mix",
 )
 
@@ -164,6 +165,17 @@ async def check_stop_after_the_end_is_harmless(make: MakeExecutor, directory: Pa
     assert ending.exit_code == 0
 
 
+async def check_the_process_is_named(make: MakeExecutor, directory: Path) -> None:
+    """A worker that is a process has its number from the start, the one that it says of itself."""
+    async with _closing(make(Behaviour.SUCCEEDS)) as executor:
+        worker = await executor.launch(attempt_order(directory))
+        number = worker.pid
+        said = [message async for message in worker.messages()]
+        await worker.wait()
+    own = [message.pid for message in said if isinstance(message, Hello)]
+    assert number is None or own == [number], f"process {number} says that it is {own}"
+
+
 async def check_workers_do_not_mix(make: MakeExecutor, directory: Path) -> None:
     """Two workers at once: each says what is its own."""
     results: dict[int, Any] = {}
@@ -213,6 +225,7 @@ EXECUTOR_CHECKS: tuple[Check, ...] = (
     check_end_without_result_has_its_code,
     check_stop_ends_a_trial_that_hangs,
     check_stop_after_the_end_is_harmless,
+    check_the_process_is_named,
     check_workers_do_not_mix,
     check_close_ends_what_runs,
     check_closed_executor_refuses,
