@@ -16,6 +16,7 @@ _SEEDS = 20
 QUICKLY_FOUND = [
     "alone_anywhere_is_enough",
     "attempt_ids_repeat",
+    "computing_weigher_is_silent",
     "durable_too_early",
     "end_recorded_twice",
     "failed_try_not_cut",
@@ -38,6 +39,7 @@ QUICKLY_FOUND = [
     "spawn_before_intent",
     "spool_ignored_when_not_sent",
     "torn_tail_not_cut",
+    "weigher_left_behind",
 ]
 """The others take more seeds; ``make simulate`` looks for all."""
 
