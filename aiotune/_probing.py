@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiotune import logs
 from aiotune._printable import printable
 from aiotune.errors import ConfigurationError, PayloadError
-from aiotune.executors import Executor, Worker, WorkSpec
+from aiotune.executors import Executor, WorkerExit, WorkSpec
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.hyperparameters import HyperParameters, deserialize
-from aiotune.scheduler import exit_in_words, rebuild_fatal
+from aiotune.scheduler import exit_in_words, lost_again, rebuild_fatal
 from aiotune.wire import Failed, Probed, RunProbe
 
 if TYPE_CHECKING:
@@ -42,27 +43,30 @@ async def probe_space(
         threads=1,
     )
     log_path = layout.probe_log
-    worker = await executor.launch(WorkSpec(order, f"probe-{uuid.uuid4().hex[:8]}", log_path))
-    answer = await _answer(worker)
+    tries, answer = 0, await _ask(executor, order, log_path)
+    while isinstance(answer, WorkerExit) and await lost_again(answer, tries := tries + 1):
+        answer = await _ask(executor, order, log_path)
+    if isinstance(answer, WorkerExit):
+        raise ConfigurationError(
+            f"The process that builds the model for the first time {exit_in_words(answer)}. Its output is "
+            f"in {log_path}."
+        )
     if isinstance(answer, Failed):
         raise _sentence(answer.failure, str(log_path))
-    if not isinstance(answer, Probed):
-        raise ConfigurationError(
-            f"The process that builds the model for the first time {answer}. Its output is in {log_path}."
-        )
     hp = HyperParameters()
     hp.add(deserialize(entry) for entry in answer.entries)
     await oracle.declare_space(hp.with_values(answer.values))
     log.info(logs.SPACE_PROBED, hyperparameters=len(answer.entries), parameters=answer.parameters)
 
 
-async def _answer(worker: Worker) -> Probed | Failed | str:
+async def _ask(executor: Executor, order: RunProbe, log_path: Path) -> Probed | Failed | WorkerExit:
+    worker = await executor.launch(WorkSpec(order, f"probe-{uuid.uuid4().hex[:8]}", log_path))
     last: Probed | Failed | None = None
     async for message in worker.messages():
         if isinstance(message, (Probed, Failed)):
             last = message
     ending = await worker.wait()
-    return last if last is not None else exit_in_words(ending)
+    return last if last is not None else ending
 
 
 def _sentence(failure: TrialFailure, log_path: str) -> Exception:

@@ -84,8 +84,8 @@ async def run_search(
         ended = error
     finally:
         tuner._searching = False  # noqa: SLF001
-        if signal.SIGTERM in signals.heard:
-            signal.raise_signal(signal.SIGTERM)  # die of it, as the sender expects
+        if signals.deadly is not None:
+            signal.raise_signal(signals.deadly)  # die of it, as the sender expects
     raise _told(ended, search, signals)
 
 

@@ -49,7 +49,8 @@ class RetryPolicy:
     Attributes:
         max_retries: Runs after the first one, per trial.
         max_consecutive: FAILED trials in a row that end the search; ``None``: no limit.
-        max_lost: How often a trial may be lost with the tuner before it counts as failed.
+        max_lost: How often a trial may be lost with the tuner, or its worker be ended by others alone,
+            before it counts as failed.
         max_rejected: Trials in a row that cannot run here that end the search.
 
     Raises:
@@ -136,6 +137,8 @@ def conclude(trial: Trial, policy: RetryPolicy, at: float) -> events.Event:
             return _retry(trial, failure, policy) or _ended(trial, TrialStatus.FAILED, failure, at)
         case TrialStatus.INVALID:
             failure = _told(trial)
+            if failure.kind is FailureKind.TERMINATED:
+                return _lost(trial, failure, policy, at)
             final = TrialStatus.REJECTED if _by_ladder(trial, failure) else TrialStatus.FAILED
             return _retry(trial, failure, policy) or _ended(trial, final, failure, at)
         case TrialStatus.FAILED | TrialStatus.REJECTED:
@@ -176,6 +179,16 @@ def _retry(
         retries_left=policy.max_retries - failures,
         failure=failure,
     )
+
+
+def _lost(
+    trial: Trial, failure: TrialFailure, policy: RetryPolicy, at: float
+) -> events.TrialRequeued | events.TrialEnded:
+    """Run a trial again that others have ended, unless that happens to it alone again and again."""
+    lost = trial.lost + 1
+    if lost > policy.max_lost:
+        return _ended(trial, TrialStatus.FAILED, failure, at)
+    return events.TrialRequeued(trial_id=trial.trial_id, reason="terminated", lost=lost)
 
 
 def _by_ladder(trial: Trial, failure: TrialFailure) -> bool:

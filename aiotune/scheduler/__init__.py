@@ -6,6 +6,7 @@ from aiotune.scheduler._commands import StopReason
 from aiotune.scheduler._core import SchedulerCore
 from aiotune.scheduler._fatal import rebuild_fatal
 from aiotune.scheduler._loop import SearchLoop, Timing
+from aiotune.scheduler._losses import lost_again
 from aiotune.scheduler._outcomes import exit_in_words
 from aiotune.scheduler._patience import Limits
 from aiotune.scheduler._watch import DeviceWatch
@@ -25,5 +26,6 @@ __all__ = (
     "Timing",
     "Weigher",
     "exit_in_words",
+    "lost_again",
     "rebuild_fatal",
 )

@@ -16,14 +16,17 @@ from aiotune import events, logs
 from aiotune.errors import SearchAborted
 from aiotune.executors import Executor, SpawnError, Worker, WorkerExit, WorkSpec
 from aiotune.failures import FailureKind, TrialFailure
-from aiotune.hyperparameters import deserialize
 from aiotune.memory import MemoryPeak
 from aiotune.scheduler._admission import Admission, Need
 from aiotune.scheduler._commands import EndedBy, Launch
+from aiotune.scheduler._discovered import take_in
+from aiotune.scheduler._last_words import last_words
+from aiotune.scheduler._losses import Losses
 from aiotune.scheduler._memory import lessons, with_rung
 from aiotune.scheduler._outcomes import (
     Outcome,
     classify,
+    not_begun,
     not_started,
     of_another,
     status_after,
@@ -53,7 +56,7 @@ if TYPE_CHECKING:
     from aiotune.store import AttemptPaths, Layout
     from aiotune.trial import Trial
 
-__all__ = ("AttemptRunner", "Hooks", "Running", "take_in")
+__all__ = ("AttemptRunner", "Hooks", "Running")
 
 _TELL_AGAIN = 60.0
 _NO_PROCESS = WorkerExit(exit_code=None)
@@ -79,6 +82,7 @@ class Running:
         peak: The most device memory that it reported.
         driver_bytes: The most that the driver saw it use, if the driver tells.
         ended_by: Set when the scheduler itself ends the attempt.
+        stopped: Set with it.
         step: Last reported step, or ``None``.
         reports: How often it has said something.
         metrics: Last reported metrics.
@@ -100,6 +104,7 @@ class Running:
     peak: MemoryPeak | None = None
     driver_bytes: int = 0
     ended_by: EndedBy | None = None
+    stopped: anyio.Event = field(default_factory=anyio.Event)
     grace: float = 0.0
     step: int | None = None
     reports: int = 0
@@ -110,6 +115,7 @@ class Running:
     async def stop(self, reason: EndedBy, grace: float) -> None:
         """Ask the worker to end, now or as soon as it exists."""
         self.ended_by = self.ended_by or reason
+        self.stopped.set()
         self.grace = grace
         if self.worker is not None:
             await self.worker.stop(grace=grace)
@@ -145,6 +151,7 @@ class AttemptRunner:
         self.on_steps: Callable[[str, int, float], None] = lambda *_: None
         self._orders = Orders(oracle, layout)
         self._verdicts = Verdicts(oracle, log, heard=prunes)
+        self._losses = Losses()
 
     def begin(self, trial: Trial, launch: Launch) -> Running:
         """Give a trial its next attempt, where its lease is."""
@@ -191,7 +198,11 @@ class AttemptRunner:
             reservation=lease.bytes or lease.host_bytes,
             alone=lease.exclusive,
         )
-        await self._hooks.trial_began(trial)
+        try:
+            await self._hooks.trial_began(trial)
+        except Exception as error:
+            self._record_end(running, TrialStatus.CANCELLED, not_begun(error))
+            raise
         try:
             outcome = await self._outcome(running)
         except SpawnError as error:
@@ -234,9 +245,11 @@ class AttemptRunner:
             spool = self._layout.result_file(running.trial.trial_id, running.attempt)
             read = partial(read_result, attempt_id=running.attempt_id)
             last = await self._offload.run("disk", read, spool) or last
-        silent = last is None and running.ended_by is None
-        tail = await self._offload.run("disk", _tail, log_path) if silent else ""
-        return self._classified(running, last, ending, tail)
+        if last is not None or running.ended_by is not None:
+            return self._classified(running, last, ending)
+        others = await self._losses.settle(running, ending)
+        tail = await self._offload.run("disk", last_words, log_path)
+        return self._classified(running, last, ending, tail, others)
 
     async def _listen(self, running: Running, worker: Worker) -> Done | Failed | None:
         error: Exception | None = None
@@ -274,7 +287,12 @@ class AttemptRunner:
         return last
 
     def _classified(
-        self, running: Running, last: Done | Failed | None, ending: WorkerExit, tail: str = ""
+        self,
+        running: Running,
+        last: Done | Failed | None,
+        ending: WorkerExit,
+        tail: str = "",
+        others: tuple[str, ...] = (),
     ) -> Outcome:
         return classify(
             last,
@@ -283,6 +301,7 @@ class AttemptRunner:
             seconds=self._clock.monotonic() - running.started,
             log_path=running.paths.output_log,
             log_tail=tail,
+            lost_with=others,
         )
 
     def _reported(self, running: Running, message: Report, worker: Worker) -> None:
@@ -320,6 +339,8 @@ class AttemptRunner:
         trial, done = running.trial, outcome.done
         failure = with_rung(running, outcome.failure, self._admission)
         status = TrialStatus.COMPLETED if done is not None else status_after(failure)
+        if outcome.lost_with:
+            status = TrialStatus.CANCELLED  # not its fault, however often: it does not count
         self._record_end(running, status, failure, done.peak_host_bytes if done else None)
         learned = lessons(running, failure, self._admission)
         self.observed += learned
@@ -340,6 +361,10 @@ class AttemptRunner:
             return
         trial.status = status
         await self._oracle.end_trial(trial)
+        if failure.kind is FailureKind.TERMINATED:
+            fields = {"trial": trial.trial_id, "signal": failure.signal, "lost": trial.lost}
+            others = ", ".join(outcome.lost_with) or "none"
+            self._log.warning(logs.TRIAL_TERMINATED, **fields, others=others)
 
     def _record_end(
         self,
@@ -364,35 +389,7 @@ class AttemptRunner:
         )
 
 
-async def take_in(
-    oracle: Oracle, trial: Trial, entries: list[dict[str, Any]], values: Mapping[str, Any]
-) -> None:
-    """Give a trial, and the oracle, the hyperparameters that a worker discovered."""
-    hp = trial.hyperparameters
-    if entries:
-        hp.add(deserialize(entry) for entry in entries)
-    if values != hp.values:
-        hp.values.update(values)
-    if entries:
-        await oracle.update_space(hp)
-
-
 def _ids() -> Callable[[], str]:
     """Return what makes ids that are unique over the life of a project."""
     of_this_run, count = secrets.token_hex(4), itertools.count()
     return lambda: f"{of_this_run}{next(count):x}"
-
-
-def _tail(path: Path, lines: int = 15, limit: int = 16384) -> str:
-    """Return what a dead worker's output ends with: the beginning of its last stack, if it left one."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - limit))
-            text = file.read(limit).decode(errors="replace")
-    except OSError:
-        return ""
-    fatal = text.rfind("Fatal Python error: ")
-    if fatal >= 0:
-        # The frames that say where it died come first; below them is how it got there.
-        return "\n".join(text[fatal:].splitlines()[:lines])
-    return "\n".join(text.splitlines()[-lines:])

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import signal as signals
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import msgspec
 
+from aiotune._asking import ENDS_WORKERS
 from aiotune.executors import SpawnError, WorkerExit
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.scheduler._commands import EndedBy
 from aiotune.status import TrialStatus
 from aiotune.wire import Done, Failed
 
-__all__ = ("Outcome", "classify", "exit_in_words", "not_started", "of_another", "status_after")
+__all__ = (
+    "Outcome",
+    "classify",
+    "exit_in_words",
+    "not_begun",
+    "not_started",
+    "of_another",
+    "signal_number",
+    "status_after",
+)
 
 
 _SHELL = 128
@@ -22,10 +32,17 @@ _SHELL = 128
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended: with a result or with a failure, never with both."""
+    """How an attempt ended: with a result or with a failure, never with both.
+
+    Attributes:
+        done: The result.
+        failure: The failure.
+        lost_with: The trials whose workers somebody else ended in the same moment.
+    """
 
     done: Done | None = None
     failure: TrialFailure | None = None
+    lost_with: tuple[str, ...] = ()
 
 
 def classify(
@@ -36,6 +53,7 @@ def classify(
     seconds: float,
     log_path: str,
     log_tail: str = "",
+    lost_with: tuple[str, ...] = (),
 ) -> Outcome:
     """Decide what an attempt's end means.
 
@@ -48,6 +66,7 @@ def classify(
         seconds: How long the attempt ran.
         log_path: The attempt's output, for the messages.
         log_tail: Last lines of that output; quoted where the process left no error.
+        lost_with: The trials whose workers somebody else ended in the same moment.
     """
     if isinstance(last, Done):
         return Outcome(done=last)
@@ -62,9 +81,12 @@ def classify(
         text += " The kernel's out-of-memory killer ended it: run fewer trials at once or smaller models."
     elif kind is FailureKind.KILLED:
         text += " Somebody else sent the signal; the out-of-memory killer of a container is a usual cause."
+    elif kind is FailureKind.TERMINATED:
+        text += " Somebody else sent the signal: a batch system, what watches over memory, or the program itself."
     if log_tail:
         text += f" Last lines of {log_path}:\n{log_tail}"
-    return _failure(kind, text, ending, log_path)
+    outcome = _failure(kind, text, ending, log_path)
+    return replace(outcome, lost_with=lost_with) if kind is FailureKind.TERMINATED else outcome
 
 
 def _stopped(ended_by: EndedBy, seconds: float, log_path: str) -> tuple[FailureKind, str]:
@@ -104,13 +126,14 @@ def status_after(failure: TrialFailure | None) -> TrialStatus:
 
 def exit_in_words(ending: WorkerExit) -> str:
     """Return ``was killed by SIGSEGV`` or ``exited with code 3``."""
-    number = _signal_number(ending)
+    number = signal_number(ending)
     if number is not None:
         return f"was killed by {_signal_name(number)}"
     return f"exited with code {ending.exit_code}"
 
 
-def _signal_number(ending: WorkerExit) -> int | None:
+def signal_number(ending: WorkerExit) -> int | None:
+    """Return the number of the signal that ended a worker; ``None`` if none did."""
     if ending.signal is not None:
         return ending.signal
     # A shell in between reports a signal as 128 + its number.
@@ -128,16 +151,18 @@ def _signal_name(number: int) -> str:
 
 
 def _kind(ending: WorkerExit) -> FailureKind:
-    number = _signal_number(ending)
+    number = signal_number(ending)
     if number is None:
         return FailureKind.EXITED
+    if number in ENDS_WORKERS:
+        return FailureKind.TERMINATED
     if number != signals.SIGKILL:
         return FailureKind.CRASHED
     return FailureKind.OUT_OF_MEMORY if ending.oom_kills else FailureKind.KILLED
 
 
 def _failure(kind: FailureKind, message: str, ending: WorkerExit, log_path: str) -> Outcome:
-    number = _signal_number(ending)
+    number = signal_number(ending)
     return Outcome(
         failure=TrialFailure(
             kind=kind,
@@ -167,3 +192,9 @@ def of_another(done: Done) -> Failed:
 def not_started(error: SpawnError) -> TrialFailure:
     """Return the failure of an attempt that no process could be started for."""
     return TrialFailure(kind=FailureKind.SPAWN_FAILED, type="SpawnError", message=str(error))
+
+
+def not_begun(error: Exception) -> TrialFailure:
+    """Return the failure of an attempt whose hook raised; it is the program's, and the trial runs again."""
+    text = f"The attempt was not begun, since what is called before it raised {type(error).__name__}: {error}"
+    return TrialFailure(kind=FailureKind.CANCELLED, message=text)

@@ -11,11 +11,13 @@ import msgspec
 from aiotune import events, logs
 from aiotune._gpu import format_bytes
 from aiotune.errors import SearchAborted
-from aiotune.executors import Executor, SpawnError, Worker, WorkSpec
+from aiotune.executors import Executor, SpawnError, Worker, WorkerExit, WorkSpec
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.memory import training_bytes
 from aiotune.scheduler._admission import Admission, Need
-from aiotune.scheduler._attempts import Hooks, take_in
+from aiotune.scheduler._attempts import Hooks
+from aiotune.scheduler._discovered import take_in
+from aiotune.scheduler._losses import lost_again
 from aiotune.scheduler._outcomes import exit_in_words
 from aiotune.status import TrialStatus
 from aiotune.wire import Failed, RunWeighing, Weighed
@@ -162,6 +164,16 @@ class Weigher:
         )
 
     async def _ask(self, order: RunWeighing) -> Weighed | Failed | str:
+        tries = 0
+        while True:
+            answer = await self._ask_once(order)
+            if not isinstance(answer, WorkerExit):
+                return answer
+            tries += 1
+            if not await lost_again(answer, tries):
+                return exit_in_words(answer)
+
+    async def _ask_once(self, order: RunWeighing) -> Weighed | Failed | WorkerExit | str:
         marker = f"weigh-{order.trial_id}-{next(self._ids)}"
         try:
             worker = await self._executor.launch(WorkSpec(order, marker, self._layout.probe_log))
@@ -176,7 +188,7 @@ class Weigher:
         except anyio.get_cancelled_exc_class():
             await _end(worker)
             raise
-        return last if last is not None else exit_in_words(ending)
+        return last if last is not None else ending
 
 
 def _traced(answer: Weighed, known: Need | None) -> int | None:
