@@ -185,6 +185,8 @@ class _Search:
                 tuner.project_name,
                 overwrite=overwrite,
                 allow_shared=tuner.allow_shared,
+                # Of a program that calls tuner.save() before it searches.
+                beside=[self.layout.tuner_state(tuner.tuner_id).name],
             )
         )
         tuner._opened = True  # noqa: SLF001

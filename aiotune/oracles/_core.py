@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -29,7 +28,6 @@ __all__ = (
     "RetryPolicy",
     "check_limits",
     "check_plugins",
-    "check_search",
     "check_space",
     "conclude",
     "grew",
@@ -285,29 +283,6 @@ def take_up(state: ProjectState, policy: RetryPolicy, at: float) -> list[events.
             reason = "lost" if lost > trial.lost else str(trial.status).lower()
             decided.append(events.TrialRequeued(trial_id=trial.trial_id, reason=reason, lost=lost))
     return decided
-
-
-def check_search(before: events.SearchStarted, now: events.SearchStarted) -> None:
-    """Refuse to continue a project with another objective or another algorithm.
-
-    Raises:
-        SpaceChanged: They differ.
-    """
-    for what, old, new in (
-        ("objective", _listed(before.objective), _listed(now.objective)),
-        ("oracle", before.oracle, now.oracle),
-    ):
-        if old != new:
-            raise SpaceChanged(
-                f"This project was searched with the {what} {old}; this program says {new}.",
-                hint="Use another project_name, or pass overwrite=True to discard the project.",
-                before=old,
-                now=new,
-            )
-
-
-def _listed(members: Sequence[Mapping[str, str]]) -> str:
-    return " and ".join(f"{member['name']!r} ({member['direction']})" for member in members)
 
 
 def check_space(known: HyperParameters, hp: HyperParameters, state: ProjectState) -> None:
