@@ -10,6 +10,8 @@ __all__ = (
     "DEVICE",
     "DISK",
     "ENDING",
+    "JOB",
+    "ORACLE",
     "PROGRAM",
     "SPAWN",
     "TUNER",
@@ -108,6 +110,14 @@ class Fault(Enum):
     SECOND_SEARCH = "the same program is started a second time"
     BUDGET_RAISED = "the search is continued with a larger budget"
     SEARCHED_AGAIN = "the finished search is run a second time"
+    # ── terminals and batch systems ────────────────────────────────────────
+    SIGHUP = "the tuner's terminal is closed: SIGHUP, twice"
+    JOB_ENDED_WORKERS_FIRST = "SIGTERM to the whole job, and the workers are the first to go"
+    JOB_ENDED_TUNER_FIRST = "SIGTERM to the whole job, and the tuner is the first to hear of it"
+    WORKERS_ENDED = "somebody ends all workers by SIGTERM, and the tuner lives on"
+    WORKER_ENDED = "somebody ends one worker by SIGTERM"
+    # ── oracles of one's own ───────────────────────────────────────────────
+    ORACLE_AWAITS = "the oracle has decided, and awaits something before it says so"
 
 
 def _between(first: Fault, last: Fault) -> tuple[Fault, ...]:
@@ -133,3 +143,7 @@ CLOCK = _between(Fault.CLOCK_JUMPS, Fault.SUSPENDED)
 """Of clocks."""
 USER = _between(Fault.INTERRUPTED, Fault.SEARCHED_AGAIN)
 """Of people."""
+JOB = _between(Fault.SIGHUP, Fault.WORKER_ENDED)
+"""Of signals that others send to the tuner's processes."""
+ORACLE = _between(Fault.ORACLE_AWAITS, Fault.ORACLE_AWAITS)
+"""Of oracles with methods of their own."""

@@ -29,11 +29,15 @@ class Truth:
         cut_short: Lives of the tuner that were killed, or could not record what they knew.
         trained: Seconds that attempts lived without waiting for the disk.
         hung: Attempts that hung before they ended.
+        with_the_job: Attempts that somebody else ended together with the whole search.
+        together: Attempts that somebody else ended together with others.
         refused: Trials that were refused, with what each device could give that was left then.
     """
 
     def __init__(self) -> None:
         self.hung: set[str] = set()
+        self.with_the_job: set[str] = set()
+        self.together: set[str] = set()
         self.refused: dict[str, dict[str, int]] = {}
         self.trained: dict[str, float] = {}
         self.launched: list[tuple[int, RunAttempt]] = []
