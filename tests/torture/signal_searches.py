@@ -173,6 +173,9 @@ def _kill(pid: int, number: int) -> None:
 
 def main() -> None:
     """Send the signals, and print the figures as one JSON object; on the way, to stderr."""
+    signal.signal(
+        signal.SIGHUP, signal.SIG_DFL
+    )  # under nohup the searches would not hear it either
     each, seed = int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0
     figures = dict.fromkeys(("failed", "lost", "ended_otherwise", "processes_left"), 0)
     total = Counter[str](figures)

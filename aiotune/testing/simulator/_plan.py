@@ -190,6 +190,7 @@ class Plan:
         if life >= _TROUBLED_LIVES or not able:
             return []
         able += [Fault.DISK_FULL] * 2 * (Fault.DISK_FULL in able)  # it takes longest, so more often
+        able += [f for f in able if f in JOB] * 2  # which need somebody who is there
         chosen = [numbers.choice(able) for _ in range(numbers.choice([0, 1, 1, 2, 3]))]
         return [
             Happening(fault, commit=numbers.randint(2, 60))
