@@ -87,8 +87,8 @@ async def run_search(
         ended = error
     finally:
         tuner._searching = False  # noqa: SLF001
-        if signal.SIGTERM in signals.heard:
-            signal.raise_signal(signal.SIGTERM)  # die of it, as the sender expects
+        if signals.deadly is not None:
+            signal.raise_signal(signals.deadly)  # die of it, as the sender expects
     raise _told(ended, search, signals)
 
 
@@ -188,6 +188,8 @@ class _Search:
                 tuner.project_name,
                 overwrite=overwrite,
                 allow_shared=tuner.allow_shared,
+                # Of a program that calls tuner.save() before it searches.
+                beside=[self.layout.tuner_state(tuner.tuner_id).name],
             )
         )
         tuner._opened = True  # noqa: SLF001

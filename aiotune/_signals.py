@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a notebook's "Interrupt", as a search answers them."""
+"""Ctrl-C, SIGTERM, SIGHUP and a notebook's "Interrupt", as a search answers them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ from functools import partial
 from types import FrameType
 from typing import Any, Self
 
+from aiotune._asking import ENDS_SEARCHES, is_left_to_the_system
+
 __all__ = ("Signals",)
 
 _BEAT = 0.25
 _PATIENCE = 3.0
 """Seconds that hurrying may take before another Ctrl-C is one for Python."""
+_IMPATIENT = frozenset({signal.SIGINT, signal.SIGTERM})
+"""What hurries a search that ends already. A terminal that is closed sends SIGHUP twice, and
+batch systems announce the end more than once: that is no wish for less than an orderly end.
+"""
 
 
 class Signals:
@@ -26,7 +32,8 @@ class Signals:
     after the first see :class:`_Company`. Where Python's own handler is in place (IPython's
     terminal, ``loop.run_until_complete``) it would raise KeyboardInterrupt in the middle of the
     event loop and leave the task suspended for ever, with the project locked and the trials
-    running. SIGTERM would end the process without a word.
+    running. SIGTERM, or SIGHUP from a terminal that is closed, would end the process without a word;
+    where SIGHUP is ignored, as under ``nohup``, it stays so.
 
     A notebook's handler only leaves a message for its event loop, which does not wake up when
     another thread has taken the signal. So the loop is woken several times a second.
@@ -58,6 +65,11 @@ class Signals:
         if self._company is not None:
             self._company.left_by(self)
 
+    @property
+    def deadly(self) -> signal.Signals | None:
+        """The signal that the program dies of when the search has ended; ``None``: it goes on."""
+        return next((number for number in self.heard if number in ENDS_SEARCHES), None)
+
     async def end_together(self) -> None:
         """Wait until all searches of the loop have ended that were called off with this one.
 
@@ -71,7 +83,8 @@ class Signals:
         """Cancel the task, or hurry if it was cancelled before."""
         self.heard.append(number)
         if len(self.heard) > 1:
-            self._hurry()
+            if number in _IMPATIENT:
+                self._hurry()
         elif self._task is not None:
             self.called_off = True
             self._task.cancel()
@@ -115,11 +128,9 @@ class _Company:
         self._all_ended = asyncio.Event()
         self._pressed = False
         self._hurried = math.inf
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            loop.add_signal_handler(signal.SIGTERM, self._call_off, signal.SIGTERM)
-            self._hears_sigterm = True
-        else:
-            self._hears_sigterm = False
+        self._hears = [number for number in ENDS_SEARCHES if is_left_to_the_system(number)]
+        for number in self._hears:
+            loop.add_signal_handler(number, self._call_off, number)
         self._before: Any = signal.getsignal(signal.SIGINT)
         self._is_asyncios = _is_asyncios(self._before)
         if self._is_asyncios or self._before is signal.default_int_handler:
@@ -141,8 +152,8 @@ class _Company:
         self._look_round()
         if not self._searches:
             del _companies[self._loop]
-            if self._hears_sigterm:
-                self._loop.remove_signal_handler(signal.SIGTERM)
+            for number in self._hears:
+                self._loop.remove_signal_handler(number)
             self._give_back()
 
     async def end_together(self, search: Signals) -> None:

@@ -70,7 +70,11 @@ class ProjectOpened(_Fact, frozen=True, kw_only=True):
 
 
 class SearchStarted(_Fact, frozen=True, kw_only=True):
-    """``search()`` began, with this configuration."""
+    """``search()`` began, with this configuration.
+
+    ``searcher`` is the class of the algorithm, with those of its settings that it says matter to a project;
+    empty where the oracle proposes by itself, and in journals of versions that did not keep it.
+    """
 
     oracle: str
     objective: list[dict[str, str]]
@@ -78,6 +82,8 @@ class SearchStarted(_Fact, frozen=True, kw_only=True):
     max_trials: int | None
     max_parallel_trials: int | None = None
     executor: str = ""
+    searcher: str = ""
+    searcher_settings: dict[str, Value] = {}
 
 
 class SpaceGrew(_Fact, frozen=True, kw_only=True):

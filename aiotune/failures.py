@@ -25,6 +25,9 @@ class FailureKind(StrEnum):
     """The worker process died of a signal such as SIGSEGV."""
     KILLED = "killed"
     """Somebody else sent SIGKILL; the kernel's out-of-memory killer, as a rule."""
+    TERMINATED = "terminated"
+    """Somebody else asked the worker to end, by SIGTERM, SIGINT, SIGHUP or SIGUSR1. Not the
+    trial's fault, unless it happens to it alone, again and again."""
     TIMED_OUT = "timed_out"
     """The attempt outlived ``trial_timeout``."""
     STALLED = "stalled"

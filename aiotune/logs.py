@@ -92,6 +92,8 @@ TRIAL_CANCELLED = "trial_cancelled"
 """A trial was stopped with the search; it runs again when the search is continued."""
 TRIAL_RETRY = "trial_retry"
 """An attempt failed and the trial runs again."""
+TRIAL_TERMINATED = "trial_terminated"
+"""Somebody else ended a trial's worker, and those of ``others`` with it; the trial runs again."""
 TRIAL_PRUNED = "trial_pruned"
 """A pruner ends a trial's training early; ``reason``."""
 PRUNER_IDLE = "pruner_idle"
@@ -333,6 +335,10 @@ _SENTENCES = {
     TRIAL_RETRY: (
         "Trial {trial} failed on {device} ({error_type}: {error_message}); trying again, "
         "{attempts_left} attempts left."
+    ),
+    TRIAL_TERMINATED: (
+        "Somebody else ended the worker of trial {trial} by {signal} (and those of trials {others}); the "
+        "trial runs again."
     ),
     DEVICE_QUARANTINED: (
         "{device} gets no more trials: {reason} {devices_left} other GPUs are in use."

@@ -306,15 +306,24 @@ class LocalExecutor:
         """Return whether the workers that exist now can be trusted; the first call finds out."""
         async with self._judging:
             if self._trusted is None:
-                await self._begin_self_test()
-                assert self._self_test is not None
-                reason = await self._self_test.verdict()
+                reason = await self._judged()
                 self._trusted = reason is None
                 if reason is not None:
                     self._say("warning", "nursery_failed", reason=reason)
                     await self._use_fresh_interpreters()
                     return False
         return True
+
+    async def _judged(self) -> str | None:
+        """Return why forks cannot be trusted; ``None`` if they can."""
+        for last in (False, False, True):
+            await self._begin_self_test()
+            assert self._self_test is not None
+            reason = await self._self_test.verdict()
+            if last or not self._self_test.interrupted:
+                break
+            self._self_test = None
+        return reason
 
     async def _begin_self_test(self) -> None:
         """Fork the worker that tells whether forks work, ahead of the first real one."""

@@ -8,12 +8,14 @@ import socket
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
 import anyio
 
+from aiotune._asking import ENDS_WORKERS
 from aiotune.executors._base import SpawnError
 from aiotune.executors._forked import close_in_children
 from aiotune.executors._watch import Watch, has_ended
@@ -107,15 +109,16 @@ class Nursery:
         argv, environment = interpreter(words, worker_environment(os.environ, self.imports))
         self._began_in = surroundings_of(self._payload_fd), dict(os.environ)
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - this package's own module
-                argv,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=self._output,
-                stderr=self._output,
-                pass_fds=(theirs.fileno(), owner, self._payload_fd),
-                start_new_session=True,  # Ctrl-C is for the tuner, which decides
-            )
+            with _unasked():
+                self._process = subprocess.Popen(  # noqa: S603 - this package's own module
+                    argv,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._output,
+                    stderr=self._output,
+                    pass_fds=(theirs.fileno(), owner, self._payload_fd),
+                    start_new_session=True,  # Ctrl-C is for the tuner, which decides
+                )
         except OSError as error:
             self._channel.close()
             self._output.close()
@@ -297,6 +300,19 @@ class Nursery:
         imports = ", ".join(self.imports) or "nothing"
         said = f" Its last output:\n{tail}" if tail.strip() else ""
         return f"The process that forks workers ended; it had to import {imports}.{said}"
+
+
+@contextmanager
+def _unasked() -> Iterator[None]:
+    """Let what is started here, and its keepers, not be ended by a signal that is sent to a whole job.
+
+    Blocked from its first instruction on, which no handler of its own could be. Workers take the signals again.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS_WORKERS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _nameless() -> IO[bytes]:

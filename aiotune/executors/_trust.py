@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anyio
 
+from aiotune._asking import ENDS_WORKERS
 from aiotune.executors._process import ProcessWorker
 from aiotune.wire import Failed, Probed, RunSelfTest
 
@@ -22,10 +23,14 @@ class SelfTest:
 
     Args:
         worker: A forked worker without an order.
+
+    Attributes:
+        interrupted: Whether the worker was ended by a signal that others sent, which says nothing of forks.
     """
 
     def __init__(self, worker: ProcessWorker) -> None:
         self._worker = worker
+        self.interrupted = False
         self._deadline = anyio.current_time() + _DEADLINE
 
     async def begin(self) -> None:
@@ -51,6 +56,7 @@ class SelfTest:
             if isinstance(message, Failed):
                 return message.failure.summary()
         ending = await self._worker.wait()
+        self.interrupted = ending.signal in ENDS_WORKERS
         return f"its process ended with code {ending.exit_code}, signal {ending.signal}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -29,7 +28,6 @@ __all__ = (
     "RetryPolicy",
     "check_limits",
     "check_plugins",
-    "check_search",
     "check_space",
     "conclude",
     "grew",
@@ -49,7 +47,8 @@ class RetryPolicy:
     Attributes:
         max_retries: Runs after the first one, per trial.
         max_consecutive: FAILED trials in a row that end the search; ``None``: no limit.
-        max_lost: How often a trial may be lost with the tuner before it counts as failed.
+        max_lost: How often a trial may be lost with the tuner, or its worker be ended by others alone,
+            before it counts as failed.
         max_rejected: Trials in a row that cannot run here that end the search.
 
     Raises:
@@ -136,6 +135,8 @@ def conclude(trial: Trial, policy: RetryPolicy, at: float) -> events.Event:
             return _retry(trial, failure, policy) or _ended(trial, TrialStatus.FAILED, failure, at)
         case TrialStatus.INVALID:
             failure = _told(trial)
+            if failure.kind is FailureKind.TERMINATED:
+                return _lost(trial, failure, policy, at)
             final = TrialStatus.REJECTED if _by_ladder(trial, failure) else TrialStatus.FAILED
             return _retry(trial, failure, policy) or _ended(trial, final, failure, at)
         case TrialStatus.FAILED | TrialStatus.REJECTED:
@@ -176,6 +177,16 @@ def _retry(
         retries_left=policy.max_retries - failures,
         failure=failure,
     )
+
+
+def _lost(
+    trial: Trial, failure: TrialFailure, policy: RetryPolicy, at: float
+) -> events.TrialRequeued | events.TrialEnded:
+    """Run a trial again that others have ended, unless that happens to it alone again and again."""
+    lost = trial.lost + 1
+    if lost > policy.max_lost:
+        return _ended(trial, TrialStatus.FAILED, failure, at)
+    return events.TrialRequeued(trial_id=trial.trial_id, reason="terminated", lost=lost)
 
 
 def _by_ladder(trial: Trial, failure: TrialFailure) -> bool:
@@ -272,29 +283,6 @@ def take_up(state: ProjectState, policy: RetryPolicy, at: float) -> list[events.
             reason = "lost" if lost > trial.lost else str(trial.status).lower()
             decided.append(events.TrialRequeued(trial_id=trial.trial_id, reason=reason, lost=lost))
     return decided
-
-
-def check_search(before: events.SearchStarted, now: events.SearchStarted) -> None:
-    """Refuse to continue a project with another objective or another algorithm.
-
-    Raises:
-        SpaceChanged: They differ.
-    """
-    for what, old, new in (
-        ("objective", _listed(before.objective), _listed(now.objective)),
-        ("oracle", before.oracle, now.oracle),
-    ):
-        if old != new:
-            raise SpaceChanged(
-                f"This project was searched with the {what} {old}; this program says {new}.",
-                hint="Use another project_name, or pass overwrite=True to discard the project.",
-                before=old,
-                now=new,
-            )
-
-
-def _listed(members: Sequence[Mapping[str, str]]) -> str:
-    return " and ".join(f"{member['name']!r} ({member['direction']})" for member in members)
 
 
 def check_space(known: HyperParameters, hp: HyperParameters, state: ProjectState) -> None:

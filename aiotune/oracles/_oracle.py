@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from aiotune.oracles import _core
 from aiotune.oracles._adoption import adopt_results
 from aiotune.oracles._book import Book
 from aiotune.oracles._compat import FamiliarOracle
+from aiotune.oracles._fits import begun, check_search
 from aiotune.oracles._limits import check_consecutive
 from aiotune.oracles._said import checked_metrics, decision_of, id_of, scored, settled, take_status
 from aiotune.oracles._synchronized import outside_the_lock
@@ -121,6 +122,7 @@ class Oracle(FamiliarOracle):
         *,
         overwrite: bool = False,
         allow_shared: bool = False,
+        beside: Collection[str] = (),
     ) -> AsyncIterator[Oracle]:
         """Hold a project while the context lasts.
 
@@ -133,10 +135,11 @@ class Oracle(FamiliarOracle):
             project_name: The project's directory; default ``"untitled_project"``.
             overwrite: Discard an existing project.
             allow_shared: Use a directory that is another user's, or that others may write to.
+            beside: Files that may be in the directory before there is a project.
 
         Raises:
             ProjectLocked: Another process holds the project.
-            SpaceChanged: It was searched with another objective, oracle or space.
+            SpaceChanged: It was searched with another objective, oracle, searcher or space.
             JournalCorrupt: Its journal is damaged.
             ProjectError: The directory cannot be used, or belongs to something else.
             ConfigurationError: The name is not a plain name.
@@ -146,7 +149,9 @@ class Oracle(FamiliarOracle):
             yield self
             return
         layout = Layout(directory, project_name)
-        store = await open_project(layout, overwrite=overwrite, allow_shared=allow_shared)
+        store = await open_project(
+            layout, overwrite=overwrite, allow_shared=allow_shared, beside=beside
+        )
         try:
             state = await self.offload.run("disk", self._replayed, store.history())
             await self._continue(Book(state, store), layout)
@@ -159,14 +164,9 @@ class Oracle(FamiliarOracle):
     async def _continue(self, book: Book, layout: Layout | None) -> None:
         """Go on with a project, after a look at whether this program fits it."""
         state = book.state
-        now = events.SearchStarted(
-            oracle=type(self).__name__,
-            objective=self.objective.to_dicts(),
-            seed=state.seed,
-            max_trials=self.max_trials,
-        )
-        if state.search is not None:
-            _core.check_search(state.search, now)
+        by_searcher = type(self).populate_space is Oracle.populate_space
+        now = begun(self, state.seed, asks_searcher=by_searcher)
+        check_search(state.search, now)
         self._inherit(book)
         if layout is not None:
             book.announce(self.log)

@@ -7,6 +7,7 @@ from aiotune.scheduler._core import SchedulerCore
 from aiotune.scheduler._fatal import rebuild_fatal
 from aiotune.scheduler._inquiry import PROBING, WEIGHING, Deadlines, Inquirer, Overdue
 from aiotune.scheduler._loop import SearchLoop, Timing
+from aiotune.scheduler._losses import lost_again
 from aiotune.scheduler._outcomes import exit_in_words
 from aiotune.scheduler._patience import Limits
 from aiotune.scheduler._watch import DeviceWatch
@@ -31,5 +32,6 @@ __all__ = (
     "Timing",
     "Weigher",
     "exit_in_words",
+    "lost_again",
     "rebuild_fatal",
 )

@@ -16,19 +16,21 @@ from aiotune import events, logs
 from aiotune.errors import SearchAborted
 from aiotune.executors import Executor, SpawnError, Worker, WorkerExit, WorkSpec
 from aiotune.failures import FailureKind, TrialFailure
-from aiotune.hyperparameters import deserialize
 from aiotune.memory import MemoryPeak
 from aiotune.scheduler._activity import DeviceWork
 from aiotune.scheduler._admission import Admission, Need
 from aiotune.scheduler._commands import EndedBy, Launch
+from aiotune.scheduler._discovered import take_in
+from aiotune.scheduler._last_words import last_words
+from aiotune.scheduler._losses import Losses
 from aiotune.scheduler._memory import lessons, with_rung
 from aiotune.scheduler._outcomes import (
     Outcome,
     classify,
+    not_begun,
     not_started,
     of_another,
     status_after,
-    tail_of,
 )
 from aiotune.scheduler._starting import Orders, start_worker
 from aiotune.scheduler._verdicts import Verdicts
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
     from aiotune.store import AttemptPaths, Layout
     from aiotune.trial import Trial
 
-__all__ = ("AttemptRunner", "Hooks", "Running", "take_in")
+__all__ = ("AttemptRunner", "Hooks", "Running")
 
 _TELL_AGAIN = 60.0
 _NO_PROCESS = WorkerExit(exit_code=None)
@@ -82,6 +84,7 @@ class Running:
         driver_bytes: The most that the driver saw it use, if the driver tells.
         device: Whether its devices work.
         ended_by: Set when the scheduler itself ends the attempt.
+        stopped: Set with it.
         step: Last reported step, or ``None``.
         reports: How often it has said something.
         metrics: Last reported metrics.
@@ -104,6 +107,7 @@ class Running:
     driver_bytes: int = 0
     device: DeviceWork = field(default_factory=DeviceWork)
     ended_by: EndedBy | None = None
+    stopped: anyio.Event = field(default_factory=anyio.Event)
     grace: float = 0.0
     step: int | None = None
     reports: int = 0
@@ -114,6 +118,7 @@ class Running:
     async def stop(self, reason: EndedBy, grace: float) -> None:
         """Ask the worker to end, now or as soon as it exists."""
         self.ended_by = self.ended_by or reason
+        self.stopped.set()
         self.grace = grace
         if self.worker is not None:
             await self.worker.stop(grace=grace)
@@ -149,6 +154,7 @@ class AttemptRunner:
         self.on_steps: Callable[[str, int, float], None] = lambda *_: None
         self._orders = Orders(oracle, layout)
         self._verdicts = Verdicts(oracle, log, heard=prunes)
+        self._losses = Losses()
 
     def begin(self, trial: Trial, launch: Launch) -> Running:
         """Give a trial its next attempt, where its lease is."""
@@ -195,7 +201,11 @@ class AttemptRunner:
             reservation=lease.bytes or lease.host_bytes,
             alone=lease.exclusive,
         )
-        await self._hooks.trial_began(trial)
+        try:
+            await self._hooks.trial_began(trial)
+        except Exception as error:
+            self._record_end(running, TrialStatus.CANCELLED, not_begun(error))
+            raise
         try:
             outcome = await self._outcome(running)
         except SpawnError as error:
@@ -238,9 +248,11 @@ class AttemptRunner:
             spool = self._layout.result_file(running.trial.trial_id, running.attempt)
             read = partial(read_result, attempt_id=running.attempt_id)
             last = await self._offload.run("disk", read, spool) or last
-        silent = last is None and running.ended_by is None
-        tail = await self._offload.run("disk", tail_of, log_path) if silent else ""
-        return self._classified(running, last, ending, tail)
+        if last is not None or running.ended_by is not None:
+            return self._classified(running, last, ending)
+        others = await self._losses.settle(running, ending)
+        tail = await self._offload.run("disk", last_words, log_path)
+        return self._classified(running, last, ending, tail, others)
 
     async def _listen(self, running: Running, worker: Worker) -> Done | Failed | None:
         error: Exception | None = None
@@ -278,7 +290,12 @@ class AttemptRunner:
         return last
 
     def _classified(
-        self, running: Running, last: Done | Failed | None, ending: WorkerExit, tail: str = ""
+        self,
+        running: Running,
+        last: Done | Failed | None,
+        ending: WorkerExit,
+        tail: str = "",
+        others: tuple[str, ...] = (),
     ) -> Outcome:
         return classify(
             last,
@@ -287,6 +304,7 @@ class AttemptRunner:
             seconds=self._clock.monotonic() - running.started,
             log_path=running.paths.output_log,
             log_tail=tail,
+            lost_with=others,
         )
 
     def _reported(self, running: Running, message: Report, worker: Worker) -> None:
@@ -324,6 +342,8 @@ class AttemptRunner:
         trial, done = running.trial, outcome.done
         failure = with_rung(running, outcome.failure, self._admission)
         status = TrialStatus.COMPLETED if done is not None else status_after(failure)
+        if outcome.lost_with:
+            status = TrialStatus.CANCELLED  # not its fault, however often: it does not count
         self._record_end(running, status, failure, done.peak_host_bytes if done else None)
         learned = lessons(running, failure, self._admission)
         self.observed += learned
@@ -344,6 +364,10 @@ class AttemptRunner:
             return
         trial.status = status
         await self._oracle.end_trial(trial)
+        if failure.kind is FailureKind.TERMINATED:
+            fields = {"trial": trial.trial_id, "signal": failure.signal, "lost": trial.lost}
+            others = ", ".join(outcome.lost_with) or "none"
+            self._log.warning(logs.TRIAL_TERMINATED, **fields, others=others)
 
     def _record_end(
         self,
@@ -366,19 +390,6 @@ class AttemptRunner:
                 at=self._clock.now(),
             )
         )
-
-
-async def take_in(
-    oracle: Oracle, trial: Trial, entries: list[dict[str, Any]], values: Mapping[str, Any]
-) -> None:
-    """Give a trial, and the oracle, the hyperparameters that a worker discovered."""
-    hp = trial.hyperparameters
-    if entries:
-        hp.add(deserialize(entry) for entry in entries)
-    if values != hp.values:
-        hp.values.update(values)
-    if entries:
-        await oracle.update_space(hp)
 
 
 def _ids() -> Callable[[], str]:

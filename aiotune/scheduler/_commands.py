@@ -80,7 +80,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class TrialProposed:
-    """The oracle answered a proposal request with a trial to run.
+    """The oracle answered a proposal request, whichever, with a trial to run.
 
     ``need`` is what is known of its memory already; ``None``: it has to be weighed.
     """
@@ -91,7 +91,12 @@ class TrialProposed:
 
 @dataclass(frozen=True, slots=True)
 class ProposalEnded:
-    """A proposal request ended without a trial: nothing is left to run, or it was cancelled."""
+    """A proposal request ended without a trial: nothing was left to run, or it was cancelled.
+
+    What was requeued after ``request`` was made may not have been seen by it.
+    """
+
+    request: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +186,9 @@ Stimulus = (
 
 @dataclass(frozen=True, slots=True)
 class Propose:
-    """Ask the oracle for a trial."""
+    """Ask the oracle for a trial; requests are numbered from 1."""
+
+    request: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,9 @@
        └── there is room ──── dry: no more ◄────────────┴─────────────────────── AttemptConcluded
                               requests until something is requeued      lease given back, maybe requeued
 
+Requests are numbered. An oracle may take its time to say that nothing is left, and a trial may have been
+requeued meanwhile: an end of a request that is older than that says nothing.
+
 A trial that waits is overtaken by smaller ones, but not for ever: after a few
 of them, the devices that it will need are kept for it.
 
@@ -91,6 +94,8 @@ class SchedulerCore:
         self.rejecting: set[str] = set()
         self.running: dict[str, Lease] = {}
         self.proposing = 0
+        self.requests = 0
+        self.heard_up_to = 0
         self.dry = False
         self.stopping: StopRequested | None = None
         self.finished = False
@@ -114,15 +119,15 @@ class SchedulerCore:
         match stimulus:
             case TrialProposed():
                 self._proposed(stimulus, commands)
-            case ProposalEnded():
+            case ProposalEnded(request):
                 self._proposal_returned()
-                self.dry = True
+                self.dry = self.dry or request > self.heard_up_to
             case TrialWeighed(trial_id, need):
                 self._weighed(trial_id, need, commands)
             case TrialDropped(trial_id):
                 self.weighing.discard(trial_id)
                 self.rejecting.discard(trial_id)
-                self.dry = False  # one that was rejected leaves room in the budget
+                self._more_is_left()  # one that was rejected leaves room in the budget
             case AttemptConcluded():
                 self._concluded(stimulus)
             case MemoryMeasured(measured):
@@ -178,7 +183,10 @@ class SchedulerCore:
                 self.packing.left(uuid, stimulus.trial_id)
         self._measured(stimulus.measured)
         if stimulus.requeued:
-            self.dry = False
+            self._more_is_left()
+
+    def _more_is_left(self) -> None:
+        self.dry, self.heard_up_to = False, self.requests
 
     def _measured(self, measured: Measurement) -> None:
         ledger = self.admission.ledger
@@ -291,7 +299,8 @@ class SchedulerCore:
             # more only as trials end, or all proposals would pile up.
             wanted = min(wanted, blocked + max(1, self.ahead))
         if not self.dry and wanted > pending:
-            commands.extend([Propose()] * (wanted - pending))
+            first, self.requests = self.requests + 1, self.requests + wanted - pending
+            commands.extend(Propose(number) for number in range(first, self.requests + 1))
             self.proposing += wanted - pending
 
     def _has_devices(self) -> bool:

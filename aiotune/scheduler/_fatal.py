@@ -1,13 +1,15 @@
-"""Rebuilds a ``FatalError`` in the parent from the text that a worker sent."""
+"""Errors that end a search: a ``FatalError`` rebuilt from a worker's text, and a trial that was forgotten."""
 
 from __future__ import annotations
 
 import sys
 
-from aiotune.errors import FatalError
+from aiotune.errors import FatalError, InternalError
 from aiotune.failures import TrialFailure
+from aiotune.oracles import Oracle
+from aiotune.status import TrialStatus
 
-__all__ = ("rebuild_fatal",)
+__all__ = ("forgotten", "rebuild_fatal")
 
 
 def rebuild_fatal(failure: TrialFailure, trial_id: str) -> FatalError:
@@ -45,3 +47,18 @@ def _instance(cls: type[FatalError], message: str) -> FatalError:
         error = cls.__new__(cls)
         error.args = (message,)
         return error
+
+
+def forgotten(oracle: Oracle) -> InternalError | None:
+    """Return what is wrong with a search's coming to its own end now: a trial that is to run again.
+
+    An oracle with a ``create_trial`` of its own may decide to end before every trial has run.
+    """
+    if type(oracle).create_trial is not Oracle.create_trial:
+        return None
+    left = [t.trial_id for t in oracle.trials.values() if t.status is TrialStatus.QUEUED]
+    if not left:
+        return None
+    return InternalError(
+        f"The search came to its end although trials wait to be run again: {', '.join(left[:10])}."
+    )

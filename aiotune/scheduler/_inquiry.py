@@ -15,6 +15,7 @@ import anyio
 
 from aiotune.executors import Executor, Worker, WorkerExit, WorkSpec
 from aiotune.scheduler import _activity
+from aiotune.scheduler._losses import lost_again
 from aiotune.wire import Discovered, Failed, Probed, Weighed
 
 if TYPE_CHECKING:
@@ -127,6 +128,19 @@ class Inquirer:
         Raises:
             SpawnError: No process could be started.
         """
+        tries, found = 0, await self._ask(work, owns_log, on_quiet, on_discovered)
+        while isinstance(found, WorkerExit) and await lost_again(found, tries := tries + 1):
+            again = replace(work, attempt_id=f"{work.attempt_id}-{tries}")
+            found = await self._ask(again, owns_log, on_quiet, on_discovered)
+        return found
+
+    async def _ask(
+        self,
+        work: WorkSpec,
+        owns_log: bool,
+        on_quiet: Callable[[], None],
+        on_discovered: Callable[[Discovered], None],
+    ) -> Answer | WorkerExit | Overdue:
         worker = await self._executor.launch(work)
         asked = _Asked(worker, work.log_path, self._deadlines, self._clock, self._offload)
         asked.owns_log, asked.on_quiet = owns_log, on_quiet

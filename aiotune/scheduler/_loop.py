@@ -57,7 +57,7 @@ from aiotune.scheduler._commands import (
     Weigh,
 )
 from aiotune.scheduler._core import SchedulerCore
-from aiotune.scheduler._fatal import rebuild_fatal
+from aiotune.scheduler._fatal import forgotten, rebuild_fatal
 from aiotune.scheduler._patience import Limits, Patience
 from aiotune.scheduler._watch import DeviceWatch, Findings
 from aiotune.scheduler._weigher import Weigher, known_need
@@ -221,8 +221,8 @@ class SearchLoop:
 
     def _perform(self, command: Command) -> None:
         match command:
-            case Propose():
-                self._tasks.start_soon(self._propose)
+            case Propose(request):
+                self._tasks.start_soon(self._propose, request)
             case CancelProposals():
                 for scope in list(self._proposals):
                     scope.cancel()
@@ -238,14 +238,15 @@ class SearchLoop:
                 self._tasks.start_soon(self.running[trial_id].stop, why, grace)
             case LimitSharing(uuid, most, reason):
                 self._log.info(logs.SHARING_LIMITED, device=uuid, most=most, reason=reason)
-            case Finish():
+            case Finish(reason):
+                self._error = self._error or (None if reason else forgotten(self._oracle))
                 self._finished.set()
             case _:
                 assert_never(command)
 
     # ── the tasks ──────────────────────────────────────────────────────────
 
-    async def _propose(self) -> None:
+    async def _propose(self, request: int) -> None:
         trial = None
         with anyio.CancelScope() as scope:
             self._proposals[scope] = None
@@ -256,7 +257,7 @@ class SearchLoop:
             finally:
                 self._proposals.pop(scope, None)
         if trial is None or trial.status is TrialStatus.STOPPED:
-            self._post(ProposalEnded())
+            self._post(ProposalEnded(request))
         else:
             self._post(TrialProposed(trial.trial_id, known_need(trial)))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal as signals
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import msgspec
 
+from aiotune._asking import ENDS_WORKERS
 from aiotune.executors import SpawnError, WorkerExit
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.scheduler._commands import EndedBy
@@ -19,21 +19,30 @@ __all__ = (
     "Outcome",
     "classify",
     "exit_in_words",
+    "not_begun",
     "not_started",
     "of_another",
+    "signal_number",
     "status_after",
-    "tail_of",
 )
+
 
 _SHELL = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended: with a result or with a failure, never with both."""
+    """How an attempt ended: with a result or with a failure, never with both.
+
+    Attributes:
+        done: The result.
+        failure: The failure.
+        lost_with: The trials whose workers somebody else ended in the same moment.
+    """
 
     done: Done | None = None
     failure: TrialFailure | None = None
+    lost_with: tuple[str, ...] = ()
 
 
 def classify(
@@ -44,6 +53,7 @@ def classify(
     seconds: float,
     log_path: str,
     log_tail: str = "",
+    lost_with: tuple[str, ...] = (),
 ) -> Outcome:
     """Decide what an attempt's end means.
 
@@ -56,6 +66,7 @@ def classify(
         seconds: How long the attempt ran.
         log_path: The attempt's output, for the messages.
         log_tail: Last lines of that output; quoted where the process left no error.
+        lost_with: The trials whose workers somebody else ended in the same moment.
     """
     if isinstance(last, Done):
         return Outcome(done=last)
@@ -70,9 +81,12 @@ def classify(
         text += " The kernel's out-of-memory killer ended it: run fewer trials at once or smaller models."
     elif kind is FailureKind.KILLED:
         text += " Somebody else sent the signal; the out-of-memory killer of a container is a usual cause."
+    elif kind is FailureKind.TERMINATED:
+        text += " Somebody else sent the signal: a batch system, what watches over memory, or the program itself."
     if log_tail:
         text += f" Last lines of {log_path}:\n{log_tail}"
-    return _failure(kind, text, ending, log_path)
+    outcome = _failure(kind, text, ending, log_path)
+    return replace(outcome, lost_with=lost_with) if kind is FailureKind.TERMINATED else outcome
 
 
 def _stopped(ended_by: EndedBy, seconds: float, log_path: str) -> tuple[FailureKind, str]:
@@ -113,13 +127,14 @@ def status_after(failure: TrialFailure | None) -> TrialStatus:
 
 def exit_in_words(ending: WorkerExit) -> str:
     """Return ``was killed by SIGSEGV`` or ``exited with code 3``."""
-    number = _signal_number(ending)
+    number = signal_number(ending)
     if number is not None:
         return f"was killed by {_signal_name(number)}"
     return f"exited with code {ending.exit_code}"
 
 
-def _signal_number(ending: WorkerExit) -> int | None:
+def signal_number(ending: WorkerExit) -> int | None:
+    """Return the number of the signal that ended a worker; ``None`` if none did."""
     if ending.signal is not None:
         return ending.signal
     # A shell in between reports a signal as 128 + its number.
@@ -137,16 +152,18 @@ def _signal_name(number: int) -> str:
 
 
 def _kind(ending: WorkerExit) -> FailureKind:
-    number = _signal_number(ending)
+    number = signal_number(ending)
     if number is None:
         return FailureKind.EXITED
+    if number in ENDS_WORKERS:
+        return FailureKind.TERMINATED
     if number != signals.SIGKILL:
         return FailureKind.CRASHED
     return FailureKind.OUT_OF_MEMORY if ending.oom_kills else FailureKind.KILLED
 
 
 def _failure(kind: FailureKind, message: str, ending: WorkerExit, log_path: str) -> Outcome:
-    number = _signal_number(ending)
+    number = signal_number(ending)
     return Outcome(
         failure=TrialFailure(
             kind=kind,
@@ -178,16 +195,7 @@ def not_started(error: SpawnError) -> TrialFailure:
     return TrialFailure(kind=FailureKind.SPAWN_FAILED, type="SpawnError", message=str(error))
 
 
-def tail_of(path: Path, lines: int = 15, limit: int = 16384) -> str:
-    """Return what a dead worker's output ends with: the beginning of its last stack, if it left one."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - limit))
-            text = file.read(limit).decode(errors="replace")
-    except OSError:
-        return ""
-    fatal = text.rfind("Fatal Python error: ")
-    if fatal >= 0:
-        # The frames that say where it died come first; below them is how it got there.
-        return "\n".join(text[fatal:].splitlines()[:lines])
-    return "\n".join(text.splitlines()[-lines:])
+def not_begun(error: Exception) -> TrialFailure:
+    """Return the failure of an attempt whose hook raised; it is the program's, and the trial runs again."""
+    text = f"The attempt was not begun, since what is called before it raised {type(error).__name__}: {error}"
+    return TrialFailure(kind=FailureKind.CANCELLED, message=text)

@@ -15,7 +15,8 @@ from aiotune.executors import Executor, SpawnError, WorkerExit, WorkSpec
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.memory import training_bytes
 from aiotune.scheduler._admission import Admission, Need
-from aiotune.scheduler._attempts import Hooks, take_in
+from aiotune.scheduler._attempts import Hooks
+from aiotune.scheduler._discovered import take_in
 from aiotune.scheduler._inquiry import WEIGHING, Answer, Deadlines, Inquirer, Overdue
 from aiotune.scheduler._outcomes import exit_in_words
 from aiotune.status import TrialStatus

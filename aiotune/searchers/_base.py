@@ -106,7 +106,9 @@ class Searcher(Protocol):
 
     ``propose`` may keep caches, but its answer is a function of ``history``
     and ``index`` alone: a searcher made anew over a replayed history must
-    answer the same.
+    answer the same. So a project is continued with a searcher of the same class only. One that has
+    an attribute ``settings``, a dict of numbers and text by name, is also refused where one of these
+    has changed; what may change in the middle of a search does not belong in it.
     """
 
     @property

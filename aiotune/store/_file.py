@@ -8,7 +8,7 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from aiotune import __version__
@@ -77,7 +77,11 @@ class FileStore:
 
 
 async def open_project(
-    layout: Layout, *, overwrite: bool = False, allow_shared: bool = False
+    layout: Layout,
+    *,
+    overwrite: bool = False,
+    allow_shared: bool = False,
+    beside: Collection[str] = (),
 ) -> FileStore:
     """Take a project directory, making it if need be.
 
@@ -85,13 +89,14 @@ async def open_project(
         layout: Where it is.
         overwrite: Discard what is there, if it is a project of ours.
         allow_shared: Use it although it is another user's, or others may write to it.
+        beside: Files that may be there before there is a project.
 
     Raises:
         ProjectLocked: Another process holds it.
         JournalCorrupt: Its journal is damaged.
         ProjectError: The directory belongs to something else, or cannot be used.
     """
-    opening = start_in_thread(_open, layout, overwrite, allow_shared)
+    opening = start_in_thread(_open, layout, overwrite, allow_shared, frozenset(beside))
     cancelled = await outlast(opening)
     try:
         store = opening.result()
@@ -129,12 +134,12 @@ def read_events(layout: Layout) -> list[Event]:
         ) from error
 
 
-def _open(layout: Layout, overwrite: bool, allow_shared: bool) -> FileStore:
+def _open(layout: Layout, overwrite: bool, allow_shared: bool, beside: frozenset[str]) -> FileStore:
     """Return a store whose first records are on their way."""
     project = layout.project_dir
     _make(project, allow_shared=allow_shared)
     # Before the lock is written: another program's directory may have a LOCK of its own.
-    _refuse_foreign(layout)
+    _refuse_foreign(layout, beside)
     lock = ProjectLock(layout.lock_file)
     try:
         if _is_half_discarded(layout) or (overwrite and _has_journal(layout)):
@@ -186,7 +191,7 @@ def _is_half_discarded(layout: Layout) -> bool:
 _OWN_NAMES = frozenset({"LOCK", "journal", "events.log", "nursery.log", "probe.log", "tuner0.json"})
 
 
-def _refuse_foreign(layout: Layout) -> None:
+def _refuse_foreign(layout: Layout, beside: frozenset[str]) -> None:
     if _has_journal(layout) or _is_half_discarded(layout):
         return
     if any(layout.project_dir.glob(".mended-*")):
@@ -194,7 +199,8 @@ def _refuse_foreign(layout: Layout) -> None:
             f"A repair of {layout.project_dir} was stopped half way.",
             hint=f"Finish it with `aiotune doctor {layout.project_dir} --repair`.",
         )
-    foreign = sorted(p.name for p in layout.project_dir.iterdir() if p.name not in _OWN_NAMES)
+    known = _OWN_NAMES | beside
+    foreign = sorted(p.name for p in layout.project_dir.iterdir() if p.name not in known)
     if not foreign:
         return
     if "oracle.json" in foreign:

@@ -23,6 +23,7 @@ import time
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from aiotune._asking import ENDS_WORKERS
 from aiotune.wire import ForkFailed, FrameReader, KeeperCommand, TreeGone, WorkerStarted, encode
 from aiotune.worker._linux import (
     become_subreaper,
@@ -38,7 +39,7 @@ from aiotune.worker._tree import Reaper
 
 __all__ = ("Charge", "keep")
 
-_BLOCKED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD}
+_BLOCKED = {*ENDS_WORKERS, signal.SIGCHLD}
 _PACKET = 64 * 1024
 _LOOK_AT_LOG = 1.0  # seconds
 _LOG_LIMIT, _LOG_HEAD, _LOG_TAIL = 64 << 20, 1 << 20, 8 << 20  # bytes on disk

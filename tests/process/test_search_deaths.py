@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import pty
 import random
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import psutil
 import pytest
 
 from aiotune import events
+from aiotune.events import AttemptEnded
+from aiotune.failures import FailureKind
+from aiotune.status import TrialStatus
 from aiotune.store import Layout, read_events
 
 SCRIPT = Path(__file__).with_name("search_to_kill.py")
@@ -86,9 +93,11 @@ def test_a_search_killed_again_and_again_ends_like_its_twin(
     assert results(tmp_path) == uninterrupted
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name
+)
 def test_a_polite_signal_ends_the_search_in_order(tmp_path: Path, number: signal.Signals) -> None:
-    """Ctrl-C and SIGTERM stop the trials, close the project, and the program dies of the signal."""
+    """Ctrl-C, SIGTERM and SIGHUP stop the trials, close the project, and the program dies of the signal."""
     process = start(tmp_path)
     while not any(isinstance(e, events.TrialEnded) for e in journal(tmp_path)):
         assert process.poll() is None
@@ -99,6 +108,67 @@ def test_a_polite_signal_ends_the_search_in_order(tmp_path: Path, number: signal
     *_, ended, closed = journal(tmp_path)
     assert isinstance(ended, events.SearchEnded)
     assert ended.reason == "cancelled"
+    assert isinstance(closed, events.ProjectClosed)
+    assert survivors() == []
+
+
+@pytest.mark.parametrize("workers_first", [True, False], ids=["workers first", "tuner first"])
+def test_a_signal_to_the_whole_job_fails_no_trial(tmp_path: Path, workers_first: bool) -> None:
+    """Nursery and keepers bear it; the trials are cancelled, whoever hears of it first, and run again."""
+    process = start(tmp_path)
+    while not any(isinstance(e, events.TrialEnded) for e in journal(tmp_path)):
+        assert process.poll() is None
+    family = psutil.Process(process.pid).children(recursive=True)
+    job: list[Any] = [*family, process] if workers_first else [process, *family]
+    for one in job:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+
+    assert process.returncode == -signal.SIGTERM
+    assert survivors() == []
+    kinds = {e.failure.kind for e in journal(tmp_path) if isinstance(e, AttemptEnded) and e.failure}
+    assert kinds <= {FailureKind.CANCELLED}
+    assert {status for status, *_ in results(tmp_path).values()} == {TrialStatus.COMPLETED}
+    again = start(tmp_path)
+    assert again.communicate(timeout=60)[0].split() == [str(TRIALS).encode()]
+
+
+def test_nursery_and_keepers_live_through_polite_signals(tmp_path: Path) -> None:
+    """Without the workers, which alone are meant to end by them; the search goes on as if nothing were."""
+    process = start(tmp_path)
+    while not any(isinstance(e, events.TrialEnded) for e in journal(tmp_path)):
+        assert process.poll() is None
+    for one in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if one.name() in {"aiotune-nursery", "aiotune-keeper"}:
+                for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+                    one.send_signal(number)
+    output, error = process.communicate(timeout=60)
+
+    assert output.split() == [str(TRIALS).encode()], error.decode()
+    assert "nursery_lost" not in (tmp_path / "p" / "events.log").read_text()
+
+
+def test_a_terminal_that_is_closed_ends_the_search_in_order(tmp_path: Path) -> None:
+    """The kernel sends SIGHUP to the program, which can write to its terminal no more."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(tmp_path), str(TRIALS)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one call
+    )
+    os.close(theirs)
+    while not any(isinstance(e, events.TrialEnded) for e in journal(tmp_path)):
+        assert process.poll() is None
+    os.close(ours)
+
+    assert process.wait(timeout=20) == -signal.SIGHUP
+    *_, ended, closed = journal(tmp_path)
+    assert isinstance(ended, events.SearchEnded)
     assert isinstance(closed, events.ProjectClosed)
     assert survivors() == []
 

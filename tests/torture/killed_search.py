@@ -85,6 +85,10 @@ class Search:
             self._told += more
         return True
 
+    def job(self) -> list[int]:
+        """Return all its processes, as a batch system would find them: this one first."""
+        return [self.pid, *(pid for pid in _marked(self._mark) if pid != self.pid)]
+
     def kill(self) -> Killed:
         """Kill it, unless it has ended, and look for what it leaves."""
         os.kill(self.pid, signal.SIGKILL)

@@ -43,3 +43,13 @@ def test_a_project_has_one_search(tmp_path: Path, figures: dict[str, Any], numbe
 
     assert figures["second"] == {"searches": number, "held": 1, "refused_by_name": number}
     assert figures["racing"] == {"searches": number, "held": 1, "refused": number - 1}
+
+
+@pytest.mark.torture
+def test_signals_fail_no_trial(tmp_path: Path, figures: dict[str, Any]) -> None:
+    """Five programs, each ended ten times as by a closed terminal and ten times with its whole job."""
+    figures |= _run("signal_searches.py", tmp_path, 10)
+    bad = ("failed", "lost", "ended_otherwise", "processes_left")
+
+    assert {name: figures[name] for name in bad} == dict.fromkeys(bad, 0)
+    assert figures["signals"] == 100

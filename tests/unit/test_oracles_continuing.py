@@ -12,6 +12,7 @@ from aiotune.failures import FailureKind, TrialFailure
 from aiotune.hyperparameters import HyperParameters
 from aiotune.objective import Objective
 from aiotune.oracles import _core
+from aiotune.oracles._fits import check_search
 from aiotune.status import TrialStatus
 from aiotune.store._replay import ProjectState
 
@@ -87,15 +88,30 @@ def search(**changes: Any) -> events.SearchStarted:
 
 def test_another_budget_or_seed_continues_a_project() -> None:
     """What decides nothing about the trials that are there may change."""
-    _core.check_search(search(), search(max_trials=20, seed=3))
+    check_search(search(), search(max_trials=20, seed=3))
 
 
 def test_another_objective_or_oracle_is_refused() -> None:
     """The sentence has both, and the way out."""
     with pytest.raises(SpaceChanged, match=r"objective 'loss' \(min\); this program says 'acc'"):
-        _core.check_search(search(), search(objective=Objective("acc", "max").to_dicts()))
+        check_search(search(), search(objective=Objective("acc", "max").to_dicts()))
     with pytest.raises(SpaceChanged, match=r"oracle RandomSearchOracle; .* GridSearch.*overwrite"):
-        _core.check_search(search(), search(oracle="GridSearchOracle"))
+        check_search(search(), search(oracle="GridSearchOracle"))
+
+
+def test_another_searcher_is_refused() -> None:
+    """By its class, or by what it says must not change; a project that does not know goes on."""
+    depth = {"searcher": "Mine", "searcher_settings": {"depth": 3, "wide": 1}}
+    for same in (search(), search(**depth), search(searcher="Mine")):
+        check_search(same, search(**depth))
+        check_search(search(**depth), same)
+
+    with pytest.raises(
+        SpaceChanged, match=r"the searcher GridSearcher; .* RandomSearcher\. .*overwr"
+    ):
+        check_search(search(searcher="GridSearcher"), search(searcher="RandomSearcher"))
+    with pytest.raises(SpaceChanged, match=r"with Mine's depth 3; this program says 4\."):
+        check_search(search(**depth), search(searcher="Mine", searcher_settings={"depth": 4}))
 
 
 def spaces(**asks: tuple[Any, ...]) -> list[HyperParameters]:

@@ -178,7 +178,9 @@ def test_a_score_that_cannot_be_compared_is_a_failure(
     assert (final.status, final.score) == (TrialStatus.FAILED, None)
 
 
-@pytest.mark.parametrize("kind", set(FailureKind) - {FailureKind.OUT_OF_MEMORY}, ids=str)
+@pytest.mark.parametrize(
+    "kind", set(FailureKind) - {FailureKind.OUT_OF_MEMORY, FailureKind.TERMINATED}, ids=str
+)
 @pytest.mark.parametrize(("failures", "left"), [(0, True), (2, False)])
 def test_the_kind_of_failure_decides_about_a_retry(
     kind: FailureKind, failures: int, left: bool
@@ -193,6 +195,22 @@ def test_the_kind_of_failure_decides_about_a_retry(
     if isinstance(event, events.RetryScheduled):
         assert event.failures == failures + kind.uses_up_a_retry
         assert event.next_attempt == trial.attempts + 1
+
+
+@pytest.mark.parametrize("lost", [0, 4, 5])
+def test_who_is_ended_by_others_runs_again_but_not_for_ever(lost: int) -> None:
+    """Without any retries five times; the sixth time it is the trial's own doing."""
+    trial = trial_with(TrialStatus.INVALID, kind=FailureKind.TERMINATED)
+    trial.lost = lost
+
+    event = _core.conclude(trial, _core.RetryPolicy(max_retries=0, max_lost=5), at=0.0)
+
+    if lost < 5:
+        again = events.TrialRequeued(trial_id=trial.trial_id, reason="terminated", lost=lost + 1)
+        assert event == again
+    else:
+        assert isinstance(event, events.TrialEnded)
+        assert event.status is TrialStatus.FAILED
 
 
 def test_running_out_of_memory_is_answered_with_memory_not_with_a_retry() -> None:

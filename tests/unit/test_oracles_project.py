@@ -14,6 +14,7 @@ from aiotune import events
 from aiotune.errors import ProjectLocked, SearchAborted, SpaceChanged, StorageError
 from aiotune.hyperparameters import HyperParameters
 from aiotune.oracles import GridSearchOracle, Oracle, RandomSearchOracle
+from aiotune.searchers import GridSearcher
 from aiotune.status import TrialStatus
 from aiotune.store import Layout, read_events
 from aiotune.trial import Trial
@@ -176,6 +177,18 @@ async def test_another_algorithm_is_refused(tmp_path: Path) -> None:
     ):
         async with GridSearchOracle("loss").open(tmp_path, "p"):
             pytest.fail("the project was opened")
+
+
+async def test_another_searcher_is_refused(tmp_path: Path) -> None:
+    """Also where the oracle's class is the same, and says nothing."""
+    async with Oracle("loss", searcher=GridSearcher()).open(tmp_path, "p"):
+        pass
+
+    with pytest.raises(SpaceChanged, match="searcher GridSearcher; this program says RandomS"):
+        async with Oracle("loss").open(tmp_path, "p"):
+            pytest.fail("the project was opened")
+    async with Oracle("loss", searcher=GridSearcher()).open(tmp_path, "p"):
+        pass
 
 
 async def test_a_program_whose_model_changed_is_refused(tmp_path: Path) -> None:

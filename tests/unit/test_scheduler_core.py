@@ -44,7 +44,7 @@ def test_start_asks_for_every_slot_and_what_is_held_ready() -> None:
     """Two slots and one trial ahead make three requests."""
     commands = machine(2, ahead=1).start()
 
-    assert commands == [Propose(), Propose(), Propose()]
+    assert commands == [Propose(1), Propose(2), Propose(3)]
 
 
 def test_a_proposed_trial_is_launched_in_a_free_slot() -> None:
@@ -68,7 +68,7 @@ def test_a_trial_ahead_waits_and_takes_the_slot_that_becomes_free() -> None:
     commands = core.handle(AttemptConcluded("0", requeued=False))
 
     assert launches(commands[:1]) == ["1"]
-    assert commands[1:] == [Propose()]
+    assert commands[1:] == [Propose(3)]
 
 
 def test_the_search_finishes_when_nothing_is_left() -> None:
@@ -78,7 +78,7 @@ def test_the_search_finishes_when_nothing_is_left() -> None:
     core.handle(TrialProposed("0"))
     core.handle(AttemptConcluded("0", requeued=False))
 
-    commands = core.handle(ProposalEnded())
+    commands = core.handle(ProposalEnded(2))
 
     assert commands == [Finish(None)]
 
@@ -89,7 +89,7 @@ def test_dry_machine_waits_for_running_trials() -> None:
     core.start()
     core.handle(TrialProposed("0"))
 
-    assert core.handle(ProposalEnded()) == []
+    assert core.handle(ProposalEnded(2)) == []
     assert core.handle(AttemptConcluded("0", requeued=False)) == [Finish(None)]
 
 
@@ -99,18 +99,31 @@ def test_a_requeued_trial_is_asked_for_although_the_oracle_was_dry() -> None:
     core.start()
     core.handle(TrialProposed("0"))
     core.handle(AttemptConcluded("0", requeued=True))
-    core.handle(ProposalEnded())
+    core.handle(ProposalEnded(2))
 
     assert core.finished
 
     core = machine(2, ahead=0)
     core.start()
     core.handle(TrialProposed("0"))
-    core.handle(ProposalEnded())
+    core.handle(ProposalEnded(2))
 
     commands = core.handle(AttemptConcluded("0", requeued=True))
 
-    assert commands == [Propose(), Propose()]
+    assert commands == [Propose(3), Propose(4)]
+
+
+def test_an_answer_that_is_older_than_a_retry_ends_nothing() -> None:
+    """An oracle that awaits before it says that nothing is left has not seen what was requeued meanwhile."""
+    core = machine(2, ahead=0)
+    core.start()
+    core.handle(TrialProposed("0"))
+
+    assert core.handle(AttemptConcluded("0", requeued=True)) == [Propose(3)]
+    assert core.handle(ProposalEnded(2)) == [Propose(4)]
+    assert launches(core.handle(TrialProposed("0"))) == ["0"]
+    assert core.handle(ProposalEnded(4)) == []
+    assert core.handle(AttemptConcluded("0", requeued=False)) == [Finish(None)]
 
 
 def test_a_stop_gives_up_requests_and_stops_what_runs() -> None:
@@ -120,7 +133,7 @@ def test_a_stop_gives_up_requests_and_stops_what_runs() -> None:
     core.handle(TrialProposed("0"))
 
     assert core.handle(STOP) == [CancelProposals(), StopAttempt("0", 1.0)]
-    assert core.handle(ProposalEnded()) == []
+    assert core.handle(ProposalEnded(2)) == []
     assert core.handle(AttemptConcluded("0", requeued=False)) == [Finish(StopReason.CANCELLED)]
 
 
@@ -146,7 +159,7 @@ def test_a_second_stop_shortens_the_grace_and_keeps_the_first_reason() -> None:
 
 @pytest.mark.parametrize(
     "stimulus",
-    [TrialProposed("0"), ProposalEnded(), AttemptConcluded("9", requeued=False)],
+    [TrialProposed("0"), ProposalEnded(1), AttemptConcluded("9", requeued=False)],
     ids=lambda s: type(s).__name__,
 )
 def test_an_impossible_stimulus_is_refused_with_the_story(stimulus: Stimulus) -> None:
@@ -182,10 +195,10 @@ def test_nothing_may_follow_finish() -> None:
     """A stimulus after Finish is a bug of the loop."""
     core = machine(1, ahead=0)
     core.start()
-    core.handle(ProposalEnded())
+    core.handle(ProposalEnded(2))
 
     with pytest.raises(InternalError, match="after Finish"):
-        core.handle(ProposalEnded())
+        core.handle(ProposalEnded(2))
 
 
 def test_a_negative_reserve_is_refused() -> None:
@@ -203,7 +216,8 @@ class World:
         self.budget = self.rng.randint(0, 25)
         self.created = 0
         self.requeued: list[str] = []
-        self.proposing = 0
+        self.proposing: list[int] = []
+        self.late: list[int] = []
         self.running: set[str] = set()
         self.launched: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
@@ -214,7 +228,7 @@ class World:
         self.commands.extend(commands)
         for command in commands:
             if isinstance(command, Propose):
-                self.proposing += 1
+                self.proposing.append(command.request)
             elif isinstance(command, Launch):
                 assert not self.core.stopping
                 self.running.add(command.trial_id)
@@ -224,7 +238,8 @@ class World:
     def stimulus(self, step: int) -> Stimulus:
         if step == self.stop_at:
             return StopRequested(StopReason.FATAL, 0.5)
-        if self.running and (not self.proposing or self.rng.random() < 0.5):
+        waits = self.proposing or self.late
+        if self.running and (not waits or self.rng.random() < 0.5):
             trial_id = self.rng.choice(sorted(self.running))
             self.running.discard(trial_id)
             again = self.launched[trial_id] < 3 and self.rng.random() < 0.2
@@ -233,18 +248,22 @@ class World:
             else:
                 self.ended[trial_id] += 1
             return AttemptConcluded(trial_id, requeued=again)
-        self.proposing -= 1
+        if self.late and (not self.proposing or self.rng.random() < 0.5):
+            return ProposalEnded(self.late.pop(self.rng.randrange(len(self.late))))
+        request = self.proposing.pop(0)
         if self.requeued:
             return TrialProposed(self.requeued.pop())
         if self.created < self.budget:
             self.created += 1
             return TrialProposed(str(self.created))
-        return ProposalEnded()
+        self.late.append(request)  # the oracle has looked, and takes its time to say so
+        return self.stimulus(0)
 
     def run(self) -> None:
         self.perform(self.core.start())
         for step in range(1, 2000):
             if self.core.finished:
+                assert self.core.stopping or not self.requeued
                 return
             self.perform(self.core.handle(self.stimulus(step)))
         raise AssertionError("no end")

@@ -53,7 +53,9 @@ class Box:
         )
         self.admission = Admission(self.resources, Calibration(), space="s")
         self.core = SchedulerCore(self.admission, ahead=rng.randint(0, 1), weighs=True)
-        self.budget, self.created, self.proposing = rng.randint(1, 40), 0, 0
+        self.budget, self.created = rng.randint(1, 40), 0
+        self.proposing: list[int] = []
+        self.late: list[int] = []
         self.stop_at = rng.choice([None, None, rng.randint(1, 80)])
         self.weighing: list[str] = []
         self.rejecting: list[str] = []
@@ -68,6 +70,7 @@ class Box:
         self.perform(self.core.start())
         for step in range(1, 6000):
             if self.core.finished:
+                assert self.core.stopping or not self.requeued, "a retry was lost"
                 return
             self.perform(self.core.handle(self.next(step)))
         raise AssertionError(f"no end: {self.core.waits_for}")
@@ -75,8 +78,8 @@ class Box:
     def perform(self, commands: list[Command]) -> None:
         for command in commands:
             match command:
-                case Propose():
-                    self.proposing += 1
+                case Propose(request):
+                    self.proposing.append(request)
                 case Weigh(trial_id):
                     self.weighing.append(trial_id)
                 case Reject(trial_id):
@@ -108,20 +111,25 @@ class Box:
             return DeviceBroke(whole[0], "it is broken", may_return)
         able: list[Callable[[], Stimulus]] = [self.measure]
         able += [self.propose] * 3 * bool(self.proposing)
+        able += [self.end_late] * bool(self.late)
         able += [self.weigh] * 3 * bool(self.weighing)
         able += [self.reject] * 3 * bool(self.rejecting)
         able += [self.end, self.end, self.time] * bool(self.running)
         return self.rng.choice(able)()
 
     def propose(self) -> Stimulus:
-        self.proposing -= 1
+        request = self.proposing.pop()
         if self.requeued:
             trial_id = self.requeued.pop()
             return TrialProposed(trial_id, self.needs[trial_id])
         if self.created < self.budget and not self.core.stopping:
             self.created += 1
             return TrialProposed(str(self.created))
-        return ProposalEnded()
+        self.late.append(request)  # the oracle has looked, and takes its time to say so
+        return self.measure()
+
+    def end_late(self) -> Stimulus:
+        return ProposalEnded(self.late.pop(self.rng.randrange(len(self.late))))
 
     def weigh(self) -> Stimulus:
         trial_id = self.weighing.pop(self.rng.randrange(len(self.weighing)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import os
 import signal
 import threading
@@ -106,7 +107,9 @@ def test_a_press_is_pythons_where_the_loop_is_blocked_for_long(
 
 
 @pytest.mark.parametrize("factory", FACTORIES, ids=lambda f: f.__module__)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name
+)
 def test_searches_of_one_loop_are_called_off_and_end_together(
     factory: Factory, number: signal.Signals
 ) -> None:
@@ -154,6 +157,84 @@ def test_a_handler_of_somebody_else_stays() -> None:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+
+
+# ── terminals and batch systems ────────────────────────────────────────────
+
+ANNOUNCED = [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU]
+
+
+@pytest.mark.parametrize("factory", FACTORIES, ids=lambda f: f.__module__)
+@pytest.mark.parametrize("number", ANNOUNCED, ids=lambda n: n.name)
+def test_an_announced_end_cancels_once_and_hurries_nobody(
+    factory: Factory, number: signal.Signals
+) -> None:
+    """A closed terminal sends SIGHUP twice; the workers have their time all the same."""
+    hurried = 0
+    heard: list[signal.Signals] = []
+    deadly: signal.Signals | None = None
+
+    def hurry() -> None:
+        nonlocal hurried
+        hurried += 1
+
+    async def main() -> None:
+        nonlocal deadly
+        loop = asyncio.get_running_loop()
+        with Signals(hurry) as signals, contextlib.suppress(asyncio.CancelledError):
+            for _ in range(3):
+                loop.call_soon(os.kill, os.getpid(), number)
+            await loop.create_future()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        heard.extend(signals.heard)
+        deadly = signals.deadly
+
+    async def with_another() -> None:
+        # The handlers stay while another search runs, so that all three are heard.
+        with Signals(lambda: None), contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(main(), return_exceptions=True)
+
+    with contextlib.closing(factory()) as loop:
+        loop.run_until_complete(with_another())
+
+    assert (heard, hurried, deadly) == ([number] * 3, 0, number)
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize("factory", FACTORIES, ids=lambda f: f.__module__)
+def test_what_nohup_ignores_stays_ignored(factory: Factory) -> None:
+    """A search that was started to outlive its terminal does."""
+
+    async def main() -> None:
+        with Signals(lambda: None) as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            await asyncio.sleep(0)
+            assert signals.heard == []
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with contextlib.closing(factory()) as loop:
+            loop.run_until_complete(main())
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_handler_that_python_does_not_know_of_stays() -> None:
+    """``faulthandler.register(signal.SIGUSR1)`` writes stacks during a search and after it."""
+
+    async def main() -> None:
+        with Signals(lambda: None):
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a stream with a descriptor
+        faulthandler.register(signal.SIGUSR1, file=nowhere)
+        try:
+            asyncio.run(main())
+            os.kill(os.getpid(), signal.SIGUSR1)
+        finally:
+            faulthandler.unregister(signal.SIGUSR1)
 
 
 # ── Ctrl-C of asyncio.run ──────────────────────────────────────────────────

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,26 @@ def test_a_project_without_a_state_is_loaded_all_the_same(tmp_path: Path) -> Non
     tuner.reload()
 
     assert tuner.memory is None
+
+
+def test_a_state_that_was_saved_first_is_no_foreign_file(tmp_path: Path) -> None:
+    """Under an id of one's own as well; another program's file is one."""
+    tuner = Mine(
+        RandomSearchOracle("loss", max_trials=1),
+        directory=tmp_path,
+        project_name="p",
+        tuner_id="mine",
+        executor="inline",
+        max_parallel_trials=1,
+    )
+    tuner.memory = 3
+    tuner.save()
+
+    asyncio.run(tuner.search(verbose=0))
+
+    assert len(tuner.oracle.trials) == 1
+    other = Mine(RandomSearchOracle("loss"), directory=tmp_path, project_name="q", tuner_id="mine")
+    other.save()
+    other.tuner_id = "another"
+    with pytest.raises(ProjectError, match=r"not a project of aiotune; it holds mine\.json"):
+        asyncio.run(other.search(verbose=0))

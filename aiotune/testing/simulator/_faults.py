@@ -10,6 +10,8 @@ __all__ = (
     "DEVICE",
     "DISK",
     "ENDING",
+    "JOB",
+    "ORACLE",
     "PROGRAM",
     "SPAWN",
     "TUNER",
@@ -115,6 +117,14 @@ class Fault(Enum):
     WEIGHING_HANGS = "the build of a model that is weighed dead-locks in native code"
     WEIGHING_SPINS = "the build of a model that is weighed computes for ever"
     WEIGHING_SLOW = "weighing a model takes long, and it computes meanwhile"
+    # ── terminals and batch systems ────────────────────────────────────────
+    SIGHUP = "the tuner's terminal is closed: SIGHUP, twice"
+    JOB_ENDED_WORKERS_FIRST = "SIGTERM to the whole job, and the workers are the first to go"
+    JOB_ENDED_TUNER_FIRST = "SIGTERM to the whole job, and the tuner is the first to hear of it"
+    WORKERS_ENDED = "somebody ends all workers by SIGTERM, and the tuner lives on"
+    WORKER_ENDED = "somebody ends one worker by SIGTERM"
+    # ── oracles of one's own ───────────────────────────────────────────────
+    ORACLE_AWAITS = "the oracle has decided, and awaits something before it says so"
 
 
 def _between(first: Fault, last: Fault) -> tuple[Fault, ...]:
@@ -142,3 +152,7 @@ USER = _between(Fault.INTERRUPTED, Fault.SEARCHED_AGAIN)
 """Of people."""
 WEIGHING = _between(Fault.WEIGHING_HANGS, Fault.WEIGHING_SLOW)
 """Of what a process does that weighs a model."""
+JOB = _between(Fault.SIGHUP, Fault.WORKER_ENDED)
+"""Of signals that others send to the tuner's processes."""
+ORACLE = _between(Fault.ORACLE_AWAITS, Fault.ORACLE_AWAITS)
+"""Of oracles with methods of their own."""

@@ -89,6 +89,7 @@ class TrialRecord:
         attempts: Number of the last attempt.
         open: The attempt that has started and not ended.
         last: The last attempt.
+        lost: How often it was lost, with the tuner or alone.
         counted: Failures that used up a retry, as far as another attempt followed.
         failure: Kind of the last attempt's failure.
         concluded: Whether it was decided what follows from the last attempt.
@@ -103,6 +104,7 @@ class TrialRecord:
     attempts: int = 0
     open: str | None = None
     last: str | None = None
+    lost: int = 0
     counted: int = 0
     failure: str | None = None
     concluded: bool = True
@@ -228,6 +230,8 @@ class _Judge:
         trained = self._truth.trained.get(record["attempt_id"], math.inf)
         if trial.failure == "timed_out" and trained < self._setup.timeout:
             self._wrong("I28", f"{record['attempt_id']} ran out of time after {trained:.1f} s")
+        if trial.failure == "terminated" and record["attempt_id"] in self._truth.with_the_job:
+            self._wrong("I34", f"{record['attempt_id']} was ended with the job, and not cancelled")
         if trial.failure in {"cancelled", "fatal"}:
             trial.concluded = False  # a later life takes it up
 
@@ -253,6 +257,9 @@ class _Judge:
     def _trial_requeued(self, record: Record) -> None:
         trial = self._trial(record)
         trial.open, trial.concluded = None, True
+        if record["lost"] > trial.lost and trial.last in self._truth.together:
+            self._wrong("I34", f"{trial.last} was ended with others, and counts as lost")
+        trial.lost = record["lost"]
         if record.get("lost", 0) > _MOST_LOST:
             self._wrong(
                 "I8", f"trial {trial.trial_id} was lost {record['lost']} times and runs again"
@@ -313,6 +320,10 @@ class _Judge:
             self._wrong("I7", f"trial {trial.trial_id} goes on from {kind}; it was {trial.failure}")
 
     def _had_its_retries(self, trial: TrialRecord, kind: str | None) -> None:
+        if kind == "terminated" and trial.lost < _MOST_LOST:
+            self._wrong(
+                "I8", f"trial {trial.trial_id} fails, ended by others {trial.lost + 1} times"
+            )
         counted = trial.counted + (kind in _COUNTED)
         if kind in _COUNTED and counted <= self._setup.retries:
             self._wrong("I8", f"trial {trial.trial_id} fails for good after {counted} failures")

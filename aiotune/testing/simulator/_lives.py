@@ -33,12 +33,13 @@ from aiotune.store._space import PATIENCE
 from aiotune.testing._loop import Deadlock, Livelock
 from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._disk import SimDisk
-from aiotune.testing.simulator._faults import CLOCK, DEVICE, Fault
+from aiotune.testing.simulator._faults import CLOCK, DEVICE, JOB, Fault
 from aiotune.testing.simulator._folding import check_fold
+from aiotune.testing.simulator._job import signal_job
 from aiotune.testing.simulator._monitors import WEIGHING_DEADLINES, Monitors
 from aiotune.testing.simulator._plan import Happening, Setup
 from aiotune.testing.simulator._processes import Crowd, SimExecutor
-from aiotune.testing.simulator._program import SimLog, make_oracle
+from aiotune.testing.simulator._program import SimLog, let_it_await, make_oracle
 from aiotune.testing.simulator._refusals import note_refusals
 from aiotune.testing.simulator._script import when_reported
 from aiotune.testing.simulator._seams import replaced
@@ -53,6 +54,9 @@ _ROUNDS = 100_000
 """How often the loop of one life may go round."""
 _LONGEST = 8_000.0
 """Virtual seconds after which a life makes no progress any more."""
+_OF_THE_PROGRAM = frozenset(
+    {Fault.CALLBACK_RAISES, Fault.CALLBACK_SLOW, Fault.ORACLE_RAISES, Fault.ORACLE_AWAITS}
+)
 _JUMP, _SLEEP, _SLOW = 3600.0, 600.0, 10.0
 
 
@@ -202,6 +206,7 @@ class Life:
         for interruption in self.world.plan.interruptions(self.world.life):
             suffer = partial(self._suffer, interruption.fault)
             when_reported(oracle, interruption.after, suffer)
+        let_it_await(oracle, self.world, lambda: Fault.ORACLE_AWAITS in self._raises)
         async with oracle.open(self.disk.layout.project_dir.parent, "simulated"):
             search = self._search = self._wired(oracle)
             try:
@@ -313,19 +318,26 @@ class Life:
         elif fault is Fault.SECOND_SEARCH:
             if self._search is not None and self._search.running:
                 self._second = world.running.create_task(self._search_beside())
-        elif fault in {Fault.CALLBACK_RAISES, Fault.CALLBACK_SLOW, Fault.ORACLE_RAISES}:
+        elif fault in _OF_THE_PROGRAM:
             self._raises.add(fault)
+        elif self._search is None and (fault is Fault.SIGTERM or fault in JOB):
+            return  # it came before the search began, and is nobody's business here
+        elif fault in JOB:
+            signal_job(self, fault)
         elif fault is Fault.SIGTERM:
-            if self._search is None:
-                return  # it came before the search began, and is nobody's business here
             world.strike(fault, "user")
-            self._cancellations += 1
-            self._search.stop(StopReason.CANCELLED, _TIMES.grace)
+            self.call_off()
         else:
             world.strike(fault, "user")
             self._cancel()
             if fault is Fault.INTERRUPTED_TWICE:
                 world.running.call_later(2.0, self._cancel)
+
+    def call_off(self) -> None:
+        """Ask the search to end, as a signal does."""
+        if self._search is not None and not self.world.dead:
+            self._cancellations += 1
+            self._search.stop(StopReason.CANCELLED, _TIMES.grace)
 
     async def _search_beside(self) -> None:
         """Open the project that is held, as a second program would."""
@@ -381,6 +393,9 @@ class Life:
             self.world.wrong("I16", f"{len(self.disk.threads.alive)} threads are left")
         if self._search is None or self._core is None or self.log.abandoned:
             return
+        left_open = sorted(self._oracle._book.state.open_attempts)  # noqa: SLF001 - what it knows
+        if left_open and self.end not in {"StorageError", "group"}:
+            self.world.wrong("I32", f"the attempts of {left_open} have no end")
         leases = self._core.admission.ledger.leases
         if self._search.running or leases:
             self.world.wrong("I16", f"leases are left: {leases}")

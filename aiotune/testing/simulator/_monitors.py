@@ -35,11 +35,15 @@ class Truth:
         cut_short: Lives of the tuner that were killed, or could not record what they knew.
         trained: Seconds that attempts lived without waiting for the disk.
         hung: Attempts that hung before they ended.
+        with_the_job: Attempts that somebody else ended together with the whole search.
+        together: Attempts that somebody else ended together with others.
         refused: Trials that were refused, with what each device could give that was left then.
     """
 
     def __init__(self) -> None:
         self.hung: set[str] = set()
+        self.with_the_job: set[str] = set()
+        self.together: set[str] = set()
         self.refused: dict[str, dict[str, int]] = {}
         self.trained: dict[str, float] = {}
         self.launched: list[tuple[int, RunAttempt]] = []
@@ -147,9 +151,9 @@ class Monitors:
         """Check that a weighing that the tuner gives up would have come to no end, and is gone."""
         worker = self._weighing[trial_id]
         if worker.hangs_since is None:
-            self._world.wrong("I32", f"{worker} was given up, and did not hang")
+            self._world.wrong("I35", f"{worker} was given up, and did not hang")
         if not worker.is_gone:
-            self._world.wrong("I32", f"{worker} was given up, and is there")
+            self._world.wrong("I35", f"{worker} was given up, and is there")
 
     def computed(self, worker: SimWorker, done: Done, *, on_disk: bool) -> None:
         """Remember a result."""
@@ -189,7 +193,7 @@ class Monitors:
         if not worker.is_attempt:
             silent, total = WEIGHING_DEADLINES
             if took > (total if worker.spins else silent) + _WEIGHING_MARGIN:
-                self._world.wrong("I32", f"{worker} hung for {took:.0f} s")
+                self._world.wrong("I35", f"{worker} hung for {took:.0f} s")
         elif setup.stall is not None and (not worker.spins or self._is_seen_to_spin(worker)):
             margin = _SPIN_MARGIN if worker.spins else _STALL_MARGIN
             if took > setup.stall + margin:

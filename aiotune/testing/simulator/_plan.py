@@ -13,6 +13,8 @@ from aiotune.testing.simulator._faults import (
     DEVICE,
     DISK,
     ENDING,
+    JOB,
+    ORACLE,
     PROGRAM,
     SPAWN,
     TUNER,
@@ -32,7 +34,9 @@ _IN_ORDER = frozenset({"hyperband", "bayesian"})
 """What these propose follows from results, so only one at a time can be compared with a twin."""
 _PRUNERS = ("", "", "median", "threshold")
 _GPUS_OF_A_HOST = ((16,), (16,), (8, 16), (40, 8), (24, 22), (80, 16, 16))
-_FAMILIES = (PROGRAM, ENDING, CHANNEL, SPAWN, DEVICE, DISK, TUNER, CLOCK, USER, WEIGHING)
+_FAMILIES = (PROGRAM, ENDING, CHANNEL, SPAWN, DEVICE, DISK, TUNER, CLOCK, USER)
+_LATER_FAMILIES = (JOB, ORACLE, WEIGHING)
+"""Drawn with numbers of their own: the other faults of a seed do not depend on them."""
 _TROUBLED_LIVES = 5
 """After so many lives of the tuner nothing more happens to it, so that every search ends."""
 _BY_COMMIT = frozenset({*TUNER, *DISK} - {Fault.TUNER_KILLED})
@@ -187,6 +191,7 @@ class Plan:
         if life >= _TROUBLED_LIVES or not able:
             return []
         able += [Fault.DISK_FULL] * 2 * (Fault.DISK_FULL in able)  # it takes longest, so more often
+        able += [f for f in able if f in JOB] * 2  # which need somebody who is there
         chosen = [numbers.choice(able) for _ in range(numbers.choice([0, 1, 1, 2, 3]))]
         return [
             Happening(fault, commit=numbers.randint(2, 60))
@@ -219,17 +224,22 @@ def draw_plan(
         setup = replace(setup, **_host(host, setup.gpus))
     elif host.random() < 0.3:  # noqa: PLR2004
         setup = replace(setup, host=host.choice([6, 24]), weighs=True)
-    drawn = frozenset(
-        fault
-        for family in _FAMILIES
-        if numbers.random() < 0.6  # noqa: PLR2004 - swarm testing: most families, not all
-        for fault in family
-        if numbers.random() < 0.6  # noqa: PLR2004
-    )
+    drawn = _drawn(numbers, _FAMILIES)
+    drawn |= _drawn(random.Random(f"later/{seed}"), _LATER_FAMILIES)  # noqa: S311 - likewise
     rate = numbers.choice([0.0, 0.1, 0.3, 0.5])
     if trials is not None:
         setup = replace(setup, trials=trials)
     return Plan(seed, setup, drawn if faults is None else frozenset(faults), rate)
+
+
+def _drawn(numbers: random.Random, families: Sequence[Sequence[Fault]]) -> frozenset[Fault]:
+    return frozenset(
+        fault
+        for family in families
+        if numbers.random() < 0.6  # noqa: PLR2004 - swarm testing: most families, not all
+        for fault in family
+        if numbers.random() < 0.6  # noqa: PLR2004
+    )
 
 
 def _host(numbers: random.Random, gpus: int) -> dict[str, Any]:

@@ -35,12 +35,14 @@ from aiotune.testing.simulator._faults import SPAWN, Fault
 from aiotune.testing.simulator._witness import Witness
 from aiotune.testing.simulator._world import World
 from aiotune.wire import (
+    Discovered,
     DiskPaused,
     Done,
     Failed,
     FrameError,
     FrameReader,
     FromWorker,
+    Hello,
     Probed,
     Report,
     RunAttempt,
@@ -93,7 +95,7 @@ class SimWorker:
         self._news = anyio.Event()
         self._gone = anyio.Event()
         self._exit: WorkerExit | None = None
-        self._muted = self._concluded = self._stopped = False
+        self._muted = self._concluded = self._stopped = self.has_spoken = False
         saved = crowd.disk.saved_epochs(spec.order) if isinstance(spec.order, RunAttempt) else 0
         self.career: Career = career_of(crowd.world.plan, self.order, self.pid, saved)
         self._next = iter(self.career.deeds)
@@ -110,6 +112,16 @@ class SimWorker:
     def is_attempt(self) -> bool:
         """Whether it runs a trial, and does not only weigh one."""
         return isinstance(self.order, RunAttempt)
+
+    @property
+    def hears_sigterm(self) -> bool:
+        """Whether it lives, and ends of SIGTERM."""
+        return self._exit is None and self.career.obeys and not self._stopped
+
+    def hear_sigterm(self) -> None:
+        """End of SIGTERM that somebody else has sent."""
+        if self.hears_sigterm:
+            self._end(WorkerExit(exit_code=None, signal=_TERMINATED, stopped=self._stopped))
 
     @property
     def is_gone(self) -> bool:
@@ -161,12 +173,14 @@ class SimWorker:
         match deed.what:
             case Says(data=data, message=message):
                 self._reports += isinstance(message, Report)
+                self.has_spoken |= not isinstance(message, (Report, Hello, Discovered))
                 self._hear(data)
             case Saves(epochs):
                 if not self._save(epochs):
                     self._timer = self._world.running.call_later(_LOOKS_FOR_ROOM, self._do, deed)
                     return
             case WritesDown(done):
+                self.has_spoken = True
                 self._write_down(done)
             case Hangs():
                 self._hang("hangs")
@@ -177,7 +191,7 @@ class SimWorker:
             case Compiles():
                 self._crowd.devices.rest(self.pid)
             case ShutsUp():
-                self._muted = True
+                self._muted = self.has_spoken = True
                 self._news.set()
             case Ends(ending):
                 self._end(ending)

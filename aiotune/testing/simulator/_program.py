@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from aiotune.hyperparameters import HyperParameters
@@ -14,13 +16,17 @@ from aiotune.oracles import (
 )
 from aiotune.pruners import MedianPruner, ThresholdPruner
 from aiotune.testing.simulator._devices import SimDevices
+from aiotune.testing.simulator._faults import Fault
 from aiotune.testing.simulator._monitors import Monitors
 from aiotune.testing.simulator._plan import Setup
 from aiotune.testing.simulator._world import World
+from aiotune.trial import Trial
 
-__all__ = ("SimLog", "make_oracle")
+__all__ = ("SimLog", "let_it_await", "make_oracle")
 
 _THRESHOLD = ThresholdPruner(upper=10.0)
+_AWAITS = 20.0
+"""Seconds that an oracle may take to say what it has decided."""
 _QUIET_EVENTS = frozenset({"search_started", "attempt_started"})
 
 
@@ -52,6 +58,24 @@ def make_oracle(setup: Setup, seed: int) -> Oracle:
     if setup.prunes:
         oracle.pruner = MedianPruner(min_trials=3) if setup.prunes == "median" else _THRESHOLD
     return oracle
+
+
+def let_it_await(oracle: Oracle, world: World, awaits: Callable[[], bool]) -> None:
+    """Let an oracle await something after it has decided, from the moment that ``awaits`` says so."""
+    decide: Any = oracle.next_trial
+
+    async def slowly() -> Trial:
+        trial: Trial = await decide()
+        if awaits():
+            world.strike(Fault.ORACLE_AWAITS, "user", f"{trial.trial_id} {trial.status}")
+            numbers = world.plan.numbers("awaits", world.life, trial.trial_id)
+            await asyncio.sleep(numbers.uniform(0.0, _AWAITS))
+        return trial
+
+    named: Any = oracle
+    named.next_trial = (
+        slowly  # an instance's own: a subclass would have another name in the journal
+    )
 
 
 class SimLog:
