@@ -148,7 +148,7 @@ class Oracle(FamiliarOracle):
         layout = Layout(directory, project_name)
         store = await open_project(layout, overwrite=overwrite, allow_shared=allow_shared)
         try:
-            state = await self.offload.run("disk", self._replayed, store.history())
+            state = await self.offload.run("disk", self._opened, store.history())
             await self._continue(Book(state, store), layout)
             yield self
         finally:
