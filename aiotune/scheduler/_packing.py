@@ -140,9 +140,9 @@ class Packing:
         kind = self._kind(uuid)
         gains = {1: 1.0}
         for count in range(2, self._most + 1):
-            trials = kind.slower.get(count, {})
+            trials = list(kind.slower.get(count, {}).values())
             if len(trials) >= _ENOUGH:
-                gains[count] = count / median(median(times) for times in trials.values())
+                gains[count] = count / median(median(times) for times in trials)
         best = max(gains, key=lambda count: gains[count])
         if gains[best] < _GAIN:
             best = 1
