@@ -40,8 +40,8 @@ def left(path: Path, optimizer: Any, *, reached: float | None = None) -> Any:
     return model
 
 
-def rate(model: Any) -> float:
-    return pytest.approx(float(model.optimizer.learning_rate), rel=1e-6)  # type: ignore[no-any-return]
+def rate(model: Any) -> Any:
+    return pytest.approx(float(model.optimizer.learning_rate), rel=1e-6)
 
 
 def optimizers() -> dict[str, Any]:
@@ -143,7 +143,7 @@ def test_numbers_of_an_optimizer_of_ones_own_are_put_back(tmp_path: Path) -> Non
     """A hyperparameter that an optimizer keeps in a variable is one like its rate."""
     import keras
 
-    class Own(keras.optimizers.SGD):
+    class Own(keras.optimizers.SGD):  # type: ignore[misc]
         def __init__(self, learning_rate: float = 0.1, pull: float = 0.0, **kwargs: Any) -> None:
             super().__init__(learning_rate, **kwargs)
             self.pull = keras.Variable(pull, trainable=False)

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,7 +132,12 @@ async def test_a_report_looks_at_no_trial_that_has_ended(monkeypatch: pytest.Mon
         await oracle.end_trial(trial)
     trial = await oracle.create_trial("w")
     read: list[bytes] = []
-    monkeypatch.setattr("aiotune.trial.history_of", lambda data: read.append(data) or [])
+
+    def looked(data: bytes) -> list[Any]:
+        read.append(data)
+        return []
+
+    monkeypatch.setattr("aiotune.trial.history_of", looked)
     monkeypatch.setattr("aiotune.trial.unpacked", read.append)
 
     await oracle.update_trial(trial.trial_id, {"loss": 0.5}, 0)
