@@ -6,6 +6,7 @@ it folds into, and a project that is held would hold it. So a record is read whe
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -108,8 +109,11 @@ def _records(data: bytes) -> Iterator[Event]:
         start = stop
 
 
-def read_records(data: bytes, seq: int) -> tuple[list[Event], int, int]:
-    """Return the events of the leading good lines, the next number and where they end."""
+def read_records(data: bytes, seq: int, most: float = math.inf) -> tuple[list[Event], int, int]:
+    """Return the events of the leading good lines, the next number and where they end.
+
+    Of more than ``most`` events the later ones are only looked at, but for one: so it shows.
+    """
     events: list[Event] = []
     start = 0
     while True:
@@ -122,7 +126,7 @@ def read_records(data: bytes, seq: int) -> tuple[list[Event], int, int]:
             return events, seq, start
         if envelope.seq != seq:
             return events, seq, start
-        if event is not None:
+        if event is not None and len(events) <= most:
             events.append(event)
         seq += 1
         start = stop

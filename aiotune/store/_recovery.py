@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -140,8 +141,8 @@ class _Reading:
             check_previous(said, *self._before)
 
     def _parse(self, path: Path, data: bytes, crc: int, *, last: bool) -> int:
-        first = self._seq
-        events, self._seq, self._end = read_records(data, first)
+        first, most = self._seq, _SMALL if last and not self._keep else math.inf
+        events, self._seq, self._end = read_records(data, first, most)
         self._events += events
         self._parsed += 1
         if self._end < len(data):
