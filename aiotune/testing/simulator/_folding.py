@@ -7,7 +7,7 @@ from typing import Any
 
 from aiotune import events
 from aiotune.oracles import Oracle
-from aiotune.oracles._pruning import Curves
+from aiotune.pruners import Curve
 from aiotune.store._replay import ProjectState
 from aiotune.trial import Trial
 
@@ -40,14 +40,26 @@ def check_verdicts(
     state = ProjectState(seed=oracle.seed, objective=oracle.objective)
     for event in history:
         if isinstance(event, events.TrialPruned):
-            trial = state.trials[event.trial_id]
-            # Curves that were never looked at before hold what the histories hold, and nothing else.
-            told = Curves(state, oracle.objective).judge(oracle.pruner, trial, event.step)
+            curves = {trial.trial_id: _curve(trial, oracle) for trial in state.trials.values()}
+            own = curves.pop(event.trial_id)
+            others = [curve for curve in curves.values() if curve.values]
+            minimize = oracle.objective.direction == "min"
+            told = oracle.pruner.judge(own, event.step, others, minimize=minimize)
             if told != event.reason:
                 wrong(
                     "I40", f"{event.trial_id} was ended for {event.reason!r}, and now for {told!r}"
                 )
         state.apply(event)
+
+
+def _curve(trial: Trial, oracle: Oracle) -> Curve:
+    """Read a curve from a history, and not as the oracle does."""
+    values = {
+        step: oracle.objective.get_value(metrics)
+        for execution, step, metrics in trial.history
+        if execution == 0 and oracle.objective.has_value(metrics)
+    }
+    return Curve(trial.index, values, trial.status.is_final)
 
 
 def _facts(trial: Trial | None) -> tuple[Any, ...]:
