@@ -75,25 +75,27 @@ class Retention:
         doomed: list[_Doomed] = []
         for trial in self._oracle.trials.values():
             if trial.status.is_final:
-                doomed += self._ended(trial)
-        await self._remove(doomed)
+                doomed += self._own(trial)
+        # Once: it asks the searcher, who goes through all trials.
+        await self._remove([*doomed, *self._of_others()])
 
     async def ended(self, trial: Trial) -> None:
         """Remove what the end of a trial makes superfluous: its own weights, or another's."""
         if trial.status.is_final:
-            await self._remove(self._ended(trial))
+            await self._remove([*self._own(trial), *self._of_others()])
 
-    def _ended(self, trial: Trial) -> list[_Doomed]:
-        """Return what the end of a trial makes superfluous."""
+    def _own(self, trial: Trial) -> list[_Doomed]:
+        """Return what the end of a trial makes superfluous of its own, and the weights that it has beaten."""
         if "epochs" in trial.budget:
             self._states[trial.index] = trial.trial_id
         weights = [(i, _WEIGHTS) for i in self._losers(trial)]
-        states = [(i, _STATES) for i in self._useless_states()]
         # What an interrupted training would have gone on from.
         resumes = [(trial.trial_id, _RESUMES)]
-        return [
-            (self._layout.trial_dir(i), pattern) for i, pattern in [*weights, *states, *resumes]
-        ]
+        return [(self._layout.trial_dir(i), pattern) for i, pattern in [*weights, *resumes]]
+
+    def _of_others(self) -> list[_Doomed]:
+        """Return the states that nobody goes on with any more."""
+        return [(self._layout.trial_dir(i), _STATES) for i in self._useless_states()]
 
     def _losers(self, trial: Trial) -> Iterable[str]:
         """Return the trials that are not among the best now, if they were or might have been."""
@@ -108,15 +110,13 @@ class Retention:
     def _useless_states(self) -> Iterable[str]:
         if not self._states:
             return []
-        trials = self._oracle.trials
-        unended = (t for t in trials.values() if not t.status.is_final)
-        parents = {t.parent_id for t in unended if t.parent_id is not None}
         history = self._oracle.history
+        parents = {history.tried[index].budget.get("parent") for index in history.unfinished}
         wanted = set() if self._searcher is None else set(self._searcher.continuable(history))
         useless = {
             index: trial_id
             for index, trial_id in self._states.items()
-            if index not in wanted and trial_id not in parents
+            if index not in wanted and index not in parents
         }
         for index in useless:
             del self._states[index]

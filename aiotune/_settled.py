@@ -11,7 +11,7 @@ import msgspec
 
 from aiotune.metrics import MetricHistory, MetricsTracker
 
-__all__ = ("Details", "Report", "packed", "unpacked")
+__all__ = ("Details", "Report", "history_of", "packed", "unpacked")
 
 Report = tuple[int, int, dict[str, float]]
 """Execution, step and metrics."""
@@ -59,8 +59,17 @@ class _Packed(msgspec.Struct, array_like=True):
     devices: list[str] = []
 
 
+class _Reported(msgspec.Struct, array_like=True):
+    """As much of :class:`_Packed` as it takes to find the history."""
+
+    metrics: msgspec.Raw
+    executions: msgspec.Raw
+    history: list[_Curve] = []
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Packed)
+_reported = msgspec.msgpack.Decoder(_Reported)
 
 
 def packed(details: Details) -> bytes | None:
@@ -73,7 +82,7 @@ def packed(details: Details) -> bytes | None:
     ]
     is_result = details.executions == [details.metrics.latest()]
     try:
-        return _encoder.encode(
+        found = _encoder.encode(
             _Packed(
                 metrics,
                 None if is_result else details.executions,
@@ -84,6 +93,7 @@ def packed(details: Details) -> bytes | None:
         )
     except (OverflowError, ValueError):
         return None
+    return bytes(memoryview(found))  # what the encoder returns keeps a third of unused room
 
 
 def unpacked(data: bytes) -> Details:
@@ -100,14 +110,23 @@ def unpacked(data: bytes) -> Details:
     return Details(
         metrics=tracker,
         executions=[{n: _one_nan(v) for n, v in metrics.items()} for metrics in executions],
-        history=[
-            (execution, step, dict(zip(curve.names, map(_one_nan, values), strict=True)))
-            for curve in found.history
-            for execution, step, values in curve.rows
-        ],
+        history=_history(found.history),
         files=found.files,
         devices=found.devices,
     )
+
+
+def history_of(data: bytes) -> list[Report]:
+    """Return the history of what was packed, and unpack nothing else."""
+    return _history(_reported.decode(data).history)
+
+
+def _history(curves: Iterable[_Curve]) -> list[Report]:
+    return [
+        (execution, step, dict(zip(curve.names, map(_one_nan, values), strict=True)))
+        for curve in curves
+        for execution, step, values in curve.rows
+    ]
 
 
 def _one_nan(value: float) -> float:

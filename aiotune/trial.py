@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiotune._printable import printable
-from aiotune._settled import Details, packed, unpacked
+from aiotune._settled import Details, history_of, packed, unpacked
 from aiotune._trial_state import StatefulTrial
 from aiotune._values import FrozenValues, Value
 from aiotune.errors import InternalError
@@ -150,6 +150,8 @@ class Trial(StatefulTrial):
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             if name == "hyperparameters":
                 return self._space.with_values(self._values)
+            if name == "history":  # which is asked of all trials where there is a pruner
+                return history_of(self._packed)
             return getattr(unpacked(self._packed), name)
 
     # ── where it stands ────────────────────────────────────────────────────

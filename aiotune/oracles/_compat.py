@@ -148,6 +148,12 @@ class FamiliarOracle(SearchedSpace):
     def _replayed(self, history: Sequence[events.Event]) -> ProjectState:
         return ProjectState.replay(history, seed=self._seed, objective=self.objective)
 
+    def _opened(self, history: Sequence[events.Event]) -> ProjectState:
+        """Fold a project that is to be gone on with, and read what a pruner will ask for."""
+        state = self._replayed(history)
+        self._prepare_to_judge(state)
+        return state
+
     def _adds_state(self) -> bool:
         """Whether a subclass has any state of its own."""
         return type(self).get_state is not FamiliarOracle.get_state

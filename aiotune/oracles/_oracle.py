@@ -153,7 +153,7 @@ class Oracle(FamiliarOracle):
             layout, overwrite=overwrite, allow_shared=allow_shared, beside=beside
         )
         try:
-            state = await self.offload.run("disk", self._replayed, store.history())
+            state = await self.offload.run("disk", self._opened, store.history())
             await self._continue(Book(state, store), layout)
             yield self
         finally:

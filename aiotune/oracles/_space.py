@@ -205,6 +205,13 @@ class SearchedSpace:
             self._curves = Curves(state, self.objective)
         return self._curves.judge(self.pruner, trial, step)
 
+    def _prepare_to_judge(self, state: ProjectState) -> None:
+        """Read the curves of a project that was just folded, off the loop: there may be many."""
+        if self.pruner is not None:
+            curves = Curves(state, self.objective)
+            curves.prepare(self.pruner)
+            self._curves = curves
+
     # ── the space ──────────────────────────────────────────────────────────
 
     @property

@@ -32,7 +32,7 @@ class Pruner(Protocol):
 
     ``judge`` is asked after each step of each trial, so it should cost no more
     than a look at each curve. Its answer is a function of its arguments alone.
-    A built-in pruner costs O(others), plus O(steps) of the judged trial itself.
+    A built-in pruner costs O(log(others)), plus O(steps) of the judged trial itself.
     """
 
     def judge(

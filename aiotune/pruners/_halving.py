@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aiotune.pruners._arguments import check_whole
 from aiotune.pruners._base import Curve, badness
+from aiotune.pruners._peers import standing
 
 __all__ = ("SuccessiveHalvingPruner",)
 
@@ -56,14 +57,9 @@ class SuccessiveHalvingPruner:
         if rung is None:
             return None
         own = badness(curve.values[step], minimize=minimize)
-        there = [
-            badness(other.values[step], minimize=minimize)
-            for other in others
-            if step in other.values
-        ]
-        reached = len(there) + 1
+        stands = standing(own, step, others, minimize=minimize)
+        reached, rank = stands.count + 1, stands.better + 1
         go_on = reached // self.factor
-        rank = 1 + sum(value < own for value in there)
         if go_on == 0 or rank <= go_on:
             return None
         return (

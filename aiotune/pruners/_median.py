@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiotune.pruners._arguments import check_whole
 from aiotune.pruners._base import Curve, badness
+from aiotune.pruners._peers import standing
 
 __all__ = ("MedianPruner",)
 
@@ -53,18 +53,13 @@ class MedianPruner:
         since = step - self.warmup_steps
         if since < 0 or since % self.interval or step not in curve.values:
             return None
-        there = [
-            badness(other.values[step], minimize=minimize)
-            for other in others
-            if step in other.values
-        ]
-        if len(there) < self.min_trials:
-            return None
         own = _best_until(curve, step, minimize=minimize)
+        bad = badness(own, minimize=minimize)
         # Of two values in the middle the worse one counts: their mean would be
         # NaN between infinities, and in doubt a trial goes on.
-        median = statistics.median_high(there)
-        if badness(own, minimize=minimize) <= median:
+        stands = standing(bad, step, others, minimize=minimize)
+        median = stands.median
+        if stands.count < self.min_trials or bad <= median:
             return None
         told = (
             f"Its objective is NaN at step {step}, which"
@@ -72,7 +67,7 @@ class MedianPruner:
             else f"Its best value of the objective up to step {step}, {own:.6g},"
         )
         return (
-            f"{told} is worse than the median {median if minimize else -median:.6g} of the {len(there)} "
+            f"{told} is worse than the median {median if minimize else -median:.6g} of the {stands.count} "
             "other trials that reported there."
         )
 

@@ -53,7 +53,7 @@ from aiotune.scheduler._commands import (
     TrialWeighed,
     Weigh,
 )
-from aiotune.scheduler._packing import Packing
+from aiotune.scheduler._packing import Packing, Verdict
 
 __all__ = ("SchedulerCore",)
 
@@ -88,7 +88,8 @@ class SchedulerCore:
         self.ahead = ahead
         self.weighs = weighs
         resources = admission.resources
-        self.packing = Packing(resources.most_per_device) if resources.measures else None
+        kinds = {d.uuid: f"{d.name}, {d.total_bytes} bytes" for d in resources.devices}
+        self.packing = Packing(resources.most_per_device, kinds) if resources.measures else None
         self.ready: dict[str, _Waiting] = {}
         self.weighing: set[str] = set()
         self.rejecting: set[str] = set()
@@ -129,7 +130,7 @@ class SchedulerCore:
                 self.rejecting.discard(trial_id)
                 self._more_is_left()  # one that was rejected leaves room in the budget
             case AttemptConcluded():
-                self._concluded(stimulus)
+                self._concluded(stimulus, commands)
             case MemoryMeasured(measured):
                 self._measured(measured)
             case DeviceBroke():
@@ -173,14 +174,14 @@ class SchedulerCore:
         self.weighing.remove(trial_id)
         self.ready[trial_id] = _Waiting(need)
 
-    def _concluded(self, stimulus: AttemptConcluded) -> None:
+    def _concluded(self, stimulus: AttemptConcluded, commands: list[Command]) -> None:
         lease = self.running.pop(stimulus.trial_id, None)
         if lease is None:
             self._broken(f"trial {stimulus.trial_id} concluded and was not running")
         self.admission.ledger.release(lease)
         if self.packing is not None:
             for uuid in lease.uuids:
-                self.packing.left(uuid, stimulus.trial_id)
+                self._judged(self.packing.left(uuid, stimulus.trial_id), commands)
         self._measured(stimulus.measured)
         if stimulus.requeued:
             self._more_is_left()
@@ -214,7 +215,12 @@ class SchedulerCore:
         (uuid,) = lease.uuids
         each = stimulus.seconds / stimulus.batches
         verdict = self.packing.timed(uuid, stimulus.trial_id, each) if each > 0 else None
-        if verdict is not None:
+        self._judged(verdict, commands)
+
+    def _judged(self, verdict: Verdict | None, commands: list[Command]) -> None:
+        if verdict is None:
+            return
+        for uuid in verdict.devices:
             self.admission.ledger.limit(uuid, verdict.most)
             commands.append(LimitSharing(uuid, verdict.most, verdict.reason))
 

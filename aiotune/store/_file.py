@@ -50,7 +50,7 @@ class FileStore:
         self.closed = False
 
     def history(self) -> Sequence[Event]:
-        """Return the events that were there when the project was opened."""
+        """Return the events that were there when the project was opened; each look reads them anew."""
         return self._history
 
     def append(self, *events: Event) -> Commit:
@@ -126,7 +126,7 @@ def read_events(layout: Layout) -> list[Event]:
     try:
         if not layout.journal_dir.is_dir():
             return []
-        return recover(layout.journal_dir, repair=False).events
+        return list(recover(layout.journal_dir, repair=False).events)
     except OSError as error:
         raise ProjectError(
             f"The journal in {layout.journal_dir} cannot be read: {error.strerror or error}.",
@@ -147,7 +147,7 @@ def _open(layout: Layout, overwrite: bool, allow_shared: bool, beside: frozenset
         with folder_within(project, layout.journal_dir, make=True):
             pass  # made, if need be, and no link to another project's
         sync_folder(project)
-        recovered = recover(layout.journal_dir, repair=True)
+        recovered = recover(layout.journal_dir, repair=True, keep=False)
         store = FileStore(layout, lock, recovered)
     except BaseException:
         lock.release()
@@ -155,7 +155,7 @@ def _open(layout: Layout, overwrite: bool, allow_shared: bool, beside: frozenset
     opened = ProjectOpened(
         pid=os.getpid(), host=socket.gethostname(), opened=time.time(), version=__version__
     )
-    if recovered.events:
+    if recovered.next_seq:
         store.append(opened)
     else:
         created = ProjectCreated(

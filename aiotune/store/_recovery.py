@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -15,17 +16,20 @@ from aiotune.errors import JournalCorrupt
 from aiotune.events import Event
 from aiotune.store._codec import BadLine, Envelope, decode_line
 from aiotune.store._collector import collector_paused
+from aiotune.store._history import History, Part, read_records
 from aiotune.store._segment import (
     SegmentBegan,
     began,
     check_previous,
     segment_name,
 )
-from aiotune.store._snapshot import read_snapshot, write_snapshot
+from aiotune.store._snapshot import sealed_events, sealed_in, write_snapshot
 
 __all__ = ("Recovered", "record_starts", "recover", "segment_paths")
 
 _SEGMENTS = "[0-9]" * 6 + ".jsonl"
+_SMALL = 2000
+"""As many events are kept rather than read again: some 1 MiB."""
 _START = re.compile(rb'[0-9a-f]{8} \{"v":')
 
 
@@ -34,7 +38,7 @@ class Recovered:
     """What a journal holds.
 
     Attributes:
-        events: All whole records, in order.
+        events: All whole records, in order; a :class:`History` if they were not to be kept.
         next_seq: Number of the next record.
         segment: Number of the last segment; 1 if there is none yet.
         end: Size of the last segment, after a repair.
@@ -44,7 +48,7 @@ class Recovered:
         parsed: How many segments were read record by record, for want of a snapshot.
     """
 
-    events: list[Event]
+    events: Sequence[Event]
     next_seq: int
     segment: int
     end: int
@@ -54,7 +58,7 @@ class Recovered:
     parsed: int = field(default=0, compare=False)
 
 
-def recover(journal_dir: Path, *, repair: bool) -> Recovered:
+def recover(journal_dir: Path, *, repair: bool, keep: bool = True) -> Recovered:
     """Read all segments; cut a torn tail off the last one, keeping the bytes.
 
     Batch N is written only after batch N - 1 was synced. So a good record that
@@ -68,6 +72,7 @@ def recover(journal_dir: Path, *, repair: bool) -> Recovered:
         journal_dir: Where the segments are.
         repair: Whether to cut, and to write snapshots of what is sealed; a reader
             without the lock only leaves the tail out.
+        keep: Whether to return all events at once; else many are read again when they are gone through.
 
     Raises:
         JournalCorrupt: Synced records are damaged.
@@ -75,7 +80,7 @@ def recover(journal_dir: Path, *, repair: bool) -> Recovered:
     paths = segment_paths(journal_dir)
     _check_complete(paths)
     with collector_paused():
-        reading = _Reading(repair=repair)
+        reading = _Reading(repair=repair, keep=keep)
         for path in paths:
             reading.take(path, last=path is paths[-1])
     return reading.found(max(1, len(paths)))
@@ -84,16 +89,17 @@ def recover(journal_dir: Path, *, repair: bool) -> Recovered:
 class _Reading:
     """Goes through the segments, one after the other."""
 
-    def __init__(self, *, repair: bool) -> None:
-        self._repair = repair
+    def __init__(self, *, repair: bool, keep: bool) -> None:
+        self._repair, self._keep = repair, keep
         self._events: list[Event] = []
+        self._parts: list[Part] = []
         self._seq = self._end = self._cut = self._crc = self._parsed = 0
         self._before: tuple[Path, int, int] | None = None
 
     def found(self, segment: int) -> Recovered:
         """Return what was read, once all segments are."""
         return Recovered(
-            self._events,
+            self._events if self._keep or self._is_small() else History(self._parts),
             self._seq,
             segment,
             self._end,
@@ -103,18 +109,25 @@ class _Reading:
             self._parsed,
         )
 
+    def _is_small(self) -> bool:
+        return len(self._parts) < 2 and len(self._events) <= _SMALL  # noqa: PLR2004 - one segment, or none
+
     def take(self, path: Path, *, last: bool) -> None:
         """Read a segment."""
         data = read_private(path)
         crc = zlib.crc32(data)
         self._check_beginning(data)
-        kept = None if last else read_snapshot(path, data, crc, self._seq)
-        if kept is not None:
-            events, self._seq = kept
+        first = self._seq
+        if not self._keep:
+            self._events = []  # what was read before is read again
+        sealed = None if last else sealed_in(path, data, crc, first)
+        events = sealed_events(sealed) if sealed is not None and self._keep else []
+        if sealed is not None and events is not None:
             self._events += events
-            self._end = len(data)
+            self._seq, self._end = sealed.end, len(data)
         else:
             crc = self._parse(path, data, crc, last=last)
+        self._parts.append(Part(path, self._end, crc, first))
         self._crc = crc
         if not last:
             self._before = (path, len(data), crc)
@@ -128,8 +141,8 @@ class _Reading:
             check_previous(said, *self._before)
 
     def _parse(self, path: Path, data: bytes, crc: int, *, last: bool) -> int:
-        first = self._seq
-        events, self._seq, self._end = _read(data, first)
+        first, most = self._seq, _SMALL if last and not self._keep else math.inf
+        events, self._seq, self._end = read_records(data, first, most)
         self._events += events
         self._parsed += 1
         if self._end < len(data):
@@ -147,7 +160,7 @@ class _Reading:
         if not last or _is_whole(data, end) or _newest_batch(data, end) > end:
             raise JournalCorrupt(
                 f"The journal {path} is damaged at byte {end} of {len(data)}, in records that had "
-                f"reached the disk; {len(self._events)} records before it are whole. Nothing was changed.",
+                f"reached the disk; {self._seq} records before it are whole. Nothing was changed.",
                 hint=f"See what can be saved with `aiotune doctor {path.parent.parent}`, restore the file "
                 "from a copy, or start another project.",
                 path=str(path),
@@ -161,26 +174,6 @@ class _Reading:
 def segment_paths(journal_dir: Path) -> list[Path]:
     """Return the paths of the segments that are there, in order."""
     return sorted(journal_dir.glob(_SEGMENTS))
-
-
-def _read(data: bytes, seq: int) -> tuple[list[Event], int, int]:
-    """Return the events of the leading good lines, the next number and where they end."""
-    events: list[Event] = []
-    start = 0
-    while True:
-        stop = data.find(b"\n", start) + 1
-        if stop == 0:
-            return events, seq, start
-        try:
-            envelope, event = decode_line(data[start:stop])
-        except BadLine:
-            return events, seq, start
-        if envelope.seq != seq:
-            return events, seq, start
-        if event is not None:
-            events.append(event)
-        seq += 1
-        start = stop
 
 
 def _check_complete(paths: Sequence[Path]) -> None:

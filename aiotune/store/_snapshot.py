@@ -8,7 +8,7 @@ damaged, or was made by a version that knows other events, is as good as none.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +17,16 @@ import msgspec
 from aiotune._disk import read_private, write_private
 from aiotune.events import Event
 
-__all__ = ("Sealed", "is_current", "read_snapshot", "snapshot_path", "write_snapshot")
+__all__ = (
+    "Sealed",
+    "is_current",
+    "read_snapshot",
+    "sealed_events",
+    "sealed_in",
+    "sealed_one_by_one",
+    "snapshot_path",
+    "write_snapshot",
+)
 
 
 class Sealed(msgspec.Struct, frozen=True, array_like=True):
@@ -42,6 +51,8 @@ class Sealed(msgspec.Struct, frozen=True, array_like=True):
 
 _head = msgspec.msgpack.Decoder(Sealed)
 _events = msgspec.msgpack.Decoder(list[Event])
+_raw = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_event: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -64,6 +75,13 @@ def read_snapshot(
     Returns:
         ``None`` if the segment itself has to be read.
     """
+    sealed = sealed_in(segment, data, crc32, first)
+    events = sealed_events(sealed) if sealed is not None else None
+    return None if sealed is None or events is None else (events, sealed.end)
+
+
+def sealed_in(segment: Path, data: bytes, crc32: int, first: int) -> Sealed | None:
+    """Return what a segment's snapshot holds, its events as they are; arguments as above."""
     try:
         kept = read_private(snapshot_path(segment))
     except OSError:
@@ -73,12 +91,23 @@ def read_snapshot(
         return None
     try:
         sealed = _head.decode(body)
-        made_from = (sealed.form, sealed.length, sealed.crc32, sealed.first)
-        if made_from != (_form(), len(data), crc32, first):
-            return None
-        return _events.decode(sealed.events), sealed.end
     except msgspec.MsgspecError:
         return None
+    made_from = (sealed.form, sealed.length, sealed.crc32, sealed.first)
+    return sealed if made_from == (_form(), len(data), crc32, first) else None
+
+
+def sealed_events(sealed: Sealed) -> list[Event] | None:
+    """Return the events of a snapshot; ``None`` if the segment itself has to be read."""
+    try:
+        return _events.decode(sealed.events)
+    except msgspec.MsgspecError:
+        return None
+
+
+def sealed_one_by_one(sealed: Sealed) -> Iterator[Event]:
+    """Yield the events of a snapshot, which is whole, without making all at once."""
+    return map(_event.decode, _raw.decode(sealed.events))
 
 
 def is_current(segment: Path, data: bytes) -> bool:

@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from aiotune.pruners import Curve, Pruner
+from aiotune.pruners._base import badness
+from aiotune.pruners._peers import Columns, Peers
 
 __all__ = (
     "PRUNER_CHECKS",
@@ -27,6 +29,7 @@ __all__ = (
     "check_costs_little_beside_a_thousand_trials",
     "check_is_a_function_of_its_arguments",
     "check_leaves_a_step_without_a_value_alone",
+    "check_takes_the_others_as_a_search_gives_them",
     "check_travels_to_another_process",
 )
 
@@ -91,6 +94,23 @@ def check_is_a_function_of_its_arguments(make: MakePruner) -> None:
             assert again == first, f"it says {first!r}, then {again!r}"
 
 
+def check_takes_the_others_as_a_search_gives_them(make: MakePruner) -> None:
+    """A search gives a sequence that is no list, and knows a value's place without a look at a curve."""
+    pruner = make()
+    for own, _, others, minimize in _cases():
+        columns = Columns()
+        for curve in (own, *others):
+            for step, value in curve.values.items():
+                columns.add(step, badness(value, minimize=minimize))
+        peers = Peers(columns, own, others.copy, minimize=minimize)
+        for step in own.values:
+            listed = pruner.judge(own, step, others, minimize=minimize)
+            given = pruner.judge(own, step, peers, minimize=minimize)
+            assert given == listed, (
+                f"of a list it says {listed!r}, of what a search gives {given!r}"
+            )
+
+
 def check_travels_to_another_process(make: MakePruner) -> None:
     """A tuner is sent to its workers with its pruner, which answers there as here."""
     pruner = make()
@@ -117,6 +137,7 @@ PRUNER_CHECKS: tuple[Callable[[MakePruner], None], ...] = (
     check_answers_with_nothing_or_a_sentence,
     check_leaves_a_step_without_a_value_alone,
     check_is_a_function_of_its_arguments,
+    check_takes_the_others_as_a_search_gives_them,
     check_travels_to_another_process,
     check_costs_little_beside_a_thousand_trials,
 )

@@ -12,12 +12,14 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from aiotune._disk import replace_file
 from aiotune.errors import CheckpointDamaged, FailedTrialError
+from aiotune.worker._compiled import Compiled, load_state, save_whole
 from aiotune.worker._left import CHECKPOINT, RECIPE, check_left, state_name
 from aiotune.worker._room import complain, wait_for_room
 
@@ -61,11 +63,18 @@ def save_recipe(model: Any, trial_dir: Path) -> None:
         wait_for_room(place, lambda: replace_file(place, lambda path: path.write_text(text)))
 
 
-def save_state(model: Any, trial_dir: Path, execution: int) -> None:
-    """Write a model's weights and its optimizer's variables, as they are now."""
+def save_state(model: Any, trial_dir: Path, execution: int, asked: Compiled | None = None) -> None:
+    """Write a model's weights and its optimizer's variables, as they are now.
+
+    Args:
+        model: The model.
+        trial_dir: The trial's directory.
+        execution: Which training of the trial.
+        asked: What it was compiled with, before it was trained.
+    """
     _call_built(model)
     place = trial_dir / state_name(execution)
-    wait_for_room(place, lambda: replace_file(place, model.save_weights))
+    wait_for_room(place, lambda: replace_file(place, partial(save_whole, model, asked=asked)))
     save_recipe(model, trial_dir)
 
 
@@ -122,6 +131,8 @@ def continue_from(
 ) -> bool:
     """Put a model, its optimizer included, into the state that another trial has left.
 
+    What the model was compiled with and the other trial's was not, as another learning rate, it keeps.
+
     Args:
         model: Compiled, built or not.
         parent_dir: The other trial's directory.
@@ -143,11 +154,8 @@ def continue_from(
     except CheckpointDamaged as error:
         complain(f"{error.message} The training begins at its first epoch.")
         return False
-    optimizer = getattr(model, "optimizer", None)
-    if optimizer is not None and not optimizer.built:
-        optimizer.build(model.trainable_variables)
     try:
-        model.load_weights(state)
+        load_state(model, state)
     except ValueError as error:
         raise FailedTrialError(
             f"The state at {state} is of another model than the one that was built now: {error}. The "

@@ -19,6 +19,7 @@ from aiotune.wire._payload import unpickled
 from aiotune.wire._settings import settings_here
 from aiotune.worker._callbacks import BestEpoch, ReportEpochs
 from aiotune.worker._checkpoints import continue_from, load_weights, save_recipe, save_state
+from aiotune.worker._compiled import compiled
 from aiotune.worker._context import AttemptContext, running_attempt
 from aiotune.worker._halving import with_smaller_batches
 from aiotune.worker._resume import Resumption
@@ -126,6 +127,7 @@ class _Training:
         hp, context = self.trial.hyperparameters, self.context
         model = build_model(self.tuner, hp)
         context.announce()
+        asked = compiled(model)
         args, kwargs = self.args, {**self.kwargs, **self._taken_up(model, execution)}
         by_keras = not _fits_itself(self.tuner)
         if by_keras:
@@ -139,7 +141,7 @@ class _Training:
         result = context.fit(_hypermodel(self.tuner), hp, model, *args, **kwargs)
         save_recipe(model, context.trial_dir)
         if "epochs" in context.order.budget:
-            save_state(model, context.trial_dir, self.first + execution)
+            save_state(model, context.trial_dir, self.first + execution, asked)
         return self.resumption.whole(result)
 
     def _taken_up(self, model: Any, execution: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,7 @@ import msgspec
 from aiotune._disk import read_private, replace_file, sha256_of, tells_full
 from aiotune.wire import Report, sealed, unsealed
 from aiotune.worker._checkpoints import build_as_before
+from aiotune.worker._compiled import Compiled, compiled, load_state, save_whole
 from aiotune.worker._context import AttemptContext
 from aiotune.worker._room import complain
 
@@ -90,6 +92,7 @@ class Resumption:
         self._context, self.every = context, every
         self._dir = context.trial_dir
         self._restored = False
+        self._asked: Compiled | None = None
         self._file = self._dir / "resume.json"
         self._progress = self._read() or _Progress(retry=context.order.retry)
 
@@ -121,20 +124,17 @@ class Resumption:
         return found if same and whole else None
 
     def restore(self, model: Any) -> int | None:
-        """Put a model into the saved state of this execution.
+        """Put a model that was just compiled into the saved state of this execution.
 
         Returns:
             The epoch to go on with; ``None`` if it begins at its first.
         """
-        current = self._progress.current
+        current, self._asked = self._progress.current, compiled(model)
         if not current.epochs:
             return None
         build_as_before(model, self._dir)
-        optimizer = getattr(model, "optimizer", None)
-        if optimizer is not None and not optimizer.built:
-            optimizer.build(model.trainable_variables)
         try:
-            model.load_weights(self._dir / self._progress.state)
+            load_state(model, self._dir / self._progress.state)
         except (OSError, ValueError):
             # The program builds another model now than when it was interrupted.
             self._progress.current = _Execution()
@@ -189,7 +189,7 @@ class Resumption:
         progress, old = self._progress, self._progress.state
         number, epoch = len(progress.done), progress.current.epochs[-1]
         place = self._dir / f"resume-{number}-{epoch}.weights.h5"
-        replace_file(place, model.save_weights)
+        replace_file(place, partial(save_whole, model, asked=self._asked))
         digest = sha256_of(place)
         try:
             self._write(

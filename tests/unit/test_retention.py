@@ -161,3 +161,24 @@ async def test_what_cannot_be_removed_keeps_nothing_else(tmp_path: Path) -> None
 
     assert (first / "checkpoint.weights.h5").is_dir()
     assert not (second / "checkpoint.weights.h5").exists()
+
+
+async def test_a_resumed_search_asks_its_searcher_once(tmp_path: Path) -> None:
+    """A searcher goes through all trials to answer: once for each ended trial would be their square."""
+    budget = {"epochs": 1, "initial_epoch": 0}
+    kept = Kept(tmp_path, Scripted([budget] * 6), keep=None, objective="loss")
+    for number in range(6):
+        await kept.trial(float(number))
+    asked: list[int] = []
+
+    class Counted(Scripted):
+        def continuable(self, history: History) -> set[int]:
+            asked.append(len(history.tried))
+            return set()
+
+    kept.oracle.searcher = Counted([budget])
+    again = Retention(kept.oracle, kept.layout, None, ThreadOffloader())
+
+    await again.begin()
+
+    assert asked == [6]

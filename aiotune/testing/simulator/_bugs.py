@@ -6,6 +6,7 @@ from aiotune.testing.simulator import (
     _bugs_of_attempts,  # noqa: F401 - each adds its own
     _bugs_of_deadlines,  # noqa: F401
     _bugs_of_disks,  # noqa: F401
+    _bugs_of_history,  # noqa: F401
     _bugs_of_records,  # noqa: F401
     _bugs_of_refusals,  # noqa: F401
     _bugs_of_signals,  # noqa: F401

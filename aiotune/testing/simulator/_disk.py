@@ -338,6 +338,7 @@ class SimDisk:
                 "os",
                 _Overlay(os, pwrite=self._pwrite, fsync=self._fsync, fdatasync=self._fsync),
             ),
+            (_recovery, "_SMALL", 0),  # no journal here is large, and large ones are read twice
             (_ballast, "os", _Overlay(os, posix_fallocate=self._reserve)),
             (_journal, "threading", threads.module()),
             (_journal, "queue", threads.queue_module()),

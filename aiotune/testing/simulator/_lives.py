@@ -34,7 +34,7 @@ from aiotune.testing._loop import Deadlock, Livelock
 from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._disk import SimDisk
 from aiotune.testing.simulator._faults import CLOCK, DEVICE, JOB, Fault
-from aiotune.testing.simulator._folding import check_fold
+from aiotune.testing.simulator._folding import check_fold, check_verdicts
 from aiotune.testing.simulator._job import signal_job
 from aiotune.testing.simulator._monitors import WEIGHING_DEADLINES, Monitors
 from aiotune.testing.simulator._plan import Happening, Setup
@@ -404,4 +404,5 @@ class Life:
         if self.world.dead:
             return
         oracle = self._oracle
-        check_fold(oracle, self.disk.events(), self.world.wrong)
+        check_fold(oracle, recorded := self.disk.events(), self.world.wrong)
+        check_verdicts(oracle, recorded, self.world.wrong)
