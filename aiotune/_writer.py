@@ -12,6 +12,7 @@ write to descriptors (:mod:`aiotune.display._descriptor`) where they can.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import contextvars
 import queue
@@ -29,6 +30,8 @@ M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
 LAST_WAIT = 2.0
 """Seconds that a writer has at the end of a search to write what waits, before it is left behind."""
+_FAREWELL = 0.25
+"""Seconds that one which was left behind has at the program's exit: read again, it may still end in order."""
 
 
 class Outlet(Protocol[M_contra]):
@@ -134,6 +137,9 @@ class Writer(Generic[M]):
         if not self.ended:
             with anyio.move_on_after(seconds, shield=True):
                 await over.wait()
+        if not self.ended:
+            # Of a terminal the cursor is hidden, and a table is drawn.
+            atexit.register(self.join, _FAREWELL)
         return self.ended
 
     def join(self, seconds: float = LAST_WAIT) -> bool:
@@ -189,6 +195,7 @@ class Writer(Generic[M]):
             self.ended = True
             self._lines.clear()
             self._moments.clear()
+        atexit.unregister(self.join)
         for tell in self._when_ended:
             tell()
 
