@@ -5,8 +5,8 @@ thread that waits for them cannot be interrupted, so it is a daemon that can be 
 search ends without it. Nothing is lost of what is written in time. What waits is bounded: the oldest
 lines make way, and it is said how many did; of moments only the newest one waits.
 
-An interpreter that ends while a daemon thread holds the lock of ``sys.stdout`` aborts, so outlets
-write to descriptors (:mod:`aiotune.display._descriptor`) where they can.
+A thread that waits in ``sys.stdout.write()`` holds the lock of ``sys.stdout``, and the interpreter's
+end waits for that, so outlets write to descriptors (:mod:`aiotune.display._descriptor`) where they can.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A stream's own descriptor, written to without the stream's lock.
 
-An interpreter that ends while a daemon thread waits in ``sys.stdout.write()`` aborts ("could not
-acquire lock ... at interpreter shutdown"), and a ``print()`` of the program would wait for the
-thread, deaf to Ctrl-C. A thread in ``os.write()`` holds nothing.
+A thread that waits in ``sys.stdout.write()`` holds the stream's lock. The interpreter flushes the
+stream at its end and waits for the lock, daemon or not, and a ``print()`` of the program waits for
+it deaf to Ctrl-C. A thread in ``os.write()`` holds nothing.
 """
 
 from __future__ import annotations

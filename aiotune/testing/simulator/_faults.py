@@ -12,6 +12,7 @@ __all__ = (
     "ENDING",
     "PROGRAM",
     "SPAWN",
+    "TERMINAL",
     "TUNER",
     "USER",
     "Fault",
@@ -108,6 +109,10 @@ class Fault(Enum):
     SECOND_SEARCH = "the same program is started a second time"
     BUDGET_RAISED = "the search is continued with a larger budget"
     SEARCHED_AGAIN = "the finished search is run a second time"
+    # ── where it tells what happens ────────────────────────────────────────
+    TERMINAL_UNREAD = "nobody reads the terminal for minutes, or ever again"
+    TERMINAL_GONE = "the terminal hangs up, and a write fails with EIO"
+    LOG_HANGS = "events.log is on a server that does not answer for minutes, or ever again"
 
 
 def _between(first: Fault, last: Fault) -> tuple[Fault, ...]:
@@ -133,3 +138,5 @@ CLOCK = _between(Fault.CLOCK_JUMPS, Fault.SUSPENDED)
 """Of clocks."""
 USER = _between(Fault.INTERRUPTED, Fault.SEARCHED_AGAIN)
 """Of people."""
+TERMINAL = _between(Fault.TERMINAL_UNREAD, Fault.LOG_HANGS)
+"""Of the terminal and the log."""

@@ -41,6 +41,7 @@ from aiotune.testing.simulator._program import SimLog, make_oracle
 from aiotune.testing.simulator._refusals import note_refusals
 from aiotune.testing.simulator._script import when_reported
 from aiotune.testing.simulator._seams import replaced
+from aiotune.testing.simulator._terminal import SimTerminal
 from aiotune.testing.simulator._threads import SimLoop
 from aiotune.testing.simulator._world import World
 from aiotune.trial import Trial
@@ -82,6 +83,7 @@ class Life:
         self.devices = SimDevices(world, setup)
         self.log = SimLog(world, monitors, self.devices, str(disk.layout.project_dir.parent))
         self.executor = SimExecutor(Crowd(world, disk, self.devices, monitors))
+        self.terminal = SimTerminal(world, disk.threads, lambda: self._broken or self._slept)
         self.end = "killed"
         self._oracle: Oracle
         self._search: SearchLoop | None = None
@@ -105,6 +107,7 @@ class Life:
             (_adoption, "time", world),
             (_patience, "measure_activity", self.executor.measure),
             *self.disk.seams(self.setup.segment_bytes),
+            *self.terminal.seams(),
         )
         runner = asyncio.Runner(loop_factory=lambda: loop)
         try:
@@ -201,8 +204,12 @@ class Life:
         for interruption in self.world.plan.interruptions(self.world.life):
             suffer = partial(self._suffer, interruption.fault)
             when_reported(oracle, interruption.after, suffer)
-        async with oracle.open(self.disk.layout.project_dir.parent, "simulated"):
+        async with (
+            oracle.open(self.disk.layout.project_dir.parent, "simulated"),
+            self.terminal.shown(oracle, self.disk.layout.events_log) as show,
+        ):
             search = self._search = self._wired(oracle)
+            show(search.running)
             try:
                 await search.run()
             finally:
@@ -255,10 +262,14 @@ class Life:
             log=self.log,
             clock=self.world,
             timing=timing,
-            on_tick=core.validate,
+            on_tick=partial(self._tick, core),
             before_proposal=self._before_proposal,
             offload=InlineOffloader(),
         )
+
+    def _tick(self, core: SchedulerCore) -> None:
+        core.validate()
+        self.terminal.tick()
 
     # ── what users do ──────────────────────────────────────────────────────
 
@@ -269,6 +280,7 @@ class Life:
     async def trial_ended(self, trial: Trial, seconds: float) -> None:
         """Call the user's ``on_trial_end``."""
         self.world.say("tuner", f"trial {trial.trial_id} is {trial.status} after {seconds:.1f} s")
+        self.terminal.ended(trial, seconds)
         self.monitors.told_of_end(trial.trial_id, final=trial.status.is_final)
         if Fault.CALLBACK_SLOW in self._raises:
             self._raises.discard(Fault.CALLBACK_SLOW)
@@ -370,8 +382,9 @@ class Life:
         left = [w for w in self.executor.live if w.career.kill_takes < 1 or not hurried]
         if left:
             self.world.wrong("I15", f"{left} live after the end of the tuner")
-        if self.disk.threads.alive:
-            self.world.wrong("I16", f"{len(self.disk.threads.alive)} threads are left")
+        threads = self.disk.threads.alive.keys() - self.terminal.left_behind
+        if threads:
+            self.world.wrong("I16", f"{len(threads)} threads are left")
         if self._search is None or self._core is None or self.log.abandoned:
             return
         leases = self._core.admission.ledger.leases

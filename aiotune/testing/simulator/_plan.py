@@ -15,6 +15,7 @@ from aiotune.testing.simulator._faults import (
     ENDING,
     PROGRAM,
     SPAWN,
+    TERMINAL,
     TUNER,
     USER,
     Fault,
@@ -32,13 +33,14 @@ _IN_ORDER = frozenset({"hyperband", "bayesian"})
 _PRUNERS = ("", "", "median", "threshold")
 _GPUS_OF_A_HOST = ((16,), (16,), (8, 16), (40, 8), (24, 22), (80, 16, 16))
 _FAMILIES = (PROGRAM, ENDING, CHANNEL, SPAWN, DEVICE, DISK, TUNER, CLOCK, USER)
+_SILENT, _FOR_EVER = 0.5, 1e6
 _TROUBLED_LIVES = 5
 """After so many lives of the tuner nothing more happens to it, so that every search ends."""
 _BY_COMMIT = frozenset({*TUNER, *DISK} - {Fault.TUNER_KILLED})
 _ORDER = {fault: number for number, fault in enumerate(Fault)}
 _IN_ATTEMPT = (*PROGRAM, *ENDING, *CHANNEL)
 _ATTEMPT = frozenset({*_IN_ATTEMPT, *SPAWN, Fault.MEMORY_LATE, Fault.MEMORY_LEAKED})
-_EVENTUAL = frozenset({Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN})
+_EVENTUAL = frozenset({Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN, *TERMINAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,14 @@ class Plan:
         """Return how long an epoch of an attempt takes."""
         return self.numbers("seconds", order.index, order.retry).uniform(0.5, 4.0)
 
+    def silence(self, fault: Fault, life: int) -> tuple[float, float]:
+        """Return from when on, and until when, what a life writes to is not read; never, if they are equal."""
+        numbers = self.numbers("silence", fault.name, life)
+        if fault not in self.faults or numbers.random() > _SILENT:
+            return (0.0, 0.0)
+        begin = round(numbers.uniform(0.0, 40.0), 3)
+        return (begin, begin + numbers.choice([30.0, 600.0, _FOR_EVER]))
+
     def interruptions(self, life: int) -> Sequence[Interruption]:
         """Return what happens to one life of the tuner when certain attempts have reported."""
         return ()
@@ -225,6 +235,9 @@ def draw_plan(
         for fault in family
         if numbers.random() < 0.6  # noqa: PLR2004
     )
+    # With numbers of their own, as the host.
+    unread = random.Random(f"terminal/{seed}")  # noqa: S311 - a simulation is no secret
+    drawn |= {fault for fault in TERMINAL if unread.random() < 0.4}  # noqa: PLR2004
     rate = numbers.choice([0.0, 0.1, 0.3, 0.5])
     if trials is not None:
         setup = replace(setup, trials=trials)
