@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiotune import logs
+from aiotune._log_file import LogFile
+from aiotune._offload import in_thread
 from aiotune._printable import printable
+from aiotune._writer import LAST_WAIT
 from aiotune.display import RunningTrial, Snapshot, clock, make_display
 from aiotune.status import TrialStatus
 
@@ -46,17 +49,18 @@ class Progress:
         self._started = clock.monotonic()
         self._running: Mapping[str, Running] = {}
         self._ended = self._failed = self._rejected = 0
+        self._end_by: float | None = None
         # What matters to people is shown, too.
         self.log = logs.open_log(None, show=None if self._quiet else self._display.line)
 
-    @contextmanager
-    def logging(self, path: Path) -> Iterator[logs.SearchLog]:
+    @asynccontextmanager
+    async def logging(self, path: Path) -> AsyncIterator[logs.SearchLog]:
         """Write the log to a file while the context lasts."""
-        self.log.attach(path)
+        self.log.attach(await in_thread(LogFile, path))
         try:
             yield self.log
         finally:
-            self.log.close()
+            await self.log.aclose(self._last_wait())
 
     @contextmanager
     def showing(self, running: Mapping[str, Running]) -> Iterator[None]:
@@ -71,6 +75,17 @@ class Progress:
             yield
         finally:
             self._display.stop()
+
+    async def aclose(self) -> None:
+        """Wait until everything is shown, but not for long."""
+        await self._display.aclose(self._last_wait())
+
+    def _last_wait(self) -> float:
+        """Return how long the end may still wait for a file or a terminal, both together."""
+        now = self._clock.monotonic()
+        if self._end_by is None:
+            self._end_by = now + LAST_WAIT
+        return max(0.0, self._end_by - now)
 
     def tick(self) -> None:
         """Draw the present moment and write the log."""

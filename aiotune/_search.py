@@ -132,6 +132,7 @@ class _Search:
         async with AsyncExitStack() as stack:
             resources = await self._resources(stack)
             progress = Progress(self.oracle, verbose=self.verbose, clock=self.clock)
+            stack.push_async_callback(progress.aclose)
             executor = await stack.enter_async_context(
                 _executor(self.tuner, self.payload, progress.log)
             )
@@ -139,7 +140,7 @@ class _Search:
             self.callbacks = Callbacks(progress.log)
             stack.callback(self.callbacks.close)
             await self._open(stack)
-            log = stack.enter_context(progress.logging(self.layout.events_log))
+            log = await stack.enter_async_context(progress.logging(self.layout.events_log))
             log.info(logs.SEARCH_STARTED, slots=resources.most, why=resources.reason)
             await self._sweep(log)
             await self._prepare(executor, resources, log)

@@ -7,10 +7,9 @@ processors of its own.
 from __future__ import annotations
 
 import datetime as dt
-import errno
 import json
 import logging
-import os
+from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,9 +17,10 @@ from typing import Any, NoReturn
 import msgspec
 import structlog
 
+from aiotune._log_file import LogFile
 from aiotune._log_values import plain
 from aiotune._printable import printable
-from aiotune.errors import ProjectError
+from aiotune._writer import LAST_WAIT, Writer
 
 __all__ = ("SearchLog", "given", "open_log")
 
@@ -132,12 +132,14 @@ SINK_FAILED = "sink_failed"
 """A place where events were shown raised an error and is used no more."""
 LOG_LOST = "log_lost"
 """The log's file could not be written and is used no more."""
+LINES_LEFT_OUT = "lines_left_out"
+"""So many ``lines`` are not in the log: its file was not written as fast as they came."""
 
-_ROTATE = 32 << 20
 _BUFFER = 64 << 10
+_WAITING = 4 << 20
+"""Characters that may wait for a file which hangs."""
 _KEPT = 1000
-"""Lines kept while there is no file, or no space for it."""
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Lines kept while there is no file."""
 _encode = msgspec.json.Encoder().encode
 _Event = MutableMapping[str, Any]
 _Logger = structlog.make_filtering_bound_logger(logging.DEBUG)
@@ -150,8 +152,9 @@ class SearchLog:
         path: The file; ``None``: lines are kept until :meth:`attach` names one.
         show: Takes the sentence of an event that people should know of.
 
-    Lines are gathered and written by :meth:`flush`, at a warning, and when
-    many have gathered. An event also goes to ``structlog.get_logger("aiotune")``
+    Lines are gathered and written at :meth:`flush`, at a warning, and when
+    many have gathered: by a thread of the log's own, so that no event waits for a file.
+    An event also goes to ``structlog.get_logger("aiotune")``
     if the program has configured structlog. Whatever fails while an event is
     written or shown is said once and then left out: a log never ends a search.
 
@@ -165,9 +168,9 @@ class SearchLog:
         *,
         show: Callable[[str], None] | None = None,
     ) -> None:
-        self._path = path
-        self._fd = -1 if path is None else _open(path)
-        self._lines: list[bytes] = []
+        self._early: deque[str] = deque(maxlen=_KEPT)
+        self._file: LogFile | None = None
+        self._writer: Writer[None] | None = None
         self._gathered = 0
         self._show = show
         self._user = structlog.get_logger("aiotune") if structlog.is_configured() else None
@@ -178,11 +181,14 @@ class SearchLog:
             context_class=dict,
             cache_logger_on_first_use=True,
         )
+        if path is not None:
+            self.attach(LogFile(path))
 
-    def attach(self, path: Path) -> None:
+    def attach(self, file: LogFile) -> None:
         """Write to a file from now on, and what was kept until now."""
-        self._path, self._fd = path, _open(path)
-        self.flush()
+        self._file, self._writer = file, Writer(file, _left_out, most=_WAITING)
+        self._writer.put(*self._early)
+        self._early.clear()
 
     def bind(self, **fields: Any) -> structlog.typing.FilteringBoundLogger:
         """Return a logger that adds fields to each of its events."""
@@ -203,9 +209,11 @@ class SearchLog:
     # Processors, in the order of the chain.
 
     def _write(self, _: Any, level: str, event: _Event) -> _Event:
-        now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-        line = _encode({"timestamp": now, "level": level, "event": event["event"], **event})
-        self._lines.append(line if line.isascii() else json.dumps(json.loads(line)).encode())
+        line = _line(level, event)
+        if self._writer is None:
+            self._early.append(line)
+            return event
+        self._writer.put(line, wake=False)
         self._gathered += len(line)
         if self._gathered >= _BUFFER or _matters(level):
             self.flush()
@@ -230,44 +238,30 @@ class SearchLog:
         return event
 
     def flush(self) -> None:
-        """Write what has gathered."""
-        self._gathered = 0
-        if self._fd < 0:
-            del self._lines[:-_KEPT]
-            return
-        if not self._lines:
-            return
-        data = memoryview(b"\n".join(self._lines) + b"\n")
-        self._lines = []
-        try:
-            while data:
-                data = data[os.write(self._fd, data) :]
-            self._rotate()
-        except (OSError, ProjectError) as error:
-            if isinstance(error, OSError) and error.errno in _FULL:
-                # The first may be the rest of a line, so it stays; then as many as are kept without a file.
-                self._lines = bytes(data[:-1]).split(b"\n") if data else []
-                del self._lines[1:-_KEPT]
-                return
-            path, self._path = self._path, None
-            self._let_go()
-            self.warning(LOG_LOST, path=path, error=error)
+        """Have written what has gathered."""
+        if self._writer is not None and self._file is not None:
+            if self._gathered or self._file.behind:
+                self._gathered = 0
+                self._writer.wake()
+            self._tell_of_loss(self._file, self._writer)
 
-    def _rotate(self) -> None:
-        if self._path is not None and os.fstat(self._fd).st_size > _ROTATE:
-            self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-            self._let_go()
-            self._fd = _open(self._path)
+    def _tell_of_loss(self, file: LogFile, writer: Writer[None]) -> None:
+        error = writer.take_error()
+        if error is not None:
+            self._writer = None
+            self.warning(LOG_LOST, path=file.path, error=error)
 
-    def _let_go(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+    async def aclose(self, seconds: float = LAST_WAIT) -> None:
+        """Have all written, wait for that for so many seconds, and let go of the file."""
+        if self._writer is not None and self._file is not None:
+            await self._writer.aclose(seconds)
+            self._tell_of_loss(self._file, self._writer)
 
     def close(self) -> None:
-        """Write what has gathered and let go of the file."""
-        self.flush()
-        self._let_go()
+        """Do the same where no event loop runs."""
+        if self._writer is not None and self._file is not None:
+            self._writer.join()
+            self._tell_of_loss(self._file, self._writer)
 
 
 def open_log(path: Path | None, *, show: Callable[[str], None] | None = None) -> SearchLog:
@@ -275,18 +269,14 @@ def open_log(path: Path | None, *, show: Callable[[str], None] | None = None) ->
     return SearchLog(path, show=show)
 
 
-def _open(path: Path) -> int:
-    try:
-        # What a link points at may not be ours to append to.
-        return os.open(
-            path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
-    except OSError as error:
-        raise ProjectError(
-            f"The log {path} cannot be opened: {error.strerror}.",
-            hint="It must be a plain file that you may write, or not exist.",
-            path=str(path),
-        ) from error
+def _line(level: str, event: Mapping[str, Any]) -> str:
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+    line = _encode({"timestamp": now, "level": level, "event": event["event"], **event})
+    return line.decode() if line.isascii() else json.dumps(json.loads(line))
+
+
+def _left_out(count: int) -> str:
+    return _line("warning", {"event": LINES_LEFT_OUT, "lines": count})
 
 
 def _matters(level: str) -> bool:

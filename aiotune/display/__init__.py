@@ -7,18 +7,20 @@ from collections.abc import Callable
 from typing import Protocol, TextIO
 
 from aiotune._printable import shown
-from aiotune.display._guarded import GuardedDisplay
+from aiotune.display._descriptor import writable
 from aiotune.display._plain import PlainDisplay, SilentDisplay
+from aiotune.display._prints import program_stream
 from aiotune.display._snapshot import RunningTrial, Snapshot, clock, short_clock
+from aiotune.display._threaded import ThreadedDisplay
 from aiotune.errors import ConfigurationError
 
 __all__ = (
     "Display",
-    "GuardedDisplay",
     "PlainDisplay",
     "RunningTrial",
     "SilentDisplay",
     "Snapshot",
+    "ThreadedDisplay",
     "clock",
     "make_display",
     "short_clock",
@@ -41,7 +43,7 @@ class Display(Protocol):
         ...
 
     def stop(self) -> None:
-        """Give the terminal back."""
+        """Give the terminal back; nothing is wrong with doing it twice."""
         ...
 
 
@@ -50,8 +52,8 @@ def make_display(
     stream: TextIO | None,
     *,
     lost: Callable[[Exception], None] = lambda _: None,
-) -> Display:
-    """Choose a display; none of its methods raises an error.
+) -> SilentDisplay | ThreadedDisplay:
+    """Choose a display; none of its methods raises an error, and none waits for who reads it.
 
     Args:
         verbose: 0: silent; 1 or ``"auto"``: live on a terminal, else lines; 2: lines.
@@ -63,13 +65,16 @@ def make_display(
     """
     if not isinstance(verbose, (int, str)) or verbose not in (0, 1, 2, "auto"):
         raise ConfigurationError(f"verbose must be 0, 1, 2 or 'auto', but is {shown(verbose)}.")
+    stream = program_stream(stream)
     if verbose == 0 or stream is None:
         return SilentDisplay()
-    if verbose == 2 or not _can_redraw(stream):  # noqa: PLR2004 - the numbers are Keras's
-        return GuardedDisplay(PlainDisplay(stream), lost)
+    redraws = verbose != 2 and _can_redraw(stream)  # noqa: PLR2004 - the numbers are Keras's
+    stream = writable(stream)
+    if not redraws:
+        return ThreadedDisplay(PlainDisplay(stream), stream, lost)
     from aiotune.display._live import LiveDisplay  # rich is slow to import
 
-    return GuardedDisplay(LiveDisplay(stream), lost)
+    return ThreadedDisplay(LiveDisplay(stream), stream, lost, redirects=True)
 
 
 def _can_redraw(stream: TextIO) -> bool:

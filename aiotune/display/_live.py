@@ -37,8 +37,15 @@ class LiveDisplay:
 
     def start(self) -> None:
         """Take the foot of the terminal."""
-        # Drawn only when we say so: the loop's ticker is the clock, not a thread.
-        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        # Drawn only when we say so: the loop's ticker is the clock, not a thread of rich's. What the
+        # program prints meanwhile comes as lines, too: through rich it would wait for the terminal.
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         self._live.start()
 
     def update(self, snapshot: Snapshot) -> None:
@@ -48,8 +55,8 @@ class LiveDisplay:
             self._live.update(render(snapshot, width, height), refresh=True)
 
     def line(self, text: str) -> None:
-        """Write a line above the table."""
-        self._console.print(Text(text), soft_wrap=True)
+        """Write a line, or several, above the table; what a program prints may have colors."""
+        self._console.print(Text.from_ansi(text), soft_wrap=True)
 
     def stop(self) -> None:
         """Remove the table and give the terminal back."""

@@ -26,7 +26,7 @@ class PlainDisplay:
         """Do nothing: only what has ended is told, as a line."""
 
     def line(self, text: str) -> None:
-        """Write a line; what the stream's encoding lacks is escaped."""
+        """Write a line, or several; what the stream's encoding lacks is escaped."""
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         shown = text.encode(encoding, "backslashreplace").decode(encoding)
         self._stream.write(f"{shown}\n")
@@ -50,3 +50,6 @@ class SilentDisplay:
 
     def stop(self) -> None:
         """Do nothing."""
+
+    async def aclose(self, seconds: float = 0.0) -> None:
+        """Do nothing: nothing waits to be shown."""

@@ -1,17 +1,18 @@
-"""Displays without a terminal, the choice between displays, and their guard."""
+"""Displays without a terminal, the choice between displays, and their thread."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 
 import pytest
 
 from aiotune.display import (
     Display,
-    GuardedDisplay,
     PlainDisplay,
     SilentDisplay,
     Snapshot,
+    ThreadedDisplay,
     clock,
     make_display,
     short_clock,
@@ -67,9 +68,14 @@ def show_all(display: Display) -> None:
     display.stop()
 
 
+def closed(display: SilentDisplay | ThreadedDisplay) -> None:
+    """Wait until everything is shown."""
+    asyncio.run(display.aclose())
+
+
 def chosen(verbose: int | str, stream: Stream | None) -> str:
     display = make_display(verbose, stream)
-    inner = display._display if isinstance(display, GuardedDisplay) else display
+    inner = display.inner if isinstance(display, ThreadedDisplay) else display
     return type(inner).__name__
 
 
@@ -94,6 +100,7 @@ def test_plain_display_needs_only_write_and_flush() -> None:
     tee = Tee()
     display = make_display("auto", tee)  # type: ignore[arg-type]
     display.line("a line")
+    closed(display)
 
     assert tee.written == ["a line\n", "<flush>"]
 
@@ -154,9 +161,11 @@ def test_a_failing_display_is_left_out_once() -> None:
     """It is stopped, its error is told once, and later calls show nothing and raise nothing."""
     told: list[Exception] = []
     broken = Broken()
-    display = GuardedDisplay(broken, told.append)
+    display = ThreadedDisplay(broken, Stream(), told.append)
     display.line("first")
+    closed(display)
     show_all(display)
+    closed(display)
 
     assert [str(error) for error in told] == ["first"]
     assert broken.stopped == 1
@@ -169,19 +178,9 @@ def test_a_closed_stream_is_a_failure_like_any_other() -> None:
     display = make_display(2, stream, lost=told.append)
     stream.close()
     display.line("a line")
+    closed(display)
 
     assert [type(error) for error in told] == [ValueError]
-
-
-def test_an_interrupt_is_not_swallowed() -> None:
-    """Ctrl-C while drawing ends the search as it does anywhere else."""
-
-    class Interrupted(SilentDisplay):
-        def line(self, text: str) -> None:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        GuardedDisplay(Interrupted(), lambda _: None).line("")
 
 
 @pytest.mark.parametrize(

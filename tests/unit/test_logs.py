@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 import structlog
 
-from aiotune import logs
+from aiotune import _log_file, logs
+from aiotune._log_file import LogFile
+from aiotune._writer import Writer
 from aiotune.errors import ProjectError
 from aiotune.logs import open_log, sentence
 from aiotune.status import TrialStatus
@@ -22,6 +24,20 @@ from aiotune.status import TrialStatus
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+class InlineWriter(Writer[None]):
+    """Writes where it is called, so that it can be seen at which call."""
+
+    def wake(self) -> None:
+        """Write at once."""
+        self._write()
+
+
+@pytest.fixture
+def inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the log written without a thread."""
+    monkeypatch.setattr(logs, "Writer", InlineWriter)
 
 
 def written(tmp_path: Path, **fields: Any) -> dict[str, Any]:
@@ -90,7 +106,7 @@ def test_huge_values_are_cut(tmp_path: Path) -> None:
     assert record["loop"] == [[[["..."]]]]
 
 
-def test_lines_wait_for_a_flush(tmp_path: Path) -> None:
+def test_lines_wait_for_a_flush(tmp_path: Path, inline: None) -> None:
     """An ordinary event costs no system call; flush() writes all in order."""
     path = tmp_path / "events.log"
     log = open_log(path)
@@ -104,7 +120,7 @@ def test_lines_wait_for_a_flush(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("level", ["warning", "error"])
-def test_a_warning_is_written_at_once(tmp_path: Path, level: str) -> None:
+def test_a_warning_is_written_at_once(tmp_path: Path, level: str, inline: None) -> None:
     """With all that waited before it: it may be the last word."""
     path = tmp_path / "events.log"
     log = open_log(path)
@@ -115,7 +131,7 @@ def test_a_warning_is_written_at_once(tmp_path: Path, level: str) -> None:
     log.close()
 
 
-def test_many_lines_are_written_unasked(tmp_path: Path) -> None:
+def test_many_lines_are_written_unasked(tmp_path: Path, inline: None) -> None:
     """What waits in memory is bounded."""
     path = tmp_path / "events.log"
     log = open_log(path)
@@ -131,7 +147,7 @@ def test_events_before_a_file_is_named_reach_it(tmp_path: Path) -> None:
     path = tmp_path / "events.log"
     log = open_log(None)
     log.warning("early")
-    log.attach(path)
+    log.attach(LogFile(path))
     log.info("late")
     log.close()
 
@@ -144,7 +160,7 @@ def test_a_log_without_a_file_does_not_grow(tmp_path: Path) -> None:
     log = open_log(None)
     for number in range(5000):
         log.info("event", number=number)
-    log.attach(path)
+    log.attach(LogFile(path))
     log.close()
 
     kept = [line["number"] for line in lines_of(path)]
@@ -152,9 +168,11 @@ def test_a_log_without_a_file_does_not_grow(tmp_path: Path) -> None:
     assert kept == list(range(5000 - len(kept), 5000))
 
 
-def test_a_full_file_makes_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_file_makes_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inline: None
+) -> None:
     """A file beyond the limit is kept as .1, the one before it goes, no line is lost between."""
-    monkeypatch.setattr(logs, "_ROTATE", 200)
+    monkeypatch.setattr(_log_file, "_ROTATE", 200)
     path = tmp_path / "events.log"
     log = open_log(path)
     for number in range(7):
@@ -213,7 +231,9 @@ def test_a_failing_disk_does_not_end_the_search(
     assert {"first", "second"} == set(shown) - set(told)
 
 
-def test_a_full_disk_costs_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_costs_no_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inline: None
+) -> None:
     """What found no space is written when there is some, also the rest of a half line."""
     path = tmp_path / "events.log"
     log = open_log(path)

@@ -88,12 +88,15 @@ async def test_what_blocks_elsewhere_is_not_our_business(path: Path) -> None:
 
 
 async def test_exceptions_are_one_function_wide(path: Path) -> None:
-    """The log may write a line, and do nothing else; a namesake of its function may not."""
-    with path.open("wb") as file:
-        write = f"os.write({file.fileno()}, b'x')"
-        ours(write, "logs.py", "flush")(path)
-        for where in (("logs.py", "close"), ("store/_file.py", "flush")):
-            with pytest.raises(BlockingError):
-                ours(write, *where)(path)
-    with pytest.raises(BlockingError):
-        ours("os.unlink(path)", "logs.py", "flush")(path)
+    """The inline executor runs a user's code, and does nothing else; a namesake of its function may not."""
+    read = "path.read_bytes()"
+    assert ours(read, "executors/_inline.py", "_run")(path) == b"x"
+    for where in (("executors/_inline.py", "start"), ("store/_file.py", "_run")):
+        with pytest.raises(BlockingError):
+            ours(read, *where)(path)
+
+
+async def test_the_log_may_not_write_on_the_loop(path: Path) -> None:
+    """Its file may be on a server that hangs, so a thread writes it."""
+    with path.open("wb") as file, pytest.raises(BlockingError):
+        ours(f"os.write({file.fileno()}, b'x')", "_log_file.py", "write")(path)

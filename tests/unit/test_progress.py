@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import math
@@ -57,6 +58,9 @@ class Screen:
     def stop(self) -> None:
         self.shown.append("stop")
 
+    async def aclose(self, seconds: float) -> None:
+        self.shown.append("closed")
+
 
 def made(trial_id: str, status: TrialStatus, score: float | None = None) -> Trial:
     hp = HyperParameters()
@@ -70,6 +74,12 @@ def made(trial_id: str, status: TrialStatus, score: float | None = None) -> Tria
 
 def progress_of(oracle: Trials, *, verbose: int = 2, clock: ManualClock | None = None) -> Progress:
     return Progress(cast("Oracle", oracle), verbose=verbose, clock=clock or ManualClock())
+
+
+def printed(progress: Progress, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what was printed, when all of it is."""
+    asyncio.run(progress.aclose())
+    return capsys.readouterr().out
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -89,9 +99,10 @@ def test_a_completed_trial_is_a_line_with_the_best_so_far(
     """Its number, how long it took, its score, and what it is up against."""
     oracle = Trials(best_trial=made("0001", TrialStatus.COMPLETED, 0.125))
 
-    progress_of(oracle).ended(made("0003", TrialStatus.COMPLETED, 0.5), 65.0)
+    progress = progress_of(oracle)
+    progress.ended(made("0003", TrialStatus.COMPLETED, 0.5), 65.0)
 
-    assert capsys.readouterr().out == (
+    assert printed(progress, capsys) == (
         "Trial 0003 complete [00h 01m 05s] val_loss: 0.5, best 0.125 (trial 0001)\n"
     )
 
@@ -109,9 +120,10 @@ def test_a_trial_without_a_result_is_told_once(
     status: TrialStatus, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With its reason; what will run again is no news here."""
-    progress_of(Trials()).ended(made("0003", status), 1.0)
+    progress = progress_of(Trials())
+    progress.ended(made("0003", status), 1.0)
 
-    assert expected == capsys.readouterr().out
+    assert expected == printed(progress, capsys)
 
 
 def test_a_completed_trial_that_diverged_says_so(capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,15 +134,16 @@ def test_a_completed_trial_that_diverged_says_so(capsys: pytest.CaptureFixture[s
         (0, 1, {"loss": math.inf, "val_loss": math.nan, "val_accuracy": 0.5}),
     ]
 
-    progress_of(Trials()).ended(trial, 5.0)
+    progress = progress_of(Trials())
+    progress.ended(trial, 5.0)
 
-    assert capsys.readouterr().out == (
+    assert printed(progress, capsys) == (
         "Trial 0003 complete [00h 00m 05s] val_loss: 0.5; "
         "not finite from epoch 1: val_loss, loss with units=48\n"
     )
 
 
-def test_a_silent_search_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_a_silent_search_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     """Neither results nor failures nor warnings, with verbose=0."""
     progress = progress_of(Trials(), verbose=0)
     with progress.showing({}):
@@ -138,6 +151,7 @@ def test_a_silent_search_prints_nothing(capfd: pytest.CaptureFixture[str]) -> No
         progress.ended(made("0002", TrialStatus.FAILED), 1.0)
         progress.log.warning("trouble")
         progress.tick()
+    await progress.aclose()
 
     assert capfd.readouterr() == ("", "")
 
@@ -151,7 +165,7 @@ def test_a_silent_search_prints_nothing(capfd: pytest.CaptureFixture[str]) -> No
         (TrialStatus.CANCELLED, "info", logs.TRIAL_CANCELLED),
     ],
 )
-def test_the_log_has_each_end_with_its_facts(
+async def test_the_log_has_each_end_with_its_facts(
     tmp_path: Path, status: TrialStatus, level: str, event: str
 ) -> None:
     """Values are nested, so that no hyperparameter's name can pass for a field."""
@@ -159,7 +173,7 @@ def test_the_log_has_each_end_with_its_facts(
     trial = made("0003", status, score)
     trial.devices = ["GPU-aaaa"]
     progress = progress_of(Trials(), verbose=0)
-    with progress.logging(tmp_path / "events.log"):
+    async with progress.logging(tmp_path / "events.log"):
         progress.ended(trial, 1.23456)
 
     (line,) = lines_of(tmp_path / "events.log")
@@ -239,35 +253,37 @@ def test_the_terminal_is_given_back_whatever_happens(screen: Screen) -> None:
     assert screen.shown == ["start", "stop"]
 
 
-def test_the_log_is_closed_whatever_happens(tmp_path: Path) -> None:
+async def test_the_log_is_closed_whatever_happens(tmp_path: Path) -> None:
     """What was said before the error is in the file."""
     path = tmp_path / "events.log"
     progress = progress_of(Trials(), verbose=0)
     progress.log.info("early")
 
-    def fails() -> None:
-        with progress.logging(path) as log:
+    async def fails() -> None:
+        async with progress.logging(path) as log:
             log.info("late")
             raise KeyError
 
     with pytest.raises(KeyError):
-        fails()
+        await fails()
 
     assert [line["event"] for line in lines_of(path)] == ["early", "late"]
 
 
-def test_a_tick_writes_the_log(tmp_path: Path) -> None:
+async def test_a_tick_has_the_log_written(tmp_path: Path) -> None:
     """A reader of the file is never far behind."""
     path = tmp_path / "events.log"
     progress = progress_of(Trials(), verbose=0)
-    with progress.logging(path) as log:
+    async with progress.logging(path) as log:
         log.info("event")
-        assert path.read_bytes() == b""
         progress.tick()
+        while not path.read_bytes():  # noqa: ASYNC110 - a thread writes it
+            await asyncio.sleep(0)
+
         assert [line["event"] for line in lines_of(path)] == ["event"]
 
 
-def test_a_lost_terminal_is_noted_in_the_log(
+async def test_a_lost_terminal_is_noted_in_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hung-up terminal ends the showing, once, and not the search."""
@@ -281,8 +297,9 @@ def test_a_lost_terminal_is_noted_in_the_log(
     monkeypatch.setattr("sys.stdout", HungUp())
     path = tmp_path / "events.log"
     progress = progress_of(Trials())
-    with progress.logging(path):
+    async with progress.logging(path):
         progress.ended(made("0001", TrialStatus.COMPLETED, 0.5), 1.0)
+        await progress.aclose()
         progress.ended(made("0002", TrialStatus.FAILED), 1.0)
 
     events = [line["event"] for line in lines_of(path)]
@@ -293,9 +310,10 @@ def test_a_name_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     """The objective's name is somebody's text, too."""
     oracle = Trials(objective=Objective("a\x1b[2J\nTrial 0009 complete", "min"))
 
-    progress_of(oracle).ended(made("0001", TrialStatus.COMPLETED, 0.5), 1.0)
+    progress = progress_of(oracle)
+    progress.ended(made("0001", TrialStatus.COMPLETED, 0.5), 1.0)
 
-    (line,) = capsys.readouterr().out.splitlines()
+    (line,) = printed(progress, capsys).splitlines()
     assert "a\\x1b[2J\\nTrial 0009 complete: 0.5" in line
 
 
@@ -304,9 +322,10 @@ def test_a_pruned_trial_is_said_to_have_stopped_early(capsys: pytest.CaptureFixt
     trial = made("0003", TrialStatus.COMPLETED, 0.5)
     trial.stop_reason = "worse than the others"
 
-    progress_of(Trials(best_trial=None)).ended(trial, 65.0)
+    progress = progress_of(Trials(best_trial=None))
+    progress.ended(trial, 65.0)
 
-    assert capsys.readouterr().out == "Trial 0003 stopped early [00h 01m 05s] val_loss: 0.5\n"
+    assert printed(progress, capsys) == "Trial 0003 stopped early [00h 01m 05s] val_loss: 0.5\n"
 
 
 def test_an_interrupted_search_does_not_count_rejected_trials() -> None:

@@ -10,6 +10,7 @@ from aiotune.testing.simulator import (
     _bugs_of_records,  # noqa: F401
     _bugs_of_refusals,  # noqa: F401
     _bugs_of_signals,  # noqa: F401
+    _bugs_of_terminals,  # noqa: F401
     _bugs_of_verdicts,  # noqa: F401
 )
 from aiotune.testing.simulator._planting import BUGS, Bug, planted

@@ -14,6 +14,7 @@ __all__ = (
     "ORACLE",
     "PROGRAM",
     "SPAWN",
+    "TERMINAL",
     "TUNER",
     "USER",
     "WEIGHING",
@@ -125,6 +126,10 @@ class Fault(Enum):
     WORKER_ENDED = "somebody ends one worker by SIGTERM"
     # ── oracles of one's own ───────────────────────────────────────────────
     ORACLE_AWAITS = "the oracle has decided, and awaits something before it says so"
+    # ── where it tells what happens ────────────────────────────────────────
+    TERMINAL_UNREAD = "nobody reads the terminal for minutes, or ever again"
+    TERMINAL_GONE = "the terminal hangs up, and a write fails with EIO"
+    LOG_HANGS = "events.log is on a server that does not answer for minutes, or ever again"
 
 
 def _between(first: Fault, last: Fault) -> tuple[Fault, ...]:
@@ -156,3 +161,5 @@ JOB = _between(Fault.SIGHUP, Fault.WORKER_ENDED)
 """Of signals that others send to the tuner's processes."""
 ORACLE = _between(Fault.ORACLE_AWAITS, Fault.ORACLE_AWAITS)
 """Of oracles with methods of their own."""
+TERMINAL = _between(Fault.TERMINAL_UNREAD, Fault.LOG_HANGS)
+"""Of the terminal and the log."""

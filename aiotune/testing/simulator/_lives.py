@@ -43,6 +43,7 @@ from aiotune.testing.simulator._program import SimLog, let_it_await, make_oracle
 from aiotune.testing.simulator._refusals import note_refusals
 from aiotune.testing.simulator._script import when_reported
 from aiotune.testing.simulator._seams import replaced
+from aiotune.testing.simulator._terminal import SimTerminal
 from aiotune.testing.simulator._threads import SimLoop
 from aiotune.testing.simulator._world import World
 from aiotune.trial import Trial
@@ -87,6 +88,7 @@ class Life:
         self.devices = SimDevices(world, setup)
         self.log = SimLog(world, monitors, self.devices, str(disk.layout.project_dir.parent))
         self.executor = SimExecutor(Crowd(world, disk, self.devices, monitors))
+        self.terminal = SimTerminal(world, disk.threads, lambda: self._broken or self._slept)
         self.end = "killed"
         self._oracle: Oracle
         self._search: SearchLoop | None = None
@@ -110,6 +112,7 @@ class Life:
             (_adoption, "time", world),
             (_activity, "measure_activity", self.executor.measure),
             *self.disk.seams(self.setup.segment_bytes),
+            *self.terminal.seams(),
         )
         runner = asyncio.Runner(loop_factory=lambda: loop)
         try:
@@ -207,8 +210,12 @@ class Life:
             suffer = partial(self._suffer, interruption.fault)
             when_reported(oracle, interruption.after, suffer)
         let_it_await(oracle, self.world, lambda: Fault.ORACLE_AWAITS in self._raises)
-        async with oracle.open(self.disk.layout.project_dir.parent, "simulated"):
+        async with (
+            oracle.open(self.disk.layout.project_dir.parent, "simulated"),
+            self.terminal.shown(oracle, self.disk.layout.events_log) as show,
+        ):
             search = self._search = self._wired(oracle)
+            show(search.running)
             try:
                 await search.run()
             finally:
@@ -267,10 +274,14 @@ class Life:
             log=self.log,
             clock=self.world,
             timing=timing,
-            on_tick=core.validate,
+            on_tick=partial(self._tick, core),
             before_proposal=self._before_proposal,
             offload=InlineOffloader(),
         )
+
+    def _tick(self, core: SchedulerCore) -> None:
+        core.validate()
+        self.terminal.tick()
 
     # ── what users do ──────────────────────────────────────────────────────
 
@@ -281,6 +292,7 @@ class Life:
     async def trial_ended(self, trial: Trial, seconds: float) -> None:
         """Call the user's ``on_trial_end``."""
         self.world.say("tuner", f"trial {trial.trial_id} is {trial.status} after {seconds:.1f} s")
+        self.terminal.ended(trial, seconds)
         self.monitors.told_of_end(trial.trial_id, final=trial.status.is_final)
         if Fault.CALLBACK_SLOW in self._raises:
             self._raises.discard(Fault.CALLBACK_SLOW)
@@ -389,8 +401,9 @@ class Life:
         left = [w for w in self.executor.live if w.career.kill_takes < 1 or not hurried]
         if left:
             self.world.wrong("I15", f"{left} live after the end of the tuner")
-        if self.disk.threads.alive:
-            self.world.wrong("I16", f"{len(self.disk.threads.alive)} threads are left")
+        threads = self.disk.threads.alive.keys() - self.terminal.left_behind
+        if threads:
+            self.world.wrong("I16", f"{len(threads)} threads are left")
         if self._search is None or self._core is None or self.log.abandoned:
             return
         left_open = sorted(self._oracle._book.state.open_attempts)  # noqa: SLF001 - what it knows

@@ -17,6 +17,7 @@ from aiotune.testing.simulator._faults import (
     ORACLE,
     PROGRAM,
     SPAWN,
+    TERMINAL,
     TUNER,
     USER,
     WEIGHING,
@@ -37,13 +38,14 @@ _GPUS_OF_A_HOST = ((16,), (16,), (8, 16), (40, 8), (24, 22), (80, 16, 16))
 _FAMILIES = (PROGRAM, ENDING, CHANNEL, SPAWN, DEVICE, DISK, TUNER, CLOCK, USER)
 _LATER_FAMILIES = (JOB, ORACLE, WEIGHING)
 """Drawn with numbers of their own: the other faults of a seed do not depend on them."""
+_SILENT, _FOR_EVER = 0.5, 1e6
 _TROUBLED_LIVES = 5
 """After so many lives of the tuner nothing more happens to it, so that every search ends."""
 _BY_COMMIT = frozenset({*TUNER, *DISK} - {Fault.TUNER_KILLED})
 _ORDER = {fault: number for number, fault in enumerate(Fault)}
 _IN_ATTEMPT = (*PROGRAM, *ENDING, *CHANNEL)
 _ATTEMPT = frozenset({*_IN_ATTEMPT, *SPAWN, *WEIGHING, Fault.MEMORY_LATE, Fault.MEMORY_LEAKED})
-_EVENTUAL = frozenset({Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN})
+_EVENTUAL = frozenset({Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN, *TERMINAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,14 @@ class Plan:
         """Return how long an epoch of an attempt takes."""
         return self.numbers("seconds", order.index, order.retry).uniform(0.5, 4.0)
 
+    def silence(self, fault: Fault, life: int) -> tuple[float, float]:
+        """Return from when on, and until when, what a life writes to is not read; never, if they are equal."""
+        numbers = self.numbers("silence", fault.name, life)
+        if fault not in self.faults or numbers.random() > _SILENT:
+            return (0.0, 0.0)
+        begin = round(numbers.uniform(0.0, 40.0), 3)
+        return (begin, begin + numbers.choice([30.0, 600.0, _FOR_EVER]))
+
     def interruptions(self, life: int) -> Sequence[Interruption]:
         """Return what happens to one life of the tuner when certain attempts have reported."""
         return ()
@@ -226,6 +236,9 @@ def draw_plan(
         setup = replace(setup, host=host.choice([6, 24]), weighs=True)
     drawn = _drawn(numbers, _FAMILIES)
     drawn |= _drawn(random.Random(f"later/{seed}"), _LATER_FAMILIES)  # noqa: S311 - likewise
+    # With numbers of their own, as the host.
+    unread = random.Random(f"terminal/{seed}")  # noqa: S311 - a simulation is no secret
+    drawn |= {fault for fault in TERMINAL if unread.random() < 0.4}  # noqa: PLR2004
     rate = numbers.choice([0.0, 0.1, 0.3, 0.5])
     if trials is not None:
         setup = replace(setup, trials=trials)
