@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dis
-import os
 import site
 import sys
 import sysconfig
@@ -127,7 +126,6 @@ def _package_homes(path: tuple[str, ...]) -> tuple[str, ...]:
 
 def _holds_distributions(directory: str) -> bool:
     try:
-        names = os.listdir(directory)
-    except OSError:  # a zip file, or a directory that does not exist
+        return any(path.is_dir() for path in Path(directory).glob("*.dist-info"))
+    except OSError:  # a directory that may not be read
         return False
-    return any(name.endswith(".dist-info") and Path(directory, name).is_dir() for name in names)
