@@ -1,14 +1,18 @@
-"""Refusing arguments that are no numbers, or not the numbers that they must be."""
+"""Numbers among arguments: refused where they cannot be, else returned as Python's own.
+
+An ``np.int64(3)`` is a whole number to its user, and neither a record nor a frame can hold it.
+"""
 
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any
 
 from aiotune._printable import shown
 from aiotune.errors import ConfigurationError, WrongType
 
-__all__ = ("check_number", "check_plugin", "check_seconds", "check_truth", "check_whole")
+__all__ = ("check_number", "check_plugin", "check_seconds", "check_truth", "check_whole", "plain")
 
 _NUMPYS = {"bool", "bool_"}
 _BITS = 63
@@ -23,8 +27,8 @@ def check_whole(
     most: int | None = None,
     also: str = "",
     whose: str = "",
-) -> None:
-    """Refuse what is no whole number, or too small or too large a one.
+) -> int:
+    """Return a whole number, of whatever type, as an ``int``.
 
     Args:
         name: The argument.
@@ -38,7 +42,7 @@ def check_whole(
         ConfigurationError: It is refused.
     """
     who, or_else = f"{name} of {whose}" if whose else name, f", or {also}" if also else ""
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not is_whole or (least is not None and value < least):
         bound = "" if least is None else f" >= {least}"
         raise ConfigurationError(
@@ -50,10 +54,11 @@ def check_whole(
         raise ConfigurationError(
             f"{who} is {shown(value)}, which does not fit into 64 bits. Use a smaller number{or_else}."
         )
+    return int(value)
 
 
-def check_truth(name: str, value: Any) -> None:
-    """Refuse what is neither ``True`` nor ``False``.
+def check_truth(name: str, value: Any) -> bool:
+    """Return ``True`` or ``False``, of Python's or numpy's, as a ``bool``.
 
     Raises:
         WrongType: It is neither.
@@ -62,22 +67,24 @@ def check_truth(name: str, value: Any) -> None:
         raise WrongType(
             f"{name} must be True or False, but is {shown(value)} of type {type(value).__name__}."
         )
+    return bool(value)
 
 
-def check_number(name: str, value: Any, *, whose: str = "") -> None:
-    """Refuse what is no number, and NaN.
+def check_number(name: str, value: Any, *, whose: str = "") -> float:
+    """Return a number other than NaN, of whatever type, as an ``int`` or a ``float``.
 
     Raises:
         ConfigurationError: It is refused.
     """
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or math.isnan(value):
+    if not _is_real(value) or math.isnan(value):
         who = f"{name} of {whose}" if whose else name
         raise ConfigurationError(f"{who} must be a number, but is {shown(value)}.")
+    number: float = plain(value)
+    return number
 
 
-def check_seconds(name: str, value: Any, *, zero: bool = False, also: str = "") -> None:
-    """Refuse what is no duration.
+def check_seconds(name: str, value: Any, *, zero: bool = False, also: str = "") -> float:
+    """Return a duration in seconds, of whatever type, as an ``int`` or a ``float``.
 
     Args:
         name: The argument.
@@ -88,14 +95,28 @@ def check_seconds(name: str, value: Any, *, zero: bool = False, also: str = "") 
     Raises:
         ConfigurationError: It is refused.
     """
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or math.isnan(value) or value < 0 or (value == 0 and not zero):
+    if not _is_real(value) or math.isnan(value) or value < 0 or (value == 0 and not zero):
         or_else = f", or {also}" if also else ""
         if hasattr(value, "total_seconds"):
             or_else += " (of a timedelta, its total_seconds())"
         raise ConfigurationError(
             f"{name} must be {'>=' if zero else '>'} 0 seconds{or_else}, but is {shown(value)}."
         )
+    number: float = plain(value)
+    return number
+
+
+def plain(value: Any) -> Any:
+    """Return a number of another type, such as numpy's, as Python's own; anything else as it is."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def check_plugin(name: str, given: Any, method: str, home: str) -> None:

@@ -27,6 +27,8 @@ __all__ = (
     "refuse_within_a_trial",
 )
 
+_OF_KERAS_MODELS = frozenset({"executions_per_trial"})
+"""Arguments that other tuners do not have, and that look like others which they have."""
 _TRUTHS = ("overwrite", "allow_shared", "weigh", "halve_batch")
 
 
@@ -38,8 +40,15 @@ def refuse_unknown(cls: type, kwargs: Mapping[str, Any]) -> None:
     """
     if not kwargs:
         return
+    of_models = sorted(_OF_KERAS_MODELS & kwargs.keys())
     similar = [found for name in kwargs for found in get_close_matches(name, _known(cls), n=1)]
     hint = f" Did you mean {', '.join(similar)}?" if similar else ""
+    if of_models:
+        hint = (
+            f" {' and '.join(of_models)} belong{'s' if len(of_models) == 1 else ''} to the tuners of Keras "
+            "models (Tuner, RandomSearch, ...). To repeat a trial here, return a list of results from "
+            "run_trial(), or pass SklearnTuner a cv such as RepeatedKFold()."
+        )
     raise ConfigurationError(
         f"Unrecognized arguments {shown(sorted(kwargs))} for {cls.__name__}().{hint} Check their spelling "
         f"against help({cls.__name__}); arguments for model.fit() belong to search()."
@@ -123,7 +132,7 @@ def _is_executor(choice: Any) -> bool:
 
 
 def check_tuner(tuner: BaseTuner) -> None:
-    """Refuse what does not depend on the oracle or the model.
+    """Refuse what does not depend on the oracle or the model; keep numbers as Python's own.
 
     Raises:
         ConfigurationError: An argument is impossible.
@@ -145,10 +154,10 @@ def check_tuner(tuner: BaseTuner) -> None:
         )
     for name in ("trial_timeout", "stall_warn", "stall_timeout"):
         if getattr(tuner, name) is not None:
-            check_seconds(name, getattr(tuner, name), also="None")
-    check_seconds("stop_grace", tuner.stop_grace, zero=True)
+            setattr(tuner, name, check_seconds(name, getattr(tuner, name), also="None"))
+    tuner.stop_grace = check_seconds("stop_grace", tuner.stop_grace, zero=True)
     for name in _TRUTHS:
-        check_truth(name, getattr(tuner, name))
+        setattr(tuner, name, check_truth(name, getattr(tuner, name)))
     check_executor(tuner.executor)
     tuner._layout.tuner_state(tuner.tuner_id)  # noqa: SLF001 - it refuses what is no plain name
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import numbers
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +56,10 @@ class SklearnTuner(BaseTuner):
         metrics: Functions ``f(y, prediction)`` that may take ``sample_weight``: one, or a list.
             Each is recorded under its ``__name__``.
         cv: A splitter, a number of folds, or a list of pairs of positions in the data (train,
-            test); default 5 folds. By default folds are shuffled, alike in every trial, and
-            divide no group where :meth:`search` is given groups.
+            test); default 5 folds, whatever the estimator, as in KerasTuner. Folds of a number are
+            shuffled, alike in every trial, and divide no group where :meth:`search` is given groups;
+            without groups a number keeps the classes of a classifier in proportion (stratified), as
+            scikit-learn does.
         **kwargs: Arguments of :class:`BaseTuner`. ``devices`` defaults to ``[]``, no GPU.
 
     Raises:
@@ -83,11 +86,10 @@ class SklearnTuner(BaseTuner):
                 "scoring must be the name of a scorer or a function f(estimator, X, y), but is "
                 f"{shown(scoring)} of type {type(scoring).__name__}."
             )
-        _check_folds(cv)
         super().__init__(oracle, hypermodel, **{"devices": [], **kwargs})
         self.scoring = scoring
         self.metrics = _by_name(metrics)
-        self.cv = cv
+        self.cv = _checked_folds(cv)
         self._rows: Rows | None = None
         if isinstance(oracle.objective, DefaultObjective):
             oracle.set_default_objective(Objective(SCORE, "max"))
@@ -253,17 +255,19 @@ def _require_sklearn() -> None:
         )
 
 
-def _check_folds(cv: Any) -> None:
-    if isinstance(cv, int) and not isinstance(cv, bool) and cv < 2:  # noqa: PLR2004 - train and test
+def _checked_folds(cv: Any) -> Any:
+    whole = isinstance(cv, numbers.Integral) and not isinstance(cv, bool)
+    if whole and cv < 2:  # noqa: PLR2004 - train and test
         raise ConfigurationError(f"cv must be at least 2 folds, but is {cv}.")
     is_splitter = callable(getattr(cv, "split", None)) or isinstance(cv, Iterable)
-    if cv is None or (isinstance(cv, int) and not isinstance(cv, bool)):
-        return
+    if cv is None or whole:
+        return None if cv is None else int(cv)
     if isinstance(cv, (str, bytes, bool)) or not is_splitter:
         raise ConfigurationError(
             f"cv must be a number of folds, a splitter or a list of (train, test) positions, but is "
             f"{shown(cv)} of type {type(cv).__name__}."
         )
+    return cv
 
 
 def _by_name(metrics: Any) -> Mapping[str, Callable[..., Any]]:

@@ -85,17 +85,21 @@ class Tuner(BaseTuner):
         resume_every: float | None = 60.0,
         **kwargs: Any,
     ) -> None:
-        _check_numbers(max_model_size, executions_per_trial, keep_best)
+        if max_model_size is not None:
+            max_model_size = check_whole(
+                "max_model_size", max_model_size, 1, also="None for no limit"
+            )
+        if keep_best is not None:
+            keep_best = check_whole("keep_best", keep_best, 1, also="None to keep all")
         if resume_every is not None:
-            check_seconds("resume_every", resume_every, zero=True, also="None")
+            resume_every = check_seconds("resume_every", resume_every, zero=True, also="None")
         _check_strategy(distribution_strategy)
         self.max_model_size = max_model_size
         self.optimizer, self.loss, self.metrics = optimizer, loss, metrics
         self.distribution_strategy = distribution_strategy
-        self.executions_per_trial = executions_per_trial
+        self.executions_per_trial = check_whole("executions_per_trial", executions_per_trial, 1)
         # A strategy spreads the model over devices in its own way, which no weighing knows.
-        check_truth("weigh", weigh)
-        self.weigh = weigh and distribution_strategy is None
+        self.weigh = check_truth("weigh", weigh) and distribution_strategy is None
         self.halve_batch = halve_batch
         self.keep_best = keep_best
         self.resume_every = resume_every
@@ -209,13 +213,3 @@ def _check_strategy(strategy: Any) -> None:
             "process's GPUs and cannot travel to a worker. Pass a function that makes it there, such as "
             "distribution_strategy=lambda: tf.distribute.MirroredStrategy(), and gpus_per_trial=2."
         )
-
-
-def _check_numbers(
-    max_model_size: int | None, executions_per_trial: int, keep_best: int | None
-) -> None:
-    if max_model_size is not None:
-        check_whole("max_model_size", max_model_size, 1, also="None for no limit")
-    check_whole("executions_per_trial", executions_per_trial, 1)
-    if keep_best is not None:
-        check_whole("keep_best", keep_best, 1, also="None to keep all")

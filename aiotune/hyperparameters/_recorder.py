@@ -211,8 +211,8 @@ class HyperParameters:
         The body always runs. Scopes nest: all their conditions must hold.
 
         Args:
-            parent_name: A hyperparameter that was asked for before, under the
-                conditions that are open now or some of them.
+            parent_name: A hyperparameter that was asked for before. If it is itself conditional,
+                its conditions must hold as well.
             parent_values: One value or several.
 
         Raises:
@@ -221,13 +221,8 @@ class HyperParameters:
                 ``TypeError``.
         """
         full = self._full_name(parent_name)
-        open_now = set(self._conditions)
-        if not any(name == full and open_now.issuperset(held) for name, held in self._known):
-            raise ConfigurationError(
-                f"The parent {full!r} of a conditional scope is not defined here. Ask for it before "
-                "the scope, and not under other conditions than the scope's own."
-            )
-        self._conditions.append(Parent(full, parent_values))
+        outer = len(self._conditions)
+        self._conditions += [*self._implied_by(full), Parent(full, parent_values)]
         try:
             stack = tuple(self._conditions)
             seen = self.active_scopes if hold(stack, self.values) else self.inactive_scopes
@@ -235,22 +230,32 @@ class HyperParameters:
                 seen.append(stack)
             yield
         finally:
-            self._conditions.pop()
+            del self._conditions[outer:]
+
+    def _implied_by(self, parent: str) -> list[Parent]:
+        """Return the conditions of a parent that are not open: whatever depends on it needs them, too."""
+        needed = [held for name, held in self._known if name == parent]
+        if not needed:
+            said = f"The parent {parent!r} of a conditional scope is not defined here."
+            raise ConfigurationError(f"{said} Ask for it before the scope.")
+        if len(needed) > 1:
+            return []  # whichever of that name is active decides
+        return [condition for condition in needed[0] if condition not in self._conditions]
 
     @contextmanager
     def _parent_scope(
         self, parent_name: str | None, parent_values: Value | Sequence[Value] | None
     ) -> Iterator[None]:
-        if not parent_name:
-            if parent_values is not None:
-                raise ConfigurationError(
-                    f"parent_values={shown(parent_values)} are values of no parent. Name it with "
-                    "parent_name=..., or leave parent_values out."
-                )
-            yield
+        if parent_name:
+            with self.conditional_scope(parent_name, parent_values):  # type: ignore[arg-type]
+                yield
             return
-        with self.conditional_scope(parent_name, parent_values):  # type: ignore[arg-type]
-            yield
+        if parent_values is not None:
+            raise ConfigurationError(
+                f"parent_values={shown(parent_values)} are values of no parent. Name it with "
+                "parent_name=..., or leave parent_values out."
+            )
+        yield
 
     def _full_name(self, name: str) -> str:
         plain = name if type(name) is str and name else checked_name("", name)

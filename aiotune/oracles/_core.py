@@ -26,9 +26,9 @@ from aiotune.trial import Trial
 
 __all__ = (
     "RetryPolicy",
-    "check_limits",
     "check_plugins",
     "check_space",
+    "checked_limits",
     "conclude",
     "grew",
     "interrupted",
@@ -61,21 +61,25 @@ class RetryPolicy:
     max_rejected: int = 100
 
     def __post_init__(self) -> None:
-        check_whole("max_retries_per_trial", self.max_retries, 0)
+        retries = check_whole("max_retries_per_trial", self.max_retries, 0)
+        object.__setattr__(self, "max_retries", retries)
         if (limit := self.max_consecutive) is not None:
-            check_whole("max_consecutive_failed_trials", limit, 1, also="None for no limit")
+            name = "max_consecutive_failed_trials"
+            limit = check_whole(name, limit, 1, also="None for no limit")
+            object.__setattr__(self, "max_consecutive", limit)
 
 
-def check_limits(max_trials: int | None, seed: int | None) -> None:
-    """Refuse a budget or a seed that cannot be one.
+def checked_limits(max_trials: int | None, seed: int | None) -> tuple[int | None, int | None]:
+    """Return a budget and a seed as Python's own numbers.
 
     Raises:
         ConfigurationError: ``max_trials`` is no whole number >= 1, or ``seed`` none at all.
     """
     if max_trials is not None:
-        check_whole("max_trials", max_trials, 1, also="None for no limit")
+        max_trials = check_whole("max_trials", max_trials, 1, also="None for no limit")
     if seed is not None:
-        check_whole("seed", seed, also="None")
+        seed = check_whole("seed", seed, also="None")
+    return max_trials, seed
 
 
 def check_plugins(searcher: object, pruner: object) -> None:

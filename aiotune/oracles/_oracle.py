@@ -92,7 +92,7 @@ class Oracle(FamiliarOracle):
         searcher: Searcher | None = None,
         pruner: Pruner | None = None,
     ) -> None:
-        _core.check_limits(max_trials, seed)
+        max_trials, seed = _core.checked_limits(max_trials, seed)
         _core.check_plugins(searcher, pruner)
         self._policy = _core.RetryPolicy(max_retries_per_trial, max_consecutive_failed_trials)
         self._seed_was_given = seed is not None

@@ -1,4 +1,4 @@
-"""Refusing arguments of pruners that make no sense."""
+"""Arguments of pruners: refused where they make no sense, else kept as Python's own numbers."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ __all__ = ("check_number", "check_whole")
 def check_whole(
     pruner: object, name: str, value: Any, *, least: int, most: int | None = None
 ) -> None:
-    """Refuse what is not a whole number, or too small or too large a one.
+    """Keep a whole number; refuse what is not one, or too small or too large.
 
     Raises:
         ConfigurationError: Naming the pruner, the argument and its value.
     """
-    _arguments.check_whole(name, value, least, most=most, whose=type(pruner).__name__)
+    whole = _arguments.check_whole(name, value, least, most=most, whose=type(pruner).__name__)
+    object.__setattr__(pruner, name, whole)  # it is frozen, and this is a part of its making
 
 
 def check_number(pruner: object, name: str, value: Any) -> None:
-    """Refuse what is not a number, and NaN.
+    """Keep a number; refuse what is not one, and NaN.
 
     Raises:
         ConfigurationError: Naming the pruner, the argument and its value.
     """
-    _arguments.check_number(name, value, whose=type(pruner).__name__)
+    object.__setattr__(
+        pruner, name, _arguments.check_number(name, value, whose=type(pruner).__name__)
+    )

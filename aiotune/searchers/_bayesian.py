@@ -6,6 +6,7 @@ Nothing heavy is imported until the first proposal.
 from __future__ import annotations
 
 import math
+import numbers
 from typing import TYPE_CHECKING, Any
 
 from aiotune._printable import shown
@@ -116,16 +117,16 @@ def _is_early(evidence: Evidence, design: int) -> bool:
 def _checked_count(count: Any) -> int | None:
     if count is None:
         return None
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+    if isinstance(count, bool) or not isinstance(count, numbers.Integral) or count < 0:
         raise ConfigurationError(
             f"`num_initial_points` must be a whole number that is not negative, but is {shown(count)}. "
             "Leave it out to let the search space decide."
         )
-    return count
+    return int(count)
 
 
 def _checked(name: str, value: Any, why: str) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or value < 0:
         raise ConfigurationError(
             f"`{name}` must be a finite number that is not negative, since {why}, but is {shown(value)}."

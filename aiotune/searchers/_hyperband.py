@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any, NamedTuple
 
 from aiotune._printable import shown
@@ -59,8 +60,8 @@ class HyperbandSearcher:
     def __init__(
         self, max_epochs: int = 100, factor: int = 3, hyperband_iterations: float | None = 1
     ) -> None:
-        _check("max_epochs", max_epochs, 1, "the epochs of a fully trained trial")
-        _check("factor", factor, 2, "one in that many trials goes on to the next round")
+        max_epochs = _checked("max_epochs", max_epochs, 1, "the epochs of a fully trained trial")
+        factor = _checked("factor", factor, 2, "one in that many trials goes on to the next round")
         self.brackets = brackets_of(max_epochs, factor)
         self.iterations = _iterations(hyperband_iterations)
         self._random = RandomSearcher()
@@ -232,12 +233,12 @@ def _iterations(given: Any) -> float:
     """Return how many iterations there are, maybe infinitely many."""
     if given is None or given == math.inf:
         return math.inf
-    _check("hyperband_iterations", given, 0, "0 stands for no end")
-    return given or math.inf
+    return _checked("hyperband_iterations", given, 0, "0 stands for no end") or math.inf
 
 
-def _check(name: str, value: Any, least: int, meaning: str) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+def _checked(name: str, value: Any, least: int, meaning: str) -> int:
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or value < least:
         raise ConfigurationError(
             f"{name} of Hyperband must be a whole number >= {least} ({meaning}), but is {shown(value)}."
         )
@@ -245,3 +246,4 @@ def _check(name: str, value: Any, least: int, meaning: str) -> None:
         raise ConfigurationError(
             f"{name} of Hyperband must be at most {_MOST:,} ({meaning}), but is {shown(value)}."
         )
+    return int(value)

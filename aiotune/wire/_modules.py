@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dis
+import site
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.machinery import PathFinder
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -40,7 +42,7 @@ def is_installed(name: str) -> bool:
     spec = PathFinder.find_spec(name)
     places = spec.submodule_search_locations if spec is not None else None
     where = [spec.origin] if spec is not None and spec.origin else list(places or ())
-    homes = tuple(f"{sysconfig.get_path(key)}/" for key in ("purelib", "platlib"))
+    homes = _package_homes(tuple(sys.path))
     return any(place.startswith(homes) for place in where)
 
 
@@ -103,10 +105,27 @@ def _is_users(module: ModuleType) -> bool:
     file = getattr(module, "__file__", None)
     if not isinstance(file, str) or module.__name__.partition(".")[0] == _OWN:
         return False
-    return not file.startswith(_installed())
+    library = tuple(f"{sysconfig.get_path(key)}/" for key in ("stdlib", "platstdlib"))
+    return not file.startswith((*library, *_package_homes(tuple(sys.path))))
 
 
 @cache
-def _installed() -> tuple[str, ...]:
-    keys = ("stdlib", "platstdlib", "purelib", "platlib")
-    return tuple(f"{sysconfig.get_path(key)}/" for key in keys)
+def _package_homes(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the directories that an installer fills, each with a slash at its end.
+
+    Those of this interpreter are not all: packages also come from the user's site, from the
+    system's beneath a virtual environment, and from where ``pip install --target`` put them. All
+    of these hold the metadata of distributions. The source tree of an editable
+    installation does not: it is the user's own code, and changes from run to run.
+    """
+    homes = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()}
+    homes.add(site.getusersitepackages())
+    homes.update(entry for entry in path if entry and _holds_distributions(entry))
+    return tuple(sorted(f"{home}/" for home in homes))
+
+
+def _holds_distributions(directory: str) -> bool:
+    try:
+        return any(path.is_dir() for path in Path(directory).glob("*.dist-info"))
+    except OSError:  # a directory that may not be read
+        return False

@@ -18,6 +18,7 @@ import msgspec
 
 from aiotune.errors import PayloadError
 from aiotune.wire._data import map_parts, write_parts
+from aiotune.wire._keras_objects import put_right
 from aiotune.wire._settings import Settings, settings_here
 
 __all__ = ("Packed", "Payload", "Surroundings", "load", "pack", "surroundings_of")
@@ -170,7 +171,8 @@ def load(fd: int) -> Payload:
         # First: what follows may hold models, whose classes are registered by it.
         held: Settings = unpickled(settings)
         held.apply(unpickled)
-        target, args, kwargs, of_main = unpickled(head, buffers)
+        target, args, kwargs, of_main, later = unpickled(head, buffers)
+        put_right(later)
     except ModuleNotFoundError as error:
         raise PayloadError(
             f"A worker process cannot import the module {error.name!r}, which the program needs.",

@@ -13,9 +13,11 @@ import cloudpickle
 
 from aiotune._printable import printable
 from aiotune.errors import PayloadError
+from aiotune.wire._keras_objects import Repair, reduced_keras
 from aiotune.wire._mapped import reduced
 from aiotune.wire._modules import imports_in_code, is_importable
 from aiotune.wire._paths import path_to
+from aiotune.wire._rebuilt import reduced_python
 
 __all__ = ("ProgramPickler", "dump_program")
 
@@ -38,6 +40,7 @@ class ProgramPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle h
         by_value: Modules that travelled in whole, since the receiver could not find them.
         last: The object looked at last; after an error, the culprit.
         of_main: Functions and classes of ``__main__`` by their names there, which travel by value.
+        later: What is to be done with what was loaded, when all is.
     """
 
     def __init__(self, file: io.BytesIO, buffer_callback: Callable[[Any], Any]) -> None:
@@ -46,6 +49,7 @@ class ProgramPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle h
         self.by_value: set[str] = set()
         self.last: Any = None
         self.of_main: dict[str, Any] = {}
+        self.later: list[Repair] = []
 
     def reducer_override(self, obj: Any) -> Any:
         """Look at every object that is not a plain value or container."""
@@ -57,7 +61,16 @@ class ProgramPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle h
             self._refer_to(obj)
         elif _is_mapped(type(obj)):
             return reduced(obj)
+        else:
+            apart = reduced_keras(obj, self.later)
+            if apart is None:
+                apart = reduced_python(obj, is_by_value=self._is_by_value)
+            if apart is not None:
+                return apart
         return super().reducer_override(obj)
+
+    def _is_by_value(self, module: str) -> bool:
+        return module == "__main__" or module in cloudpickle.list_registry_pickle_by_value()
 
     def _refer_to(self, obj: Any) -> None:
         name = getattr(obj, "__module__", None)
@@ -66,7 +79,7 @@ class ProgramPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle h
         own = obj.__name__
         if name == "__main__" and vars(sys.modules[name]).get(own) is obj:
             self.of_main[own] = obj
-        chosen = name == "__main__" or name in cloudpickle.list_registry_pickle_by_value()
+        chosen = self._is_by_value(name)
         if not chosen and is_importable(name):
             self.modules.add(name)
         elif not chosen and name in sys.modules:
@@ -98,7 +111,7 @@ def dump_program(
     pickler = ProgramPickler(file, keep_apart)
     try:
         # Last: all that is in it has been pickled by then, so that nothing comes to it any more.
-        pickler.dump((*program, pickler.of_main))
+        pickler.dump((*program, pickler.of_main, pickler.later))
     except Exception as error:  # noqa: BLE001 - a class of the user may raise anything
         # What raised it in the user's own code is worth its frames; our own refusals are said.
         own = isinstance(error, (_Refused, pickle.PicklingError))

@@ -17,6 +17,7 @@ from operator import attrgetter
 from typing import Any
 
 from aiotune.errors import PayloadError
+from aiotune.wire._keras_objects import put_right
 
 __all__ = ("Settings", "settings_here")
 
@@ -119,7 +120,8 @@ def _registered(keras: Any) -> dict[str, bytes]:
 
 def _register(keras: Any, name: str, load: Callable[[], Any]) -> None:
     try:
-        value = load()[0]
+        value, *_, later = load()
+        put_right(later)
     except Exception as error:  # noqa: BLE001 - of a module that a worker cannot import, say
         sys.stderr.write(f"aiotune: {name!r}, registered with Keras, cannot be loaded: {error}\n")
         return

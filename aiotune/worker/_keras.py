@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,7 @@ import keras  # noqa: TID253 - this module is only imported where a model is nee
 
 from aiotune.errors import FatalTypeError, OversizedModelError
 from aiotune.hypermodel import HyperModel
+from aiotune.wire._keras_objects import copied
 from aiotune.wire._payload import unpickled
 from aiotune.wire._settings import settings_here
 from aiotune.worker._callbacks import BestEpoch, ReportEpochs
@@ -254,17 +254,22 @@ def _override_compile(model: Any, tuner: Tuner) -> None:
         return
     optimizer = tuner.optimizer
     if isinstance(optimizer, keras.optimizers.Optimizer):
-        # One optimizer object holds the variables of one model.
-        optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+        # One optimizer object holds the variables of one model. A copy would hold those of the
+        # model that it was built with, if it was.
+        optimizer = _anew(optimizer) if optimizer.built else copied(optimizer)
     # The objects themselves: get_compile_config() has them serialized, and no loss function of
     # the user's own comes back from that.
     config = getattr(getattr(model, "_compile_config", None), "config", {})
     model.compile(
         **_kept(model, config, with_weights=not tuner.loss),
         optimizer=optimizer or config.get("optimizer"),
-        loss=copy.deepcopy(tuner.loss) or config.get("loss"),
-        metrics=copy.deepcopy(tuner.metrics) or config.get("metrics"),
+        loss=copied(tuner.loss) or config.get("loss"),
+        metrics=copied(tuner.metrics) or config.get("metrics"),
     )
+
+
+def _anew(optimizer: Any) -> Any:
+    return keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
 
 
 def _kept(model: Any, config: Mapping[str, Any], *, with_weights: bool) -> dict[str, Any]:

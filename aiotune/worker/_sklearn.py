@@ -30,8 +30,8 @@ class Recipe:
             of a scorer; or ``None`` for the estimator's own ``score``.
         metrics: Functions ``f(y, prediction)``, perhaps with ``sample_weight``, by name.
         cv: A splitter, a number of folds, or a list of (train, test) positions. Folds are
-            shuffled, the same in all trials; where groups are given, no fold divides one.
-            ``None``: five folds.
+            shuffled, the same in all trials; where groups are given, no fold divides one. A
+            number stratifies the classes of a classifier. ``None``: five folds, never stratified.
     """
 
     build: Callable[[], Any]
@@ -147,7 +147,7 @@ def cross_validate(
             is no such scorer.
     """
     rows = rows.checked()
-    splitter = _splitter(recipe.cv, rows)
+    splitter = _splitter(recipe, rows)
     score = _scorer(recipe.scoring)
     with _threads(context.order.threads):
         for fold, (train, test) in enumerate(_folds(splitter, rows)):
@@ -280,16 +280,28 @@ def _takes(function: Callable[..., Any], parameter: str) -> bool:
         return False
 
 
-def _splitter(cv: Any, rows: Rows) -> Any:
-    from sklearn.model_selection import GroupKFold, KFold, check_cv
+def _splitter(recipe: Recipe, rows: Rows) -> Any:
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, check_cv
 
-    if cv is None or isinstance(cv, int):
-        count = 5 if cv is None else cv
-        if rows.groups is not None:
-            # KFold would ignore them, and rows of one group be in train and test.
-            return GroupKFold(n_splits=count)
-        return KFold(n_splits=count, shuffle=True, random_state=1)
-    return check_cv(cv)
+    if recipe.cv is not None and not isinstance(recipe.cv, int):
+        return check_cv(recipe.cv)
+    count = 5 if recipe.cv is None else recipe.cv
+    if rows.groups is not None:
+        # KFold would ignore them, and rows of one group be in train and test.
+        return GroupKFold(n_splits=count)
+    stratified = recipe.cv is not None and _has_classes(recipe, rows)
+    kind = StratifiedKFold if stratified else KFold
+    return kind(n_splits=count, shuffle=True, random_state=1)
+
+
+def _has_classes(recipe: Recipe, rows: Rows) -> bool:
+    """Whether the estimator is a classifier, and each row is of one class."""
+    from sklearn.base import is_classifier
+    from sklearn.utils.multiclass import type_of_target
+
+    if rows.y is None or not is_classifier(_estimator(recipe.build())):
+        return False
+    return type_of_target(rows.y) in {"binary", "multiclass"}
 
 
 def _scorer(scoring: Scoring) -> Callable[..., Any] | None:

@@ -60,6 +60,10 @@ TABLE = (
         ("hp: a scope within a scope, of a parent known outside both", "raises ValueError", "1"),
     ),
     *because(
+        "A parent may be conditional itself; what depends on it depends on its conditions as well.",
+        ("hp: a scope of a parent known under other conditions", "raises ValueError", "1"),
+    ),
+    *because(
         "The same mistake, told by a sentence.",
         ("hp: no parent values", "raises IndexError", "raises ValueError"),
     ),

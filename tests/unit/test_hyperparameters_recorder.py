@@ -117,15 +117,12 @@ def test_scopes_seen_are_remembered_by_activity(hp: HyperParameters) -> None:
 
 
 def test_a_scope_needs_a_parent_that_was_asked_for() -> None:
-    """An unknown parent, or one under other conditions, is refused by name."""
+    """An unknown parent is refused by name."""
     hp = HyperParameters()
     hp.Choice("a", [1, 2])
-    with hp.conditional_scope("a", 1):
-        hp.Choice("b", [1, 2])
 
-    for name in ("c", "b"):
-        with pytest.raises(ConfigurationError, match=f"'{name}' .* is not defined"):
-            hp.Int("x", 1, 2, parent_name=name, parent_values=1)
+    with pytest.raises(ConfigurationError, match=r"'c' .* is not defined"):
+        hp.Int("x", 1, 2, parent_name="c", parent_values=1)
 
 
 def test_a_child_cannot_have_its_parents_name() -> None:

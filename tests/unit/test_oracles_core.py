@@ -57,9 +57,9 @@ def test_limit_of_failures_is_positive_or_none(wrong: Any) -> None:
 )
 def test_budget_and_seed_are_whole_numbers(limits: tuple[Any, Any], name: str) -> None:
     """The message names the argument; a seed of 0 is one."""
-    _core.check_limits(None, 0)
+    assert _core.checked_limits(None, 0) == (None, 0)
     with pytest.raises(ConfigurationError, match=f"{name} must be a whole number"):
-        _core.check_limits(*limits)
+        _core.checked_limits(*limits)
 
 
 @pytest.mark.parametrize(

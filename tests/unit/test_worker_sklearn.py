@@ -18,7 +18,7 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import ExtraTreesRegressor, StackingRegressor, VotingRegressor
 from sklearn.feature_selection import RFE
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import make_scorer, max_error, mean_absolute_error
 from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, ShuffleSplit
 from sklearn.neighbors import KNeighborsRegressor
@@ -341,3 +341,18 @@ def test_a_trial_outside_a_search_is_refused() -> None:
     """There is no seed and nobody to report to."""
     with pytest.raises(FatalTypeError, match=r"outside a search.*refit\(X, y\)"):
         run_sklearn_trial(recipe(), Rows(X, Y))
+
+
+def test_a_number_of_folds_keeps_the_classes_in_proportion() -> None:
+    """A number stratifies the classes of a classifier, as scikit-learn does; the default does not."""
+    y = np.repeat([0, 1], [25, 5])
+
+    def share(_estimator: Any, _x: Any, labels: Any) -> float:
+        return float(np.mean(labels))
+
+    def shares(build: Callable[[], Any], cv: Any) -> set[float]:
+        return {fold["score"] for fold in folds(Rows(X, y), build=build, scoring=share, cv=cv)}
+
+    assert shares(LogisticRegression, 5) == {1 / 6}
+    assert len(shares(LogisticRegression, None)) > 1
+    assert len(shares(Ridge, 5)) > 1
