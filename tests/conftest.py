@@ -7,6 +7,7 @@ import builtins
 import fcntl
 import io
 import os
+import signal
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -54,7 +55,10 @@ def _virtual_loop() -> VirtualTimeLoop:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take another kind of event loop for all tests, if ``AIOTUNE_TEST_LOOP`` names one."""
+    """Take another kind of event loop for all tests, if ``AIOTUNE_TEST_LOOP`` names one; hear Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As a shell's job in the background; tests press Ctrl-C, and so do the programs they start.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if _KIND != "asyncio":
         # What asyncio.run() calls. Loop policies, the other way, are deprecated from Python 3.14 on.
         asyncio.events.new_event_loop = partial(loop_of_kind, _KIND)
