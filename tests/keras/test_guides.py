@@ -148,6 +148,7 @@ def test_a_training_loop_of_ones_own(tmp_path: Path) -> None:
     assert "in a strategy: True" in outputs(tmp_path / "distribute")
 
 
+@pytest.mark.tensorflow  # which writes what TensorBoard shows
 def test_callbacks_and_overrides(tmp_path: Path) -> None:
     """Copies of callbacks, a log for TensorBoard by trial and execution, the tuner's own compile()."""
     out = run_guide("callbacks.py", tmp_path)
@@ -178,6 +179,7 @@ def test_a_layer_size_below_zero(tmp_path: Path) -> None:
     assert out.count("Score: ") == 3
 
 
+@pytest.mark.tensorflow  # on JAX the same losses stay finite
 def test_learning_rates_that_diverge(tmp_path: Path) -> None:
     """Every rate is tried once; those whose loss is no number are told, with the rate."""
     out = run_guide("runtime_learning_rate.py", tmp_path)
