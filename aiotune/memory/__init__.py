@@ -1,5 +1,6 @@
 """How much memory a model needs: arithmetic over sizes and observed peaks. Pure; no back end."""
 
+from aiotune.memory._backends import Habits, habits
 from aiotune.memory._calibration import Calibration, CalibrationKey
 from aiotune.memory._estimate import (
     COLD_RATIO,
@@ -25,6 +26,7 @@ __all__ = (
     "Calibration",
     "CalibrationKey",
     "Estimate",
+    "Habits",
     "LayerSize",
     "MemoryLimit",
     "MemoryPeak",
@@ -35,6 +37,7 @@ __all__ = (
     "encode_calibration",
     "estimate",
     "explain",
+    "habits",
     "host_bytes",
     "is_counted",
     "next_rung",

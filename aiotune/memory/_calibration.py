@@ -36,7 +36,7 @@ class CalibrationKey:
     Attributes:
         space: Fingerprint of the search space. Its models resemble one another,
             so the ratio of peak to prediction hardly varies within it.
-        backend: ``"tensorflow"``, ``"jax"`` or ``"torch"``.
+        backend: Keras's name of it, e.g. ``"tensorflow"``, ``"jax"``, ``"torch"``.
         device: Model of the device, e.g. ``"NVIDIA H200"``, or ``"cpu"``.
         dtype: What layers compute in.
     """

@@ -23,6 +23,7 @@ import re
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from aiotune.memory._backends import habits
 from aiotune.memory._size import ModelSize
 
 __all__ = (
@@ -83,9 +84,6 @@ _OUTPUTS = 2
 _GUESS_LEAST, _GUESS_WEIGHTS, _GUESS_INPUTS = 1 << 30, 2, 256
 _HOST_UNKNOWN = 1 << 30
 _HOST_DRIVER = 1 << 30
-_HOST_PRIVATE = MappingProxyType(
-    {"tensorflow": 65 * _MIB, "jax": 136 * _MIB, "torch": 23 * _MIB},
-)
 _BITS = re.compile(r"(?:b?float|int|uint|complex)(\d+)")
 
 
@@ -93,13 +91,13 @@ def transient_factor(backend: str, optimizer: str | None) -> float:
     """Return what an update of the weights takes for a moment, in sizes of all gradients.
 
     Args:
-        backend: Of the three, only torch holds intermediate values of all
-            weights at once; the others update one weight after the other, or
+        backend: Torch holds intermediate values of all weights at once, and so may one that
+            is not known; TensorFlow and JAX update one weight after the other, or
             fuse the update into the backward pass.
         optimizer: Class name. A class that is not in ``TABLE`` counts 3, like
             most that are; without an optimizer there is no update.
     """
-    if backend != "torch" or optimizer is None:
+    if optimizer is None or not habits(backend).updates_at_once:
         return 0.0
     return TABLE.get(optimizer, _UNKNOWN_OPTIMIZER)
 
@@ -130,14 +128,14 @@ def training_bytes(size: ModelSize) -> int:
       wrong for the second kind; the ratio learns it for the first.
     - *Gradient accumulation*: the accumulators are variables of the optimizer,
       and so in ``slot_bytes``; the outputs are those of one batch, not of all
-      ``accumulation_steps``. Torch averages them into new tensors, which is
+      ``accumulation_steps``. What updates all weights at once averages them into new tensors, which is
       one size of all gradients more.
 
     Args:
         size: The model, at the batch size that it will be trained with.
     """
     k = transient_factor(size.backend, size.optimizer)
-    if size.backend == "torch" and size.accumulation_steps > 1:
+    if habits(size.backend).updates_at_once and size.accumulation_steps > 1:
         k += _ACCUMULATED
     moment = max(_OUTPUTS * activation_bytes(size), math.ceil(k * size.gradient_bytes))
     held = size.weight_bytes + size.slot_bytes + size.gradient_bytes
@@ -153,7 +151,7 @@ def state_bytes(size: ModelSize) -> int:
     gradients at once on JAX, and peaked below the sum of the three. What is refused for this number
     is refused for good, so it must not be too large.
     """
-    holds_gradients = size.backend == "torch" and size.optimizer is not None
+    holds_gradients = habits(size.backend).holds_gradients and size.optimizer is not None
     return size.weight_bytes + size.slot_bytes + holds_gradients * size.gradient_bytes
 
 
@@ -217,11 +215,11 @@ def host_bytes(size: ModelSize | None, backend: str | None, *, on_device: bool) 
 
     Args:
         size: The model; ``None`` if it is not known, then 1 GiB stands in for it.
-        backend: ``None`` if it is not known, then the largest of the three counts.
+        backend: Of one that is not known, and of ``None``, the largest that was measured counts.
         on_device: Whether the trial trains on a GPU.
     """
-    known = backend if backend is not None else size.backend if size is not None else ""
-    own = _HOST_PRIVATE.get(known, max(_HOST_PRIVATE.values()))
+    known = backend if backend is not None or size is None else size.backend
+    own = habits(known).host_private
     if on_device:
         return own + FLOOR + _HOST_DRIVER + (size.weight_bytes if size is not None else 0)
     model = math.ceil(COLD_RATIO * training_bytes(size)) if size is not None else _HOST_UNKNOWN

@@ -27,7 +27,7 @@ class ModelSize(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A model in numbers, taken before anything of it was allocated.
 
     Attributes:
-        backend: ``"tensorflow"``, ``"jax"`` or ``"torch"``.
+        backend: Keras's name of it, e.g. ``"tensorflow"``, ``"jax"``, ``"torch"``.
         parameters: All weights, trainable or not, as numbers.
         trainable_parameters: Those that training changes.
         weight_bytes: All variables of the model.

@@ -32,6 +32,7 @@ from aiotune.memory import (
     Rung,
     estimate,
     explain,
+    habits,
     host_bytes,
     next_rung,
     training_bytes,
@@ -39,9 +40,6 @@ from aiotune.memory import (
 
 __all__ = ("OWN", "Admission", "Need")
 
-_TRACED_MARGIN = {"torch": 1.1, "jax": 1.7}
-"""A traced peak does not see what libraries take for themselves: on JAX convolutions were
-seen to take 1.7 times as much (``benchmarks/memory_estimate.py``)."""
 _HOPE, _TRACED_HOPE = 0.5, 0.8
 """Of a prediction, and of a traced peak: a model that would not fit even so is not tried."""
 _ON_CPU = "cpu"
@@ -178,8 +176,8 @@ class Admission:
         return NeverFits(self._too_large(need))
 
     def _wanted(self, need: Need, guess: Estimate) -> int:
-        if need.traced and need.size is not None:
-            margin = _TRACED_MARGIN[need.size.backend]
+        margin = habits(need.size.backend).traced_margin if need.size is not None else None
+        if need.traced and margin is not None:
             return guess.context + guess.floor + int(margin * need.traced)
         return guess.bytes
 
@@ -205,7 +203,7 @@ class Admission:
         """Whether it is so close to a limit that a better estimate is worth seconds."""
         if need.size is None or need.traced is not None or self.resources.gpu_memory is not None:
             return False
-        if need.size.backend == "tensorflow" or need.rung is not None:
+        if habits(need.size.backend).traced_margin is None or need.rung is not None:
             return False
         room = {s.uuid: _room(s) for s in self.ledger.states()}
         fits = sum(e.bytes <= room[uuid] for uuid, e, _ in self._estimates(need))

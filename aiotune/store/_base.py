@@ -30,7 +30,7 @@ class Store(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Make everything durable and release the project.
+        """Make everything durable and release the project, even if the caller is cancelled, meanwhile or before.
 
         Raises:
             StorageError: Events that nobody waited for could not be written. The

@@ -8,8 +8,9 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from aiotune import __version__
 from aiotune._disk import folder_within, sync_folder
@@ -21,7 +22,7 @@ from aiotune.events import Event, ProjectClosed, ProjectCreated, ProjectOpened
 from aiotune.store._ballast import Ballast
 from aiotune.store._journal import Commit, Journal
 from aiotune.store._lock import ProjectLock
-from aiotune.store._outlast import outlast
+from aiotune.store._outlast import BegunInAnyCase, outlast
 from aiotune.store._ownership import refuse_shared
 from aiotune.store._recovery import Recovered, recover, segment_paths
 from aiotune.store._space import DiskPause
@@ -61,12 +62,15 @@ class FileStore:
         """Call a function, on the event loop, when the disk is full, and when there is space again."""
         self._journal.on_pause = told
 
-    async def aclose(self) -> None:
-        """Record the close, and let go of the project even if the caller is cancelled meanwhile.
+    def aclose(self) -> Coroutine[Any, Any, None]:
+        """Record the close, and let go of the project even if the caller is cancelled, meanwhile or before.
 
         Raises:
             StorageError: What nobody waited for could not be written.
         """
+        return BegunInAnyCase(self._aclose())
+
+    async def _aclose(self) -> None:
         self.closed = True
         try:
             # In a batch of its own: a finished project is then covered by a

@@ -243,6 +243,16 @@ class StoreContract(ABC):
 
         assert await self._reopened() == [_numbered(0), _numbered(1)]
 
+    async def test_close_cancelled_before_it_began_is_a_close(self) -> None:
+        """A task that was cancelled before its first step leaves nothing unrecorded, and nothing held."""
+        store = await self.open_store()
+        store.append(_numbered(0))
+        task = asyncio.ensure_future(store.aclose())
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+        assert await self._reopened() == [_numbered(0)]
+
     async def test_closed_store_refuses(self) -> None:
         """After a close an append raises a ``StorageError`` with a sentence; closing again is harmless."""
         store = await self.open_store()

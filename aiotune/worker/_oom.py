@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -190,9 +191,17 @@ def _is_believed(error: BaseException) -> bool:
 
 
 def _is_back_ends(error: BaseException) -> bool:
+    roots = _back_ends()
     return any(
-        _root(cls) in _BACK_ENDS or cls.__name__ in _BACK_END_CLASSES for cls in type(error).__mro__
+        _root(cls) in roots or cls.__name__ in _BACK_END_CLASSES for cls in type(error).__mro__
     )
+
+
+def _back_ends() -> frozenset[str]:
+    """Return the packages whose errors are back ends' own: those known, and the one Keras runs on."""
+    backend = getattr(sys.modules.get("keras"), "backend", None)
+    running = getattr(backend, "backend", None)
+    return _BACK_ENDS | {running()} if running is not None else _BACK_ENDS
 
 
 def _root(cls: type) -> str:
@@ -220,8 +229,9 @@ def _by_text(text: str) -> _Evidence | None:
 
 def _by_class(error: BaseException, text: str) -> _Evidence | None:
     """Believe a back end's class by its name, whatever it says, unless that is another resource."""
+    roots = _back_ends()
     genuine = any(
-        _root(cls) in _BACK_ENDS and cls.__name__ in _SAY_IT_BY_NAME for cls in type(error).__mro__
+        _root(cls) in roots and cls.__name__ in _SAY_IT_BY_NAME for cls in type(error).__mro__
     )
     said = re.search(r"RESOURCE_EXHAUSTED|[Rr]esource exhausted", text) is not None
     if (genuine or said) and not _OTHER_RESOURCES.search(text):

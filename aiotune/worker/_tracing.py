@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 from aiotune._printable import printable
@@ -25,6 +27,10 @@ _LIKE_THE_OUTPUT = frozenset(
     meansquaredlogarithmicerror poisson squaredhinge tversky""".split()
 )
 _CLASS_NUMBERS = "sparsecategoricalcrossentropy"
+# By name: each imports its back end.
+_TRACERS = MappingProxyType(
+    {"jax": "aiotune.worker._tracing_jax", "torch": "aiotune.worker._tracing_torch"}
+)
 
 
 class _Untraceable(Exception):
@@ -46,19 +52,20 @@ def traced_peak(build: Callable[[], Any], spec: Any, backend: str) -> int | None
             ``y`` may be ``None``: targets are then made up, if the model's loss is
             one of Keras whose targets follow from its outputs; a model without
             a loss is given ``x`` alone.
-        backend: ``"tensorflow"``, ``"jax"`` or ``"torch"``, the one Keras runs on.
+        backend: The name of the one Keras runs on.
 
     Returns:
-        Bytes. ``None`` for TensorFlow, where the graph that can be traced is
+        Bytes. ``None`` for all but torch and JAX: for TensorFlow, since the graph that can be traced is
         not what XLA makes of it on a GPU: its liveness was found wrong by up to
         86 %. ``None``, too, where the trace fails, whatever the reason, which is
         written to stderr: numbers that decide what is computed (a step that asks
         for ``float(loss)``), an optimizer that leaves the back end (Nadam on torch).
     """
-    if backend not in {"jax", "torch"}:
+    tracer = _TRACERS.get(backend)
+    if tracer is None:
         return None
     try:
-        return _step_peak(backend)(lambda: _ready(build, spec))
+        peak: int = import_module(tracer).step_peak(lambda: _ready(build, spec))
     # Whatever a trace stumbles over, the weighed estimate stands without it.
     except Exception as error:  # noqa: BLE001
         reason = printable(" ".join(str(error).split()), 500)  # errors of traces run to pages
@@ -68,16 +75,7 @@ def traced_peak(build: Callable[[], Any], spec: Any, backend: str) -> int | None
             file=sys.stderr,
         )
         return None
-
-
-def _step_peak(backend: str) -> Callable[[Callable[[], tuple[Any, Any]]], int]:
-    if backend == "torch":
-        from aiotune.worker import _tracing_torch
-
-        return _tracing_torch.step_peak
-    from aiotune.worker import _tracing_jax
-
-    return _tracing_jax.step_peak
+    return peak
 
 
 def _ready(build: Callable[[], Any], spec: Any) -> tuple[Any, Any]:

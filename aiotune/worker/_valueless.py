@@ -28,6 +28,8 @@ from aiotune.worker._patching import owners, replaced
 __all__ = ("Meter", "Unweighable", "Valueless", "itemsize", "nbytes")
 
 _EAGER_LIMIT = 16 << 20  # bytes
+_TRACES = frozenset({"tensorflow", "jax"})
+"""Where shapes are inferred by tracing. What another back end does then is done for real, for all that is known."""
 _LEFT_OVER = "uninitialized_variables"
 # A build may make a larger model and take a part of it, so what it has made is
 # no proof until it is far beyond the limit; the model itself is checked exactly.
@@ -225,8 +227,11 @@ def _infers_shapes() -> bool:
     """Whether operations have no effect but that of their shapes right now."""
     if not symbolic_scope.in_symbolic_scope():
         return False
-    if keras.backend.backend() != "torch":
+    backend = keras.backend.backend()
+    if backend in _TRACES:
         return True
+    if backend != "torch":
+        return False
     # On torch, what the meta device cannot do is done for real on the CPU.
     from keras.src.backend.torch.core import get_device
 

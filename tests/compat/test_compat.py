@@ -20,11 +20,11 @@ KNOWN = {row.question: row for row in TABLE}
 
 
 def asking(product: str, folder: Path) -> subprocess.Popen[str]:
-    """Ask a product in a process of its own: KerasTuner imports TensorFlow, and prints."""
+    """Ask a product in a process of its own: KerasTuner imports Keras, and prints."""
     return subprocess.Popen(
         [sys.executable, str(HERE / "ask.py"), product, str(folder / f"{product}.json")],
         cwd=folder,
-        env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

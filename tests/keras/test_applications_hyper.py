@@ -21,11 +21,7 @@ from aiotune.errors import FatalRuntimeError
 from aiotune.hyperparameters import discover
 from aiotune.wire import Weighed
 
-pytestmark = [
-    pytest.mark.keras,
-    # Of keras's arrays on JAX and torch; nothing here depends on it.
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-]
+pytestmark = pytest.mark.keras
 
 SHAPE = (32, 32, 3)
 RECORDS: dict[str, Any] = json.loads(
@@ -201,6 +197,7 @@ class Binary(HyperEfficientNet):
         model.compile("adam", "binary_crossentropy")
 
 
+@pytest.mark.timeout(600)  # JAX compiles an initializer for each shape of weights
 @pytest.mark.parametrize(
     ("version", "side"), [("B0", 224), pytest.param("B1", 240, marks=pytest.mark.slow)]
 )

@@ -53,6 +53,7 @@ def test_each_execution_has_a_generator_of_its_own(tmp_path: Path) -> None:
     assert len(made) == 2
 
 
+@pytest.mark.tensorflow
 def test_data_that_can_be_read_again_is_made_once(tmp_path: Path) -> None:
     """Loading may take long, so a dataset or an array serves all executions."""
     import tensorflow as tf

@@ -17,11 +17,12 @@ pytestmark = pytest.mark.keras
 HERE = Path(__file__).parent
 
 
-def run_guide(name: str, cwd: Path, *arguments: str, backend: str = "tensorflow") -> str:
+def run_guide(name: str, cwd: Path, *arguments: str, backend: str | None = None) -> str:
+    chosen = {} if backend is None else {"KERAS_BACKEND": backend}
     done = subprocess.run(
         [sys.executable, str(HERE / "run_guide.py"), str(HERE / "guides" / name), *arguments],
         cwd=cwd,
-        env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        env={**os.environ, **chosen, "TF_CPP_MIN_LOG_LEVEL": "2"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -115,6 +116,7 @@ def outputs(project: Path) -> str:
     )
 
 
+@pytest.mark.tensorflow
 def test_keras_from_tensorflow(tmp_path: Path) -> None:
     """tf.keras travels to workers, and a metric of TensorFlow's operations can be the objective."""
     out = run_guide("getting_started_tf.py", tmp_path)
@@ -135,6 +137,7 @@ def test_a_tuner_of_ones_own(tmp_path: Path) -> None:
     assert len(list((tmp_path / "linear").glob("trial_*/line.json"))) == 3
 
 
+@pytest.mark.tensorflow
 def test_a_training_loop_of_ones_own(tmp_path: Path) -> None:
     """tf.data as a function, GradientTape, hooks, kept weights; and a strategy in each worker."""
     out = run_guide("custom_loop.py", tmp_path)
@@ -145,6 +148,7 @@ def test_a_training_loop_of_ones_own(tmp_path: Path) -> None:
     assert "in a strategy: True" in outputs(tmp_path / "distribute")
 
 
+@pytest.mark.tensorflow  # which writes what TensorBoard shows
 def test_callbacks_and_overrides(tmp_path: Path) -> None:
     """Copies of callbacks, a log for TensorBoard by trial and execution, the tuner's own compile()."""
     out = run_guide("callbacks.py", tmp_path)
@@ -175,6 +179,7 @@ def test_a_layer_size_below_zero(tmp_path: Path) -> None:
     assert out.count("Score: ") == 3
 
 
+@pytest.mark.tensorflow  # on JAX the same losses stay finite
 def test_learning_rates_that_diverge(tmp_path: Path) -> None:
     """Every rate is tried once; those whose loss is no number are told, with the rate."""
     out = run_guide("runtime_learning_rate.py", tmp_path)
@@ -206,6 +211,8 @@ def test_models_too_large_for_the_host(tmp_path: Path) -> None:
 )
 def test_guides_of_other_back_ends(name: str, scores: int, backend: str, tmp_path: Path) -> None:
     """Where another back end is installed, the same scripts run on it."""
+    if backend == os.environ.get("KERAS_BACKEND"):
+        pytest.skip("all guides run on it here")
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed; with an interpreter that has it, run this file")
 

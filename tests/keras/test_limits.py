@@ -1,6 +1,6 @@
 """A worker on the CPU is held to its memory, and tells of each epoch, with a real back end.
 
-The back end is KERAS_BACKEND's, TensorFlow by default.
+The back end is the one that the tests run on.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ import pytest
 from aiotune.failures import FailureKind, MemoryCause
 
 pytestmark = pytest.mark.keras
-
-BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 
 # In a process of its own: a limit of the process cannot be raised again, and
 # the back end must not have begun before it is set.
@@ -54,7 +52,7 @@ def test_allocation_beyond_the_limit_fails_cleanly() -> None:
     """A small model trains; one of 16 GiB is an error of the host's memory, not a dead process."""
     done = subprocess.run(
         [sys.executable, "-c", WORKER],
-        env={**os.environ, "KERAS_BACKEND": BACKEND, "CUDA_VISIBLE_DEVICES": "-1"},
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
         capture_output=True,
         text=True,
         timeout=100,

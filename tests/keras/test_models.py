@@ -181,6 +181,7 @@ async def test_callbacks_are_copied_for_each_execution(tmp_path: Path) -> None:
     assert {(e, s) for e, s, _ in trial.history} == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
+@pytest.mark.tensorflow
 async def test_a_dataset_is_made_in_the_worker_by_a_function(tmp_path: Path) -> None:
     """A tf.data.Dataset cannot travel, and says so; a function that returns one can."""
 

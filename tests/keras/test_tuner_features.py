@@ -85,6 +85,7 @@ async def test_a_training_loop_of_ones_own_hears_that_it_is_pruned(tmp_path: Pat
     assert "5" in trial.stop_reason
 
 
+@pytest.mark.tensorflow
 async def test_a_strategy_is_made_in_the_worker_by_a_function(tmp_path: Path) -> None:
     """The model is built and trained in the scope of what the factory returns."""
 

@@ -19,11 +19,7 @@ from aiotune.failures import FailureKind
 from aiotune.memory import ModelSize, state_bytes
 from aiotune.wire import MAX_FRAME, Failed, Weighed, encode
 
-pytestmark = [
-    pytest.mark.keras,
-    # Of keras's arrays on JAX and torch; nothing here depends on it.
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-]
+pytestmark = pytest.mark.keras
 
 X = np.zeros((64, 8), "float32")
 Y = np.zeros((64, 1), "float32")

@@ -14,11 +14,7 @@ import pytest
 
 from aiotune.wire import Weighed
 
-pytestmark = [
-    pytest.mark.keras,
-    # Of keras's arrays on JAX and torch; nothing here depends on it.
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-]
+pytestmark = pytest.mark.keras
 
 COUNTED: dict[str, Any] = json.loads(
     Path(__file__).with_name("applications.json").read_text(encoding="utf-8")

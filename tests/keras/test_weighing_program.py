@@ -13,11 +13,7 @@ from aiotune.hyperparameters import Int, draw, serialize
 from aiotune.memory import ModelSize
 from aiotune.wire import Failed, Weighed
 
-pytestmark = [
-    pytest.mark.keras,
-    # Of keras's arrays on JAX and torch; nothing here depends on it.
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-]
+pytestmark = pytest.mark.keras
 
 X = np.zeros((64, 8), "float32")
 Y = np.zeros((64, 1), "float32")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,25 @@ class _Log:
     warning = info
 
 
+def _threads() -> int:
+    """Return how many threads the back end may use for one operation."""
+    if (tensorflow := sys.modules.get("tensorflow")) is not None:
+        return int(tensorflow.config.threading.get_intra_op_parallelism_threads())
+    if (torch := sys.modules.get("torch")) is not None:
+        return int(torch.get_num_threads())
+    return 1  # JAX has no such setting; it follows the processors that it may use
+
+
 class _Fits:
     """Trains a model of three parameters on data that it can learn."""
 
     def run_trial(self, trial: Any, x: Any) -> dict[str, float]:
         import keras
-        import tensorflow as tf  # type: ignore[import-untyped,unused-ignore]
 
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse")
         losses = model.fit(x, x.sum(axis=1), epochs=3, verbose=0).history["loss"]
-        threads = tf.config.threading.get_intra_op_parallelism_threads()
-        return {"score": losses[-1], "first": losses[0], "threads": float(threads)}
+        return {"score": losses[-1], "first": losses[0], "threads": float(_threads())}
 
 
 async def test_forks_of_a_nursery_with_keras_train(tmp_path: Path) -> None:

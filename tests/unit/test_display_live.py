@@ -100,8 +100,9 @@ def test_names_and_values_can_neither_move_the_cursor_nor_style_the_table() -> N
     assert not set("".join(lines)) & set("\x1b\x07\u202e")
 
 
-def test_live_display_restores_terminal_and_stdout() -> None:
+def test_live_display_restores_terminal_and_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
     """After stop() the cursor is shown, the table is gone, and sys.stdout is the program's."""
+    monkeypatch.setenv("TERM", "xterm")
     stream = io.StringIO()
     display = LiveDisplay(stream)
     display._console = Console(file=stream, force_terminal=True, width=80, height=24)

@@ -125,6 +125,47 @@ async def test_cancelled_close_is_a_close(
     await (await open_project(layout)).aclose()
 
 
+@pytest.mark.parametrize("times", [1, 3])
+async def test_close_that_was_cancelled_before_it_began_is_a_close(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """A task cancelled before its first step records all, closes the project and frees the lock."""
+    store = await open_project(layout)
+    held = _Held(os.fdatasync)
+    monkeypatch.setattr(os, "fdatasync", held)
+    store.append(_FACT)
+    task = asyncio.ensure_future(store.aclose())
+    for _ in range(times):
+        task.cancel()
+    await _cancel_while_held(held, task, 1)
+    monkeypatch.undo()
+
+    assert (await _recorded(layout))[-2:] == [TrialRequeued, ProjectClosed]
+    await (await open_project(layout)).aclose()
+
+
+async def test_second_close_that_was_cancelled_before_it_began_ends_cancelled(
+    layout: Layout,
+) -> None:
+    """Cancelled before its first step, a close of a closed project hides no cancellation."""
+    store = await open_project(layout)
+    await store.aclose()
+    task = asyncio.ensure_future(store.aclose())
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_close_can_be_started_in_a_task_group_of_anyio(layout: Layout) -> None:
+    """A close is a coroutine as any other to those who run it."""
+    store = await open_project(layout)
+    async with anyio.create_task_group() as group:
+        group.start_soon(store.aclose)
+
+    assert (await _recorded(layout))[-1] is ProjectClosed
+
+
 async def test_close_in_a_cancelled_scope_is_a_close(layout: Layout) -> None:
     """A scope of anyio's that was cancelled before does not keep a project from being closed."""
     store = await open_project(layout)
