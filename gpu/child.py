@@ -174,10 +174,10 @@ class DriverProcess:
             raise self._died() from error
         if not packet:
             raise self._died()
-        number, result, error = pickle.loads(packet)  # noqa: S301 - our own process wrote it
+        number, result, failed = pickle.loads(packet)  # noqa: S301 - our own process wrote it
         assert number == self._number, "one question at a time"
         self._open_since = None
-        return result, error
+        return result, failed
 
     def _died(self) -> GpuError:
         process = self._process

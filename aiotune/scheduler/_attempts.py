@@ -6,7 +6,6 @@ import itertools
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +19,7 @@ from aiotune.hyperparameters import deserialize
 from aiotune.memory import MemoryPeak
 from aiotune.scheduler._admission import Admission, Need
 from aiotune.scheduler._commands import EndedBy, Launch
+from aiotune.scheduler._last_words import printed_last, written_result
 from aiotune.scheduler._memory import lessons, with_rung
 from aiotune.scheduler._outcomes import (
     Outcome,
@@ -41,7 +41,6 @@ from aiotune.wire import (
     Report,
     Weighed,
     is_of,
-    read_result,
 )
 
 if TYPE_CHECKING:
@@ -232,10 +231,14 @@ class AttemptRunner:
             self._log.info(logs.PROCESSES_SWEPT, trial=running.trial.trial_id, count=ending.swept)
         if not isinstance(last, Done):  # it may have been written down and lost on its way here
             spool = self._layout.result_file(running.trial.trial_id, running.attempt)
-            read = partial(read_result, attempt_id=running.attempt_id)
-            last = await self._offload.run("disk", read, spool) or last
+            last = (
+                await written_result(
+                    spool, running.trial.trial_id, running.attempt_id, self._offload, self._log
+                )
+                or last
+            )
         silent = last is None and running.ended_by is None
-        tail = await self._offload.run("disk", _tail, log_path) if silent else ""
+        tail = await printed_last(log_path, self._offload) if silent else ""
         return self._classified(running, last, ending, tail)
 
     async def _listen(self, running: Running, worker: Worker) -> Done | Failed | None:
@@ -381,18 +384,3 @@ def _ids() -> Callable[[], str]:
     """Return what makes ids that are unique over the life of a project."""
     of_this_run, count = secrets.token_hex(4), itertools.count()
     return lambda: f"{of_this_run}{next(count):x}"
-
-
-def _tail(path: Path, lines: int = 15, limit: int = 16384) -> str:
-    """Return what a dead worker's output ends with: the beginning of its last stack, if it left one."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - limit))
-            text = file.read(limit).decode(errors="replace")
-    except OSError:
-        return ""
-    fatal = text.rfind("Fatal Python error: ")
-    if fatal >= 0:
-        # The frames that say where it died come first; below them is how it got there.
-        return "\n".join(text[fatal:].splitlines()[:lines])
-    return "\n".join(text.splitlines()[-lines:])

@@ -64,12 +64,12 @@ def test_a_hung_device_is_waited_for_once_and_no_other_one_is(
 
     first = seconds(lambda: hangs(lambda: isolated.memory(A)))
     isolated.memory(B)  # its process is a new one
-    later = seconds(lambda: [hangs(lambda: isolated.memory(A)) for _ in range(20)])
-    others = seconds(lambda: [isolated.health(B) for _ in range(20)])
+    later = seconds(lambda: hangs(lambda: isolated.memory(A)))
+    others = seconds(lambda: isolated.health(B))
 
     assert 0.2 <= first < 2.0
-    assert later < 0.2
-    assert others < 0.2 * 20
+    assert later < 0.1
+    assert others < 0.2
 
 
 def test_a_device_that_answers_again_says_what_is_so_now(
