@@ -19,6 +19,8 @@ _FIRST = 10.0
 _LISTING = 30.0
 """Seconds after which a listing has little patience left: nobody waits minutes for eight sick GPUs."""
 _LOOK_AGAIN = 0.05
+_WATCH = 0.25
+"""What took longer to be told is told at the next question; devices wait behind this one."""
 
 
 class IsolatedProvider:
@@ -148,7 +150,7 @@ class IsolatedProvider:
             if watching is None or set(watching.skip) - hanging:
                 watching = self._watch(hanging)
             try:
-                found: Sequence[DeviceFault] = watching.ask(self._answer, "faults", 0.0)
+                found: Sequence[DeviceFault] = watching.ask(_WATCH, "faults", 0.0)
             except DriverHangs:
                 if hanging - set(watching.skip):
                     self._watch(hanging)

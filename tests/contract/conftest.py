@@ -78,8 +78,8 @@ def nvml(
 def isolated(
     new_library: Path, driver: FakeDriver, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[IsolatedProvider]:
-    """Return a provider that asks in a process of its own; a call is late after a fifth of a second."""
+    """Return a provider that asks in a process of its own; a call is late after half a second."""
     monkeypatch.setenv("LD_LIBRARY_PATH", str(new_library.parent))
-    provider = IsolatedProvider(answer=0.2, first=5.0)
+    provider = IsolatedProvider(answer=0.5, first=20.0)
     yield provider
     provider.close()

@@ -67,9 +67,9 @@ def test_a_hung_device_is_waited_for_once_and_no_other_one_is(
     later = seconds(lambda: hangs(lambda: isolated.memory(A)))
     others = seconds(lambda: isolated.health(B))
 
-    assert 0.2 <= first < 2.0
-    assert later < 0.1
-    assert others < 0.2
+    assert 0.5 <= first < 3.0
+    assert later < 0.4
+    assert others < 0.4
 
 
 def test_a_device_that_answers_again_says_what_is_so_now(
@@ -106,7 +106,7 @@ def test_a_hung_device_is_left_out_of_the_list(
     isolated: IsolatedProvider, driver: FakeDriver
 ) -> None:
     """The others keep their indices, and it is known why one is missing."""
-    isolated._first = 0.3
+    isolated._first = 2.0
     isolated.devices()
     driver.change(A, hangs=True)
 
@@ -114,7 +114,7 @@ def test_a_hung_device_is_left_out_of_the_list(
 
     assert [d.index for d in found] == [1, 2, 2]
     assert list(isolated.left_out) == [0]
-    assert "did not return within 0.3 s" in isolated.left_out[0]
+    assert "did not return within 2 s" in isolated.left_out[0]
 
 
 def test_instances_hang_with_their_gpu(isolated: IsolatedProvider, driver: FakeDriver) -> None:
@@ -123,7 +123,7 @@ def test_instances_hang_with_their_gpu(isolated: IsolatedProvider, driver: FakeD
     driver.change(one, hangs=True)
     hangs(lambda: isolated.memory(one))
 
-    assert seconds(lambda: hangs(lambda: isolated.memory(other))) < 0.1
+    assert seconds(lambda: hangs(lambda: isolated.memory(other))) < 0.4
 
 
 def test_faults_of_others_are_told_while_a_device_hangs(
