@@ -143,9 +143,7 @@ class DeviceWatch:
         hanging = self._newly_hanging(answers) if only is None else ()
         left = self._not_given_back(answers, running)
         silent = self._silent_for_long(answers) if only is None else {}
-        # Others may have found it broken while this look went on: it is broken once.
-        found = silent | left | answers.broken
-        broken = {uuid: why for uuid, why in found.items() if uuid not in self._given_up}
+        broken = self._newly(silent | left | answers.broken)
         self._given_up.update(broken)
         self._held = {uuid: look for uuid, look in self._held.items() if uuid not in broken}
         self._silent.update(uuid for uuid in silent if uuid in broken)
@@ -198,6 +196,10 @@ class DeviceWatch:
             *(DeviceHeld(uuid, held=True) for uuid in newly),
             *(DeviceHeld(uuid, held=False) for uuid in freed),
         )
+
+    def _newly(self, found: dict[str, str]) -> dict[str, str]:
+        """Leave out what others have found broken while this look went on: a device is broken once."""
+        return {uuid: why for uuid, why in found.items() if uuid not in self._given_up}
 
     def _newly_hanging(self, answers: _Answers) -> tuple[tuple[str, str, float | None], ...]:
         self._hanging -= answers.memory.keys()

@@ -10,6 +10,7 @@ __all__ = (
     "DEVICE",
     "DISK",
     "ENDING",
+    "LANES",
     "PROGRAM",
     "SPAWN",
     "TUNER",
@@ -108,6 +109,11 @@ class Fault(Enum):
     SECOND_SEARCH = "the same program is started a second time"
     BUDGET_RAISED = "the search is continued with a larger budget"
     SEARCHED_AGAIN = "the finished search is run a second time"
+    # ── calls that hang ────────────────────────────────────────────────────
+    DRIVER_HANGS = "the driver does not return from calls about one device for seconds or minutes"
+    DRIVER_SLOW = "each call of the driver takes a second and a half, for half a minute"
+    DRIVER_STUCK = "who asks the driver is stuck for five minutes, past all deadlines"
+    DISK_HANGS = "a file server does not answer for twenty or fifty seconds"
 
 
 def _between(first: Fault, last: Fault) -> tuple[Fault, ...]:
@@ -133,3 +139,5 @@ CLOCK = _between(Fault.CLOCK_JUMPS, Fault.SUSPENDED)
 """Of clocks."""
 USER = _between(Fault.INTERRUPTED, Fault.SEARCHED_AGAIN)
 """Of people."""
+LANES = _between(Fault.DRIVER_HANGS, Fault.DISK_HANGS)
+"""Of calls that hang."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import anyio
 
 from aiotune import events
-from aiotune._offload import InlineOffloader
+from aiotune._offload import Overdue
 from aiotune.errors import DeviceError, FatalError, ProjectLocked, SearchAborted, StorageError
 from aiotune.executors import SpawnError
 from aiotune.oracles import Oracle, _adoption, _oracle
@@ -20,7 +21,6 @@ from aiotune.scheduler import (
     AttemptRunner,
     DeviceWatch,
     Limits,
-    SchedulerCore,
     SearchLoop,
     StopReason,
     Timing,
@@ -32,8 +32,9 @@ from aiotune.store._space import PATIENCE
 from aiotune.testing._loop import Deadlock, Livelock
 from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._disk import SimDisk
-from aiotune.testing.simulator._faults import CLOCK, DEVICE, Fault
+from aiotune.testing.simulator._faults import CLOCK, DEVICE, LANES, Fault
 from aiotune.testing.simulator._folding import check_fold
+from aiotune.testing.simulator._lanes import HangingProvider, Lanes, WatchedCore
 from aiotune.testing.simulator._monitors import Monitors
 from aiotune.testing.simulator._plan import Happening, Setup
 from aiotune.testing.simulator._processes import Crowd, SimExecutor
@@ -59,7 +60,8 @@ class SimulatedMishap(Exception):
     """What a user's callback, or an oracle of the user's own, raises."""
 
 
-_EXPECTED = (FatalError, SearchAborted, StorageError, DeviceError, SpawnError, SimulatedMishap)
+_OF_SEARCHES = (FatalError, SearchAborted, StorageError, DeviceError, SpawnError)
+_EXPECTED = (*_OF_SEARCHES, SimulatedMishap, Overdue)
 """What a search may raise in a world of trouble; a damaged journal, or a state that cannot be, is none."""
 
 
@@ -80,12 +82,13 @@ class Life:
     def __init__(self, world: World, disk: SimDisk, monitors: Monitors, setup: Setup) -> None:
         self.world, self.disk, self.monitors, self.setup = world, disk, monitors, setup
         self.devices = SimDevices(world, setup)
+        self.lanes = Lanes(world, disk.threads, self.devices.provider)
         self.log = SimLog(world, monitors, self.devices, str(disk.layout.project_dir.parent))
         self.executor = SimExecutor(Crowd(world, disk, self.devices, monitors))
         self.end = "killed"
         self._oracle: Oracle
         self._search: SearchLoop | None = None
-        self._core: SchedulerCore | None = None
+        self._core: WatchedCore | None = None
         self._task: asyncio.Task[None]
         self._raises: set[Fault] = set()
         self._cancellations = 0
@@ -196,7 +199,7 @@ class Life:
         """Search, and return how the search ended."""
         setup = self.setup
         oracle = self._oracle = make_oracle(setup, self.world.plan.seed % 1000)
-        oracle.log, oracle.offload = self.log, InlineOffloader()
+        oracle.log, oracle.offload = self.log, self.lanes.offloader()
         note_refusals(oracle, self.devices, setup.each, self.monitors.truth)
         for interruption in self.world.plan.interruptions(self.world.life):
             suffer = partial(self._suffer, interruption.fault)
@@ -206,6 +209,7 @@ class Life:
             try:
                 await search.run()
             finally:
+                self.lanes.ends_in_time()
                 self._processes_are_gone()
                 with anyio.CancelScope(shield=True):  # as the search does with its own executor
                     await self.executor.aclose()
@@ -216,6 +220,10 @@ class Life:
 
     def _wired(self, oracle: Oracle) -> SearchLoop:
         resources = self.devices.resources()
+        offload = oracle.offload
+        if resources.provider is not None:
+            hanging = HangingProvider(self.lanes, self.devices.provider)
+            resources = replace(resources, provider=hanging)
         admission = Admission(
             resources, oracle.calibration, space="simulated", trains=self.setup.trains
         )
@@ -228,9 +236,10 @@ class Life:
             "hooks": self,
         }
         ids = (f"{self.world.life}{number:03x}" for number in itertools.count())
-        core = self._core = SchedulerCore(
+        core = WatchedCore(
             admission, ahead=1 if oracle.proposes_ahead else 0, weighs=self.setup.weighs
-        )
+        ).watched(self.lanes, self.world)
+        self._core = core
         timing = Timing(
             grace=_TIMES.grace,
             fatal_grace=_TIMES.fatal_grace,
@@ -239,25 +248,28 @@ class Life:
             shutdown=_TIMES.shutdown,
             watch=_TIMES.watch,
         )
+        runner = AttemptRunner(
+            clock=self.world, offload=offload, new_id=lambda: next(ids), **shared
+        )
+        runner.run = core.timing(runner.run)  # type: ignore[method-assign,assignment]
         return SearchLoop(
             core=core,
             oracle=oracle,
-            runner=AttemptRunner(
-                clock=self.world,
-                offload=InlineOffloader(),
-                new_id=lambda: next(ids),
-                **shared,
-            ),
+            runner=runner,
             weigher=Weigher(max_model_size=self.setup.parameters, **shared),
             watch=DeviceWatch(
-                resources, InlineOffloader(), free_ram=lambda: resources.host_bytes or 0
+                resources,
+                offload,
+                free_ram=lambda: resources.host_bytes or 0,
+                clock=self.world,
             ),
             log=self.log,
             clock=self.world,
             timing=timing,
             on_tick=core.validate,
             before_proposal=self._before_proposal,
-            offload=InlineOffloader(),
+            on_stop=partial(self.lanes.stop, _TIMES.shutdown),
+            offload=offload,
         )
 
     # ── what users do ──────────────────────────────────────────────────────
@@ -299,6 +311,8 @@ class Life:
             return
         if fault in DEVICE:
             self.devices.suffer(fault)
+        elif fault in LANES:
+            self.lanes.suffer(fault)
         elif fault in CLOCK:
             self._time_goes_wrong(fault)
         elif fault is Fault.TUNER_KILLED:
@@ -370,7 +384,7 @@ class Life:
         left = [w for w in self.executor.live if w.career.kill_takes < 1 or not hurried]
         if left:
             self.world.wrong("I15", f"{left} live after the end of the tuner")
-        if self.disk.threads.alive:
+        if len(self.disk.threads.alive) > self.lanes.sleeping:
             self.world.wrong("I16", f"{len(self.disk.threads.alive)} threads are left")
         if self._search is None or self._core is None or self.log.abandoned:
             return

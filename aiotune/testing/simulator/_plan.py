@@ -13,6 +13,7 @@ from aiotune.testing.simulator._faults import (
     DEVICE,
     DISK,
     ENDING,
+    LANES,
     PROGRAM,
     SPAWN,
     TUNER,
@@ -185,6 +186,7 @@ class Plan:
         able = [f for f in self.among(list(Fault)) if f not in _ATTEMPT and f not in _EVENTUAL]
         if life >= _TROUBLED_LIVES or not able:
             return []
+        able += 3 * self.among(LANES)  # few seeds have them
         able += [Fault.DISK_FULL] * 2 * (Fault.DISK_FULL in able)  # it takes longest, so more often
         chosen = [numbers.choice(able) for _ in range(numbers.choice([0, 1, 1, 2, 3]))]
         return [
@@ -225,6 +227,10 @@ def draw_plan(
         for fault in family
         if numbers.random() < 0.6  # noqa: PLR2004
     )
+    # With numbers of their own, too.
+    lanes = random.Random(f"lanes/{seed}")  # noqa: S311 - a simulation is no secret
+    if lanes.random() < 0.25:  # noqa: PLR2004
+        drawn |= {fault for fault in LANES if lanes.random() < 0.6}  # noqa: PLR2004
     rate = numbers.choice([0.0, 0.1, 0.3, 0.5])
     if trials is not None:
         setup = replace(setup, trials=trials)
