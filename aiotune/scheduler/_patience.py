@@ -8,6 +8,7 @@ all threads, and an end only if the user has set one.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from aiotune import logs
+from aiotune._offload import Overdue
 from aiotune.scheduler._attempts import Running
 from aiotune.scheduler._commands import EndedBy
 from aiotune.worker._tree import tree_cpu_seconds
@@ -32,6 +34,7 @@ machine with more trials than cores each gets but a part of one."""
 _LOOKS = 10
 _LONGEST_PERIOD = 10.0
 _GAP = 2.0
+_LOOKING = 10.0
 _STACKS = 3000
 """Bytes of stacks that a warning quotes."""
 
@@ -145,7 +148,8 @@ class Patience:
                     and running.pid is not None
                     and running.worker is not None
                 ):
-                    await self._look(running, running.pid)
+                    with contextlib.suppress(Overdue):  # where its log is nothing can be seen now
+                        await self._look(running, running.pid)
             self._signs = {i: s for i, s in self._signs.items() if i in self.running}
 
     async def _look(self, running: Running, pid: int) -> None:
@@ -165,7 +169,11 @@ class Patience:
                 # The stacks that it prints now are no sign of life.
                 await anyio.sleep(0.5)
                 stacks = await self.offload.run(
-                    "watch", self.read or read_from, running.paths.output_log, activity.output_bytes
+                    "watch",
+                    self.read or read_from,
+                    running.paths.output_log,
+                    activity.output_bytes,
+                    deadline=_LOOKING,
                 )
                 sign.activity = await self._measure(running, pid)
             self.log.warning(
@@ -188,7 +196,9 @@ class Patience:
 
     async def _measure(self, running: Running, pid: int) -> Activity:
         measure = self.measure or measure_activity
-        return await self.offload.run("watch", measure, pid, running.paths.output_log)
+        return await self.offload.run(
+            "watch", measure, pid, running.paths.output_log, deadline=_LOOKING
+        )
 
     def _end(self, running: Running, reason: EndedBy) -> None:
         running.ended_by = reason
