@@ -189,11 +189,23 @@ class Plan:
         able += 3 * self.among(LANES)  # few seeds have them
         able += [Fault.DISK_FULL] * 2 * (Fault.DISK_FULL in able)  # it takes longest, so more often
         chosen = [numbers.choice(able) for _ in range(numbers.choice([0, 1, 1, 2, 3]))]
-        return [
+        found = [
             Happening(fault, commit=numbers.randint(2, 60))
             if fault in _BY_COMMIT
             else Happening(fault, second=round(numbers.uniform(0.0, 40.0), 3))
             for fault in chosen
+        ]
+        return [*found, *self._impatience(found, life)]
+
+    def _impatience(self, found: Sequence[Happening], life: int) -> list[Happening]:
+        """Return the Ctrl-C of people who see something hang."""
+        numbers = self.numbers("impatience", life)
+        if Fault.INTERRUPTED not in self.faults:
+            return []
+        return [
+            Happening(Fault.INTERRUPTED, second=round(seen.second + numbers.uniform(2.0, 20.0), 3))
+            for seen in found
+            if seen.fault in LANES
         ]
 
     def calm(self) -> Plan:
