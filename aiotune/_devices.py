@@ -327,11 +327,13 @@ def _gpus(
     if asked is not None and len(asked) == 0:
         return None, [], "devices=[]"
     try:
-        source = provider if provider is not None else _gpu.NvmlProvider()
+        source = provider if provider is not None else _gpu.IsolatedProvider()
     except _gpu.NvmlUnavailable as error:
         if asked:
             raise _none_usable(asked, str(error)) from None
         return None, [], "no GPU"
+    except _gpu.GpuError as error:
+        raise _cannot_be_listed(error) from error
     try:
         chosen, why = _chosen(asked, source, environ)
     except BaseException:
@@ -361,10 +363,7 @@ def _chosen(
     except _gpu.BadVisibleDevices as error:
         raise ConfigurationError(str(error)) from error
     except _gpu.GpuError as error:
-        raise DeviceError(
-            f"The GPUs of this host cannot be listed: {error}",
-            hint="Mend the driver, or pass devices=[] to train on the CPU.",
-        ) from error
+        raise _cannot_be_listed(error) from error
     if asked:
         return _asked_for(asked, visible), ""
     return list(visible), "no GPU is visible" if present else "no GPU"
@@ -382,6 +381,13 @@ def _asked_for(asked: Sequence[int | str], visible: Sequence[Device]) -> list[De
             raise ConfigurationError(f"devices={list(asked)!r}: {name!r} {what}; there is {known}.")
         chosen.append(match)
     return chosen
+
+
+def _cannot_be_listed(error: Exception) -> DeviceError:
+    return DeviceError(
+        f"The GPUs of this host cannot be listed: {error}",
+        hint="Mend the driver, or pass devices=[] to train on the CPU.",
+    )
 
 
 def _none_usable(asked: Sequence[int | str], why: str) -> NoUsableDevice:

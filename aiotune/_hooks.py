@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aiotune import logs
 from aiotune._callbacks import Callbacks
 from aiotune._disk import is_full
-from aiotune._offload import Offloader
+from aiotune._offload import Offloader, Overdue
 from aiotune._progress import Progress
 from aiotune._retention import Retention
 from aiotune._tuner_state import keeps_state, save_state
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from aiotune.trial import Trial
 
 __all__ = ("TunerHooks",)
+
+_SAVING = 60.0
 
 
 class TunerHooks:
@@ -57,9 +59,11 @@ class TunerHooks:
 
     async def _keep_state(self, save: Callable[[], None]) -> None:
         try:
-            await self._offload.run("disk", save)
-        except ProjectError as error:
-            if not is_full(error.__cause__):
+            await self._offload.run("disk", save, deadline=_SAVING)
+        except (ProjectError, Overdue) as error:
+            if isinstance(error, ProjectError) and not is_full(error.__cause__):
                 raise
             # All that trials depend on is in the journal, which waits for space.
-            self._progress.log.warning(logs.STATE_NOT_SAVED, path=str(self._state_file))
+            self._progress.log.warning(
+                logs.STATE_NOT_SAVED, path=str(self._state_file), error_message=str(error)
+            )

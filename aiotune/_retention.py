@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from aiotune import logs
 from aiotune._disk import folder_within
+from aiotune._offload import Overdue
 from aiotune.status import TrialStatus
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ __all__ = ("Retention",)
 _WEIGHTS = re.compile(r"checkpoint\.weights\.h5")
 _STATES = re.compile(r"state-\d+\.weights\.h5")
 _RESUMES = re.compile(r"resume\.json|resume-\d+-\d+\.weights\.h5")
+
+_UNLINKING = 60.0  # seconds
 
 _Doomed = tuple[Path, re.Pattern[str]]
 """A directory, and what the names of superfluous files in it are."""
@@ -125,7 +128,13 @@ class Retention:
     async def _remove(self, doomed: list[_Doomed]) -> None:
         if not doomed:
             return
-        failed = await self._offload.run("disk", _unlink, doomed)
+        failed: Exception | None
+        try:
+            failed = await self._offload.run(
+                "disk", _unlink, doomed, deadline=_UNLINKING, what="Removing weights"
+            )
+        except Overdue as error:
+            failed = error
         if failed is not None:
             # Too many files are no reason to end a search; the next one tries again.
             self._oracle.log.warning(logs.WEIGHTS_NOT_REMOVED, error_message=str(failed))

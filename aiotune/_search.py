@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,11 +21,12 @@ from aiotune._boundary import one_error
 from aiotune._calibration_file import UserCalibration
 from aiotune._callbacks import Callbacks
 from aiotune._clock import SystemClock
-from aiotune._devices import Resources, Wanted, find_resources, let_go
+from aiotune._devices import Resources, Wanted, find_resources
+from aiotune._equipment import equipment, tell_of_ourselves
 from aiotune._exit import ProgramExit
 from aiotune._fit_arguments import arguments_for_trials, check_arguments
 from aiotune._hooks import TunerHooks
-from aiotune._offload import ThreadOffloader
+from aiotune._offload import Overdue, ThreadOffloader
 from aiotune._printable import printable
 from aiotune._probing import probe_space
 from aiotune._progress import Progress
@@ -36,7 +36,6 @@ from aiotune._threads import run_on_another_loop
 from aiotune._tuner_state import load_state
 from aiotune.errors import ConfigurationError, StorageError
 from aiotune.executors import Executor, InlineExecutor, LocalExecutor
-from aiotune.executors._files import within_open_files
 from aiotune.executors._sweep import sweep
 from aiotune.hyperparameters import Space
 from aiotune.result import SearchResult
@@ -64,6 +63,9 @@ if TYPE_CHECKING:
     from aiotune.store import Layout
 
 __all__ = ("known_space", "result_of", "run_search")
+
+_FILE, _CALIBRATION, _SWEEPING = 60.0, 10.0, 120.0
+"""Seconds that calls outside this program may take; docs/architecture.md lists them all."""
 
 
 async def run_search(
@@ -130,7 +132,11 @@ class _Search:
     async def run(self) -> SearchResult:
         started = self.clock.monotonic()
         async with AsyncExitStack() as stack:
-            resources = await self._resources(stack)
+            resources = await stack.enter_async_context(
+                equipment(
+                    _wanted(self.tuner), self.offload, processes=self.tuner.executor == "local"
+                )
+            )
             progress = Progress(self.oracle, verbose=self.verbose, clock=self.clock)
             stack.push_async_callback(progress.aclose)
             executor = await stack.enter_async_context(
@@ -145,7 +151,7 @@ class _Search:
             await self._sweep(log)
             await self._prepare(executor, resources, log)
             await self._calibrate(stack, log)
-            await self._look_at_ourselves(resources, log)
+            await tell_of_ourselves(resources, self.offload, log)
             await self._begin_retention()
             self.loop = loop = self._loop(executor, resources, log, progress)
             stack.enter_context(progress.showing(loop.running))
@@ -195,7 +201,9 @@ class _Search:
         )
         tuner._opened = True  # noqa: SLF001
         if not overwrite:
-            await self.offload.run("disk", load_state, tuner)
+            await self.offload.run(
+                "disk", load_state, tuner, deadline=_FILE, what="Reading the tuner's own state"
+            )
 
     async def _sweep(self, log: Any) -> None:
         """End what an earlier search of the project has left running.
@@ -204,17 +212,12 @@ class _Search:
         killed must not train beside the trial's next attempt.
         """
         left = self.oracle.interrupted_attempts
-        swept = await self.offload.run("disk", sweep, left) if left else 0
+        what = "Ending what an earlier search has left running"
+        swept = 0
+        if left:
+            swept = await self.offload.run("watch", sweep, left, deadline=_SWEEPING, what=what)
         if swept:
             log.warning(logs.PROCESSES_SWEPT, trial=None, count=swept)
-
-    async def _resources(self, stack: AsyncExitStack) -> Resources:
-        found = await self.offload.run("nvml", partial(find_resources, _wanted(self.tuner)))
-        if found.provider is not None:
-            stack.push_async_callback(self.offload.run, "nvml", let_go, found.provider)
-        if self.tuner.executor != "local":
-            return found
-        return await self.offload.run("disk", within_open_files, found)
 
     async def _prepare(self, executor: Executor, resources: Resources, log: Any) -> None:
         await self._hook("on_search_begin")
@@ -227,30 +230,25 @@ class _Search:
             self.retention = Retention(self.oracle, self.layout, self.tuner.keep_best, self.offload)
             await self.retention.begin()
 
-    async def _look_at_ourselves(self, resources: Resources, log: Any) -> None:
-        """Say so if this program itself takes from its trials what they could have."""
-        watch = DeviceWatch(resources, self.offload)
-        held = await self.offload.run("nvml", watch.held_by, os.getpid())
-        for uuid, size in held.items():
-            log.warning(
-                logs.PARENT_HOLDS_MEMORY,
-                device=uuid,
-                bytes=size,
-                hint="This program has used the GPU itself. Trials get what is left. Leave GPUs to the "
-                "trials: do not build or run models before search(), or set CUDA_VISIBLE_DEVICES to "
-                "another GPU while you do.",
-            )
-
     async def _calibrate(self, stack: AsyncExitStack, log: Any) -> None:
         """Add what other projects of this user have taught, if that is wanted."""
         if self.tuner.calibration != "user":
             return
         kept = UserCalibration()
-        self.oracle.learn(await self.offload.run("disk", kept.read, log))
+        # At home, which may be on another disk than the project.
+        run = partial(self.offload.run, "home", deadline=_CALIBRATION)
+        told = partial(log.warning, logs.CALIBRATION_UNREADABLE, path=str(kept.path))
+        try:
+            self.oracle.learn(await run(kept.read, log))
+        except Overdue as error:
+            told(error_message=str(error))
 
         async def keep() -> None:
             if self.observed:
-                await self.offload.run("disk", kept.add, self.observed, log)
+                try:
+                    await run(kept.add, self.observed, log)
+                except Overdue as error:
+                    told(error_message=str(error))
 
         stack.push_async_callback(keep)
 

@@ -68,10 +68,13 @@ WEIGHING_STALLED = "weighing_stalled"
 """A weighing did not end, and was ended; ``stacks`` of its threads, which are in ``log``, too."""
 SHARING_LIMITED = "sharing_limited"
 """From now on at most so many trials share a device, as measured; ``reason``."""
+DEVICE_HANGS = "device_hangs"
+"""The driver has not returned from a call about a GPU: it gets no new trial until it does; ``reason``, and the
+``age`` of its last answer in seconds. What runs there goes on; after half a minute it is quarantined."""
 DEVICE_QUARANTINED = "device_quarantined"
 """A GPU is used no more; ``reason``, and the trials that run elsewhere."""
 DEVICE_BACK = "device_back"
-"""A GPU that was quarantined has its memory back, and gets trials again."""
+"""A GPU that was quarantined answers, or has its memory back, and gets trials again."""
 DEVICE_FAULT = "device_fault"
 """What ran on a GPU did something wrong there; ``fault``, and the trials that were there."""
 PARENT_HOLDS_MEMORY = "parent_holds_memory"
@@ -106,6 +109,8 @@ PROJECT_IMPORTED = "project_imported"
 """A project of KerasTuner was taken over; ``notes`` say what was left out or needs a look."""
 RESULT_ADOPTED = "result_adopted"
 """A result that a worker wrote down while the tuner died was kept."""
+RESULT_UNREADABLE = "result_unreadable"
+"""The disk does not show within a minute whether a worker has written its result down: the trial runs again."""
 SPAWN_FAILED = "spawn_failed"
 """No process could be started; tried again after ``delay`` seconds."""
 PROCESSES_SWEPT = "processes_swept"
@@ -119,7 +124,7 @@ TRIAL_WAITS = "trial_waits"
 TRIAL_GOES_ON = "trial_goes_on"
 """There is space for the file that a training waited for, after ``waited`` seconds."""
 STATE_NOT_SAVED = "state_not_saved"
-"""A subclass's own state could not be written, for want of space; it is tried again at the next trial's end."""
+"""A subclass's own state could not be written, for want of space or since the disk hangs; it is tried again at the next trial's end."""
 CALLBACK_SLOW = "callback_slow"
 """A hook of the tuner has run in its thread for ``seconds``; the other hooks wait for it."""
 CALLBACK_BLOCKS = "callback_blocks"
@@ -330,10 +335,11 @@ _SENTENCES = {
         "Somebody else ended the worker of trial {trial} by {signal} (and those of trials {others}); the "
         "trial runs again."
     ),
+    DEVICE_HANGS: "{device} gets no new trial until its driver answers: {reason}",
     DEVICE_QUARANTINED: (
         "{device} gets no more trials: {reason} {devices_left} other GPUs are in use."
     ),
-    DEVICE_BACK: "{device} has its memory back, and gets trials again.",
+    DEVICE_BACK: "{device} answers, or has its memory back, and gets trials again.",
     DEVICE_FAULT: "{device} reported {fault}; trials {trials} ran there.",
     PARENT_HOLDS_MEMORY: "This program itself holds {bytes} bytes of {device}. {hint}",
     WAITING_FOR_MEMORY: "Nothing runs until others free memory: {reason}",
@@ -353,6 +359,7 @@ _SENTENCES = {
     ),
     TRIAL_TIMEOUT: "Trial {trial} has run for more than {limit} s and is stopped.",
     RESULT_ADOPTED: "Trial {trial} had finished when the tuner died; its result was kept.",
+    RESULT_UNREADABLE: "Trial {trial}: its result, if there is one, could not be read: {error_message}",
     SPAWN_FAILED: "No process could be started ({error_message}); trying again in {delay} s.",
     DISK_FULL: (
         "The search pauses: {path} cannot grow ({reason}, {free_bytes} bytes are free). Nothing is lost; "
@@ -361,7 +368,7 @@ _SENTENCES = {
     DISK_HAS_SPACE: "There is space again; the search goes on after {waited} s.",
     TRIAL_WAITS: "Trial {trial} waits for space on the disk to write {path} ({free_bytes} bytes are free).",
     TRIAL_GOES_ON: "There is space again; trial {trial} goes on after {waited} s.",
-    STATE_NOT_SAVED: "The disk is full, so {path} was not written; it is tried again later.",
+    STATE_NOT_SAVED: "{path} was not written ({error_message}); it is tried again later.",
     CALLBACK_SLOW: "{callback}() has run for {seconds} s; other hooks, and the trials' slots, wait for it.",
     CALLBACK_BLOCKS: "{callback}() has held the event loop for {seconds} s; a plain function would not.",
     CALLBACK_REFUSES_CANCELLATION: "{callback}() does not end; the search goes on without it. It is at {stack}.",

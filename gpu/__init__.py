@@ -1,6 +1,11 @@
 """Devices and memory of this host; nothing of what runs on them.
 
 Synchronous, standard library only, plus ``pynvml`` in one file, ``driver.py``.
+
+::
+
+    IsolatedProvider ── DriverProcess ═══ socket ═══ server.main ── NvmlProvider ── Driver ── pynvml
+    deadlines           one process       packets    that process   questions       errors
 """
 
 from gpu import mps
@@ -14,8 +19,16 @@ from gpu.device import (
     DeviceProcess,
     DeviceProvider,
 )
-from gpu.errors import BadVisibleDevices, DeviceLost, GpuError, LeaseError, NvmlUnavailable
+from gpu.errors import (
+    BadVisibleDevices,
+    DeviceLost,
+    DriverHangs,
+    GpuError,
+    LeaseError,
+    NvmlUnavailable,
+)
 from gpu.health import ApplicationFault, Broken, Healthy, Verdict, describe_xid, verdict
+from gpu.isolated import IsolatedProvider
 from gpu.ledger import Lease, LeaseLedger
 from gpu.nvml import NvmlProvider
 from gpu.placement import DeviceState, MemoryRequest, NeverFits, NotNow, Placement, best_fit
@@ -37,8 +50,10 @@ __all__ = (
     "DeviceProcess",
     "DeviceProvider",
     "DeviceState",
+    "DriverHangs",
     "GpuError",
     "Healthy",
+    "IsolatedProvider",
     "Lease",
     "LeaseError",
     "LeaseLedger",

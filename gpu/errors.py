@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("BadVisibleDevices", "DeviceLost", "GpuError", "LeaseError", "NvmlUnavailable")
+__all__ = (
+    "BadVisibleDevices",
+    "DeviceLost",
+    "DriverHangs",
+    "GpuError",
+    "LeaseError",
+    "NvmlUnavailable",
+)
 
 
 class GpuError(Exception):
@@ -24,6 +31,10 @@ class DeviceLost(GpuError):
     def __init__(self, message: str, *, reset_required: bool = False) -> None:
         super().__init__(message)
         self.reset_required = reset_required
+
+
+class DriverHangs(GpuError):
+    """A call of the driver's has not returned within its deadline, and may never; the message has the seconds."""
 
 
 class BadVisibleDevices(GpuError, ValueError):

@@ -10,10 +10,12 @@ from pathlib import Path
 from gpu.bytesize import GIB
 from gpu.device import DeviceHealth, DeviceProcess
 
-__all__ = ("LOST", "RESET_REQUIRED", "FakeDriver", "FakeGpu", "FakeMig")
+__all__ = ("HANGS", "LOST", "RESET_REQUIRED", "FakeDriver", "FakeGpu", "FakeMig")
 
 LOST, RESET_REQUIRED = 15, 16
 """What NVML answers about a device that has fallen off the bus, or that must be reset."""
+HANGS = 999
+"""For :meth:`FakeDriver.break_down`: no call returns until the driver is said to be otherwise."""
 
 _WELL = DeviceHealth(uncorrected_ecc=0, utilization=0)
 _MODES = {"default": 0, "prohibited": 2, "exclusive": 3}
@@ -57,6 +59,8 @@ class FakeGpu:
         denied: Whether this process may not see others.
         silent: Whether it tells no faults.
         deaf: The code that waiting for its faults ends with at once; 0: it can be waited for.
+        hangs: Whether calls about it return only when this is changed.
+        slow: Milliseconds that each call about it takes.
     """
 
     uuid: str
@@ -75,6 +79,8 @@ class FakeGpu:
     denied: bool = False
     silent: bool = False
     deaf: int = 0
+    hangs: bool = False
+    slow: int = 0
 
 
 @dataclass(slots=True)
@@ -192,6 +198,8 @@ class FakeDriver:
             "denied": int(gpu.denied),
             "silent": int(gpu.silent),
             "deaf": gpu.deaf,
+            "hangs": int(gpu.hangs),
+            "slow": gpu.slow,
         }
         return f"gpu {gpu.uuid} " + " ".join(f"{key}={value}" for key, value in values.items())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +32,23 @@ _TRIES = 3
 
 
 class NvmlProvider:
-    """Answers by NVML, through the module ``pynvml`` of the distribution ``nvidia-ml-py``.
+    """Answers by NVML, in this process, through the module ``pynvml`` of the distribution ``nvidia-ml-py``.
+
+    A call that the driver does not return from never returns here either, and holds up the exit
+    of the process; :class:`gpu.isolated.IsolatedProvider` asks in a process of its own.
 
     Args:
         sysfs: Where the kernel tells about PCI devices.
+        skip: Indices of GPUs that are neither listed nor watched for faults.
 
     Raises:
         NvmlUnavailable: There is no driver, it does not fit its library, this
             process may not ask it, or ``pynvml`` is another distribution's.
     """
 
-    def __init__(self, *, sysfs: Path = Path("/sys")) -> None:
+    def __init__(self, *, sysfs: Path = Path("/sys"), skip: Container[int] = ()) -> None:
         self._driver = Driver()
+        self._skip = skip
         self._nvml = self._driver.nvml
         self._sysfs = sysfs
         self._watch = FaultWatch(self._driver, self.devices)
@@ -54,9 +59,11 @@ class NvmlProvider:
         """Return all devices in PCI order, MIG instances in place of their parents."""
         found: list[Device] = []
         failed: GpuError | None = None
-        for index in range(self._driver.ask("the driver", self._nvml.nvmlDeviceGetCount)):
+        for index in range(self.count()):
+            if index in self._skip:
+                continue
             try:
-                found += self._at(index)
+                found += self.at(index)
             except NvmlUnavailable:
                 raise
             except GpuError as error:  # one sick GPU does not take the others along
@@ -104,14 +111,25 @@ class NvmlProvider:
 
     # ── which devices there are ────────────────────────────────────────────
 
-    def _handle(self, uuid: str) -> Any:
-        return self._driver.ask_handle(uuid, self._nvml.nvmlDeviceGetHandleByUUID, uuid)
+    def count(self) -> int:
+        """Return how many GPUs the driver has, those that do not answer among them."""
+        return int(self._driver.ask("the driver", self._nvml.nvmlDeviceGetCount))
 
-    def _at(self, index: int) -> list[Device]:
+    def at(self, index: int) -> list[Device]:
+        """Return the GPU at a place in PCI order, or its MIG instances.
+
+        Raises:
+            DeviceLost: It does not answer.
+            NvmlUnavailable: The driver is gone.
+            GpuError: It answered with an error of another kind.
+        """
         what = f"GPU {index}"
         handle = self._driver.ask_handle(what, self._nvml.nvmlDeviceGetHandleByIndex, index)
         device = self._device(handle, index)
         return self._instances(handle, device) or [device]
+
+    def _handle(self, uuid: str) -> Any:
+        return self._driver.ask_handle(uuid, self._nvml.nvmlDeviceGetHandleByUUID, uuid)
 
     def _device(self, handle: Any, index: int) -> Device:
         nvml, driver, what = self._nvml, self._driver, f"GPU {index}"

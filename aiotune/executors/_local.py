@@ -44,6 +44,7 @@ StartMethod = Literal["auto", "nursery", "spawn"]
 
 _NURSERIES_PER_LAUNCH = 3
 _TOO_MANY_FILES = "Raise the limit with `ulimit -n`, or lower max_parallel_trials."
+_UNPACKING = 10.0
 _CLOSE_DEADLINE = 30.0  # seconds; a process stuck in a driver does not die of SIGKILL
 
 
@@ -160,7 +161,7 @@ class LocalExecutor:
                 await self._nursery.aclose()
             if self._packed is not None:
                 # Giving back gigabytes takes the kernel a while.
-                await in_thread(self._packed.close)
+                await in_thread(self._packed.close, deadline=_UNPACKING)
                 self._packed = None
 
     async def _launch(self, work: WorkSpec, log_fd: int) -> ProcessWorker:
@@ -355,8 +356,15 @@ async def _held(work: asyncio.Future[T], let_go: Callable[[T], object] = lambda 
     cancelled = await outlast(work)
     if cancelled is None:
         return work.result()
-    if work.exception() is None:
-        let_go(work.result())
+
+    def over(done: asyncio.Future[T]) -> None:
+        if done.exception() is None:
+            let_go(done.result())
+
+    if work.done():
+        over(work)
+    else:
+        work.add_done_callback(over)  # it hangs in a disk; perhaps it comes back
     raise cancelled
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections import deque
@@ -10,7 +11,7 @@ from typing import assert_never
 
 import anyio
 
-from aiotune._offload import in_thread
+from aiotune._offload import Overdue, in_thread
 from aiotune.executors._base import WorkerExit, WorkerMessage
 from aiotune.executors._nursery import Started
 from aiotune.executors._pace import Pace
@@ -42,6 +43,7 @@ _CHUNK = 64 * 1024
 _MOST_LEFT_OVER = 64  # chunks; more than any socket holds
 _LINGER = 5.0  # seconds between the last word and the end
 _KILLED = 9
+_SWEEPING = 30.0  # seconds; what does not die of SIGKILL by then hangs in a driver
 
 
 class ProcessWorker:
@@ -246,8 +248,9 @@ class ProcessWorker:
         if gone is None:
             # The keeper was killed. The kernel killed the worker for that,
             # but not what the worker had started.
-            with anyio.CancelScope(shield=True):
-                swept = await in_thread(sweep, self._markers)
+            swept = 0
+            with anyio.CancelScope(shield=True), contextlib.suppress(Overdue):
+                swept = await in_thread(sweep, self._markers, deadline=_SWEEPING)
             return WorkerExit(exit_code=None, signal=_KILLED, stopped=self._stopped, swept=swept)
         code = os.waitstatus_to_exitcode(gone.status)
         return WorkerExit(

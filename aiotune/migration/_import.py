@@ -197,7 +197,9 @@ async def _make(plan: _Plan, layout: Layout) -> None:
             with anyio.CancelScope(shield=True):
                 await store.aclose()
         moving = asyncio.ensure_future(asyncio.to_thread(_move, staged, layout))
-        cancelled = await outlast(moving)  # or half of it might be removed, and the rest moved
+        cancelled = await outlast(
+            moving, linger=None
+        )  # or half of it might be removed, and the rest moved
         moving.result()
         if cancelled is not None:
             raise cancelled

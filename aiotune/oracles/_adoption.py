@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ("adopt_results",)
 
+_FILE = 60.0
+
 
 async def adopt_results(oracle: Oracle, state: ProjectState, layout: Layout) -> None:
     """End the trials whose last attempt left a result that the journal does not have."""
     for trial, attempt_id in interrupted(state):
         path = layout.result_file(trial.trial_id, trial.attempts)
-        done = await oracle.offload.run("disk", read_result, path, attempt_id or "")
+        # One that cannot be read is no reason to train again: nothing begins then.
+        done = await oracle.offload.run(
+            "disk", read_result, path, attempt_id or "", deadline=_FILE, what=f"Reading {path}"
+        )
         if done is not None:
             oracle.log.info(logs.RESULT_ADOPTED, trial=trial.trial_id, attempt=trial.attempts)
             await _adopt(oracle, trial, attempt_id, done)

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiotune import events, logs
 from aiotune._disk import is_full, read_private, write_private
-from aiotune._offload import Offloader
+from aiotune._offload import Offloader, Overdue
 from aiotune._threads import start_in_thread
 from aiotune.errors import ConfigurationError, ProjectError
 from aiotune.oracles._book import Book
@@ -22,6 +22,7 @@ from aiotune.store._replay import ProjectState
 
 __all__ = ("FamiliarOracle",)
 
+_FILE = 60.0
 _LONGEST = 24 << 10
 """Longest text of a subclass's own state in a record; escaped, it is at most twice as long."""
 
@@ -186,12 +187,13 @@ class FamiliarOracle(SearchedSpace):
                 "dicts, lists, strings, numbers and None."
             ) from error
         try:
-            await self.offload.run("disk", partial(write_private, path, text.encode()))
-        except OSError as error:
-            if not is_full(error):
+            write = partial(write_private, path, text.encode())
+            await self.offload.run("disk", write, deadline=_FILE)
+        except (OSError, Overdue) as error:
+            if isinstance(error, OSError) and not is_full(error):
                 raise
             # All that trials depend on is in the journal, which waits for space.
-            self.log.warning(logs.STATE_NOT_SAVED, path=str(path))
+            self.log.warning(logs.STATE_NOT_SAVED, path=str(path), error_message=str(error))
 
     async def _take_state_back(self) -> None:
         """Give a subclass what it has added, if it was written down."""
@@ -203,7 +205,7 @@ class FamiliarOracle(SearchedSpace):
             self.set_state({**FamiliarOracle.get_state(self), **own})
             return
         path = Layout(self.directory, self.project_name).oracle_state
-        state = await self.offload.run("disk", partial(_read, path))
+        state = await self.offload.run("disk", _read, path, deadline=_FILE, what=f"Reading {path}")
         if state is not None:
             self.set_state(state)
 

@@ -6,7 +6,6 @@ import itertools
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,7 +20,7 @@ from aiotune.scheduler._activity import DeviceWork
 from aiotune.scheduler._admission import Admission, Need
 from aiotune.scheduler._commands import EndedBy, Launch
 from aiotune.scheduler._discovered import take_in
-from aiotune.scheduler._last_words import last_words
+from aiotune.scheduler._last_words import printed_last, written_result
 from aiotune.scheduler._losses import Losses
 from aiotune.scheduler._memory import lessons, with_rung
 from aiotune.scheduler._outcomes import (
@@ -45,7 +44,6 @@ from aiotune.wire import (
     Report,
     Weighed,
     is_of,
-    read_result,
 )
 
 if TYPE_CHECKING:
@@ -246,12 +244,16 @@ class AttemptRunner:
             self._log.info(logs.PROCESSES_SWEPT, trial=running.trial.trial_id, count=ending.swept)
         if not isinstance(last, Done):  # it may have been written down and lost on its way here
             spool = self._layout.result_file(running.trial.trial_id, running.attempt)
-            read = partial(read_result, attempt_id=running.attempt_id)
-            last = await self._offload.run("disk", read, spool) or last
+            last = (
+                await written_result(
+                    spool, running.trial.trial_id, running.attempt_id, self._offload, self._log
+                )
+                or last
+            )
         if last is not None or running.ended_by is not None:
             return self._classified(running, last, ending)
         others = await self._losses.settle(running, ending)
-        tail = await self._offload.run("disk", last_words, log_path)
+        tail = await printed_last(log_path, self._offload)
         return self._classified(running, last, ending, tail, others)
 
     async def _listen(self, running: Running, worker: Worker) -> Done | Failed | None:

@@ -15,6 +15,7 @@ __all__ = (
     "Command",
     "DeviceBack",
     "DeviceBroke",
+    "DeviceHeld",
     "EndedBy",
     "Finish",
     "Launch",
@@ -67,12 +68,14 @@ class Measurement:
         own: Of each device, bytes that trials' processes use, as far as it is told.
         host_free: Bytes that the host can still give; ``None``: not looked at.
         host_own: Bytes that trials' processes have for themselves.
+        utilization: Percent of the last second or so in which something ran, of each device that told.
     """
 
     devices: Mapping[str, DeviceMemory] = field(default_factory=dict)
     own: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     host_free: int | None = None
     host_own: Mapping[str, int] = field(default_factory=dict)
+    utilization: Mapping[str, int] = field(default_factory=dict)
 
 
 # ── stimuli: what happened ─────────────────────────────────────────────────
@@ -145,6 +148,14 @@ class DeviceBroke:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceHeld:
+    """A device has not answered, and gets no new trial until it does; or it has. What runs there goes on."""
+
+    uuid: str
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceBack:
     """A device whose memory had not been given back has it now, and can be used again."""
 
@@ -177,6 +188,7 @@ Stimulus = (
     | MemoryMeasured
     | DeviceBroke
     | DeviceBack
+    | DeviceHeld
     | StepsTimed
     | StopRequested
 )

@@ -35,6 +35,7 @@ from aiotune.scheduler._commands import (
     Command,
     DeviceBack,
     DeviceBroke,
+    DeviceHeld,
     EndedBy,
     Finish,
     Launch,
@@ -135,8 +136,8 @@ class SchedulerCore:
                 self._measured(measured)
             case DeviceBroke():
                 self._device_broke(stimulus, commands)
-            case DeviceBack(uuid):
-                self.admission.ledger.reopen(uuid)
+            case DeviceBack() | DeviceHeld():
+                self._device_is(stimulus)
             case StepsTimed():
                 self._timed(stimulus, commands)
             case StopRequested():
@@ -207,6 +208,12 @@ class SchedulerCore:
             for trial_id, lease in self.running.items()
             if uuid in lease.uuids
         )
+
+    def _device_is(self, stimulus: DeviceBack | DeviceHeld) -> None:
+        if isinstance(stimulus, DeviceHeld) and stimulus.held:
+            self.admission.ledger.close(stimulus.uuid, may_return=True)
+        else:
+            self.admission.ledger.reopen(stimulus.uuid)
 
     def _timed(self, stimulus: StepsTimed, commands: list[Command]) -> None:
         lease = self.running.get(stimulus.trial_id)

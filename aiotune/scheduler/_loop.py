@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import anyio
 
-from aiotune import events, logs
+from aiotune import logs
 from aiotune._offload import ThreadOffloader
-from aiotune.errors import AiotuneError, DeviceError, SearchAborted, StorageError
+from aiotune.errors import AiotuneError, SearchAborted
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.scheduler._admission import Need
 from aiotune.scheduler._attempts import AttemptRunner, Running
@@ -36,8 +36,6 @@ from aiotune.scheduler._commands import (
     AttemptConcluded,
     CancelProposals,
     Command,
-    DeviceBack,
-    DeviceBroke,
     EndedBy,
     Finish,
     Launch,
@@ -59,7 +57,8 @@ from aiotune.scheduler._commands import (
 from aiotune.scheduler._core import SchedulerCore
 from aiotune.scheduler._fatal import forgotten, rebuild_fatal
 from aiotune.scheduler._patience import Limits, Patience
-from aiotune.scheduler._watch import DeviceWatch, Findings
+from aiotune.scheduler._quarantine import Quarantine
+from aiotune.scheduler._watch import DeviceWatch
 from aiotune.scheduler._weigher import Weigher, known_need
 from aiotune.status import TrialStatus
 
@@ -135,6 +134,15 @@ class SearchLoop:
         self.running: dict[str, Running] = {}
         self._patience = Patience(
             timing.limits, self.running, clock, log, offload or ThreadOffloader(), self._end_attempt
+        )
+        self._quarantine = Quarantine(
+            core.admission,
+            oracle,
+            self.running,
+            log,
+            clock,
+            post=self._post,
+            fail=self._fail_with,
         )
         self._inbox: deque[Stimulus] = deque()
         self._draining = False
@@ -301,10 +309,12 @@ class SearchLoop:
             self._fail_with(error)
         # Asked after the process's end and before its lease is given to another:
         # a driver may take a moment to free what a killed process had.
+        # One that does not at once is not waited for, and gets nobody else until it has answered.
         findings = await self._watch.look(self.running, only=running.lease.uuids)
         del self.running[trial_id]
+        self._quarantine.hold(findings)
         self._post(AttemptConcluded(trial_id, requeued, findings.measured))
-        self._found_broken(findings)
+        self._quarantine.take(findings)
 
     def _fail_with(self, error: Exception) -> None:
         aborted = isinstance(error, SearchAborted)
@@ -351,50 +361,6 @@ class SearchLoop:
 
     async def _look_once(self) -> None:
         findings = await self._watch.look(self.running)
+        self._quarantine.hold(findings)
         self._post(MemoryMeasured(findings.measured))
-        self._found_broken(findings)
-
-    def _found_broken(self, findings: Findings) -> None:
-        for uuid, what in findings.faults:
-            trials = [t for t, r in self.running.items() if uuid in r.lease.uuids]
-            self._log.warning(logs.DEVICE_FAULT, device=uuid, fault=what, trials=trials)
-        for broken in findings.broken:
-            self._quarantine(broken)
-        for uuid in findings.back:
-            self._log.info(logs.DEVICE_BACK, device=uuid)
-            self._note(events.DeviceReturned(device=uuid, at=self._clock.now()))
-            self._post(DeviceBack(uuid))
-
-    def _note(self, fact: events.Event) -> None:
-        """Record a fact of the watch's; what cannot be recorded ends the search in order."""
-        try:
-            self._oracle.record(fact)
-        except StorageError as error:
-            self._fail_with(error)
-
-    def _quarantine(self, broken: DeviceBroke) -> None:
-        """Use a device no more; its trials run elsewhere."""
-        admission = self._core.admission
-        others = (s for s in admission.ledger.states() if s.uuid != broken.uuid)
-        left = [s for s in others if not s.broken]  # one that is away is waited for
-        trials = [t for t, r in self.running.items() if broken.uuid in r.lease.uuids]
-        self._log.error(
-            logs.DEVICE_QUARANTINED,
-            device=broken.uuid,
-            reason=broken.reason,
-            trials=trials,
-            devices_left=sum(not s.away for s in left),
-        )
-        self._note(
-            events.DeviceQuarantined(
-                device=broken.uuid, reason=broken.reason, trials=trials, at=self._clock.now()
-            )
-        )
-        self._post(broken)
-        if not broken.may_return and len(left) < admission.resources.gpus_per_trial:
-            self._fail(
-                DeviceError(
-                    f"No GPU is left to train on: {broken.uuid} was the last one. {broken.reason}",
-                    hint="Finished trials are kept: mend the GPU and run the program again to go on.",
-                )
-            )
+        self._quarantine.take(findings)

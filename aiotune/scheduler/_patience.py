@@ -9,6 +9,7 @@ all threads, and an end only if the user has set one.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from aiotune import logs
+from aiotune._offload import Overdue
 from aiotune.scheduler import _activity
 from aiotune.scheduler._attempts import Running
 from aiotune.scheduler._commands import EndedBy
@@ -36,6 +38,7 @@ _GAP = 2.0
 _BEGINNING, _BEGINNING_TIMES = 600.0, 10.0
 """Seconds, and as a multiple of the limit, for which a trial on a GPU may only use the CPU before its
 first epoch: XLA compiles for minutes. Afterwards what uses the CPU alone may be a wait that spins."""
+_LOOKING = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,8 @@ class Patience:
                 if running.ended_by is None and running.worker is not None:
                     # One that hangs before it has said its number is not forgotten.
                     known = running.pid is not None
-                    await self._look(running, running.pid if known else running.worker.pid)
+                    with contextlib.suppress(Overdue):  # where its log is nothing can be seen now
+                        await self._look(running, running.pid if known else running.worker.pid)
             self._signs = {i: s for i, s in self._signs.items() if i in self.running}
 
     async def _look(self, running: Running, pid: int | None) -> None:
@@ -173,7 +177,9 @@ class Patience:
             # The stacks that it prints now are no sign of life.
             await anyio.sleep(0.5)
             read = self.read or _activity.read_from
-            stacks = await self.offload.run("watch", read, log, activity.output_bytes)
+            stacks = await self.offload.run(
+                "watch", read, log, activity.output_bytes, deadline=_LOOKING
+            )
         self.log.warning(
             logs.TRIAL_STALLED,
             trial=running.trial.trial_id,
@@ -206,7 +212,9 @@ class Patience:
 
     async def _measure(self, running: Running, pid: int | None) -> Activity:
         measure = self.measure or _activity.measure_activity
-        return await self.offload.run("watch", measure, pid, running.paths.output_log)
+        return await self.offload.run(
+            "watch", measure, pid, running.paths.output_log, deadline=_LOOKING
+        )
 
     def _end(self, running: Running, reason: EndedBy) -> None:
         running.ended_by = reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import random
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import anyio
 
 from aiotune import logs
 from aiotune._disk import free_bytes, tells_full
+from aiotune._offload import Overdue
 from aiotune.executors import Executor, SpawnError, Worker, WorkSpec
 from aiotune.hyperparameters import HyperParameters, serialize
 from aiotune.wire import RunAttempt
@@ -30,6 +32,7 @@ _LOOK_AGAIN = 1.0
 """Seconds between two looks at a full disk, and at whether anybody still wants the attempt."""
 _TELL_AGAIN = 60.0
 _PATIENCE = 3600.0
+_ASKING = 5.0
 
 
 class Orders:
@@ -147,7 +150,9 @@ async def _pause(delay: float, wanted: Callable[[], bool]) -> None:
 
 
 async def _tell_full(work: WorkSpec, log: Any, offload: Offloader) -> None:
-    free = await offload.run("disk", free_bytes, work.log_path.parents[2])
+    free = -1
+    with contextlib.suppress(Overdue):
+        free = await offload.run("disk", free_bytes, work.log_path.parents[2], deadline=_ASKING)
     log.warning(
         logs.DISK_FULL, path=str(work.log_path), reason="No space left on device", free_bytes=free
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 import anyio
 
 from aiotune import _host
+from aiotune._clock import SystemClock
 from aiotune._gpu import (
     MIB,
     ApplicationFault,
@@ -17,15 +18,18 @@ from aiotune._gpu import (
     DeviceLost,
     DeviceMemory,
     DeviceProvider,
+    DriverHangs,
     GpuError,
     Healthy,
     describe_xid,
     format_bytes,
     verdict,
 )
-from aiotune.scheduler._commands import DeviceBroke, Measurement
+from aiotune._offload import Overdue
+from aiotune.scheduler._commands import DeviceBroke, DeviceHeld, Measurement
 
 if TYPE_CHECKING:
+    from aiotune._clock import Clock
     from aiotune._devices import Resources
     from aiotune._offload import Offloader
     from aiotune.scheduler._attempts import Running
@@ -40,6 +44,10 @@ _ASK_AGAIN = 5
 """Looks between two questions to a device that was given up for one of these."""
 _GIVE_UP = 120
 """Such questions before nobody waits for it any more; it is asked on all the same."""
+_END, _HOST = 0.5, 10.0
+_LOOK, _OF_EACH = 20.0, 10.0
+"""Seconds that a look may take: a trial's end has better things to do than to wait for a driver. The
+provider has deadlines of its own; this one is for what keeps it from asking at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +56,17 @@ class Findings:
 
     Attributes:
         measured: What devices and host said of their memory.
+        held: Devices that have not answered, and those that had not and do again.
+        hanging: Devices whose driver has not returned from a call, told once: (UUID, what, seconds
+            since it answered last, or ``None`` if it never did).
         broken: Devices that are out of order.
         back: Devices that were, since they did not answer or had not got their memory back, and are not now.
         faults: What went wrong on devices that are not, as (UUID, what).
     """
 
     measured: Measurement
+    held: tuple[DeviceHeld, ...] = ()
+    hanging: tuple[tuple[str, str, float | None], ...] = ()
     broken: tuple[DeviceBroke, ...] = ()
     back: tuple[str, ...] = ()
     faults: tuple[tuple[str, str], ...] = ()
@@ -63,10 +76,10 @@ class Findings:
 class _Answers:
     memory: dict[str, DeviceMemory] = field(default_factory=dict)
     processes: dict[str, dict[int, int | None]] = field(default_factory=dict)
+    utilization: dict[str, int] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
-    silent: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, GpuError] = field(default_factory=dict)
     faults: list[tuple[str, str]] = field(default_factory=list)
-    utilization: dict[str, int | None] = field(default_factory=dict)
 
 
 class DeviceWatch:
@@ -75,8 +88,12 @@ class DeviceWatch:
     Args:
         resources: The devices, and whom to ask.
         offload: Runs the questions in the lane ``nvml``: each takes milliseconds,
-            and a sick driver takes seconds.
+            and a sick driver takes seconds, or never returns.
         free_ram: Tells how many bytes the host can still give.
+        clock: Tells how old an answer is.
+
+    Until a device has answered what it was asked since its last trial ended, it gets no other one: what
+    was measured before stands, and may be what that trial had.
     """
 
     def __init__(
@@ -85,8 +102,14 @@ class DeviceWatch:
         offload: Offloader,
         *,
         free_ram: Callable[[], int] = _host.available_ram,
+        clock: Clock | None = None,
     ) -> None:
         self._resources, self._offload, self._free_ram = resources, offload, free_ram
+        self._clock = clock or SystemClock()
+        self._looks = 0
+        self._held: dict[str, int] = {}  # the last look that had begun when it was
+        self._hanging: set[str] = set()
+        self._answered: dict[str, float] = {}
         self._idle: dict[str, int] = {}
         self._left: dict[str, int] = {}
         self._unanswered: dict[str, int] = {}
@@ -114,26 +137,81 @@ class DeviceWatch:
         host = only is None and self._resources.host_bytes is not None
         if not (uuids or host or (only is None and self._may_return)):
             return Findings(Measurement())
-        pids = {trial_id: r.pid for trial_id, r in running.items() if r.pid is not None}
-        answers = await self._offload.run("nvml", self._ask, uuids, only is None)
+        self._looks, number = self._looks + 1, self._looks + 1
+        answers = await self._answers(uuids, thoroughly=only is None)
         if only is None:
             _note_work(answers, running)
         own = {uuid: _own(answers, uuid, running) for uuid in answers.memory}
-        free, host_own = None, dict[str, int]()
-        if host:
-            free, host_own = await self._offload.run("nvml", self._ask_host, pids)
+        free, host_own = await self._of_host(running) if host else (None, {})
+        held = self._hold(answers, number)
+        hanging = self._newly_hanging(answers) if only is None else ()
         left = self._not_given_back(answers, running)
-        broken = answers.silent | left | answers.broken
+        silent = self._silent_for_long(answers) if only is None else {}
+        broken = self._newly(silent | left | answers.broken)
         self._given_up.update(broken)
-        self._silent.update(answers.silent)
+        self._held = {uuid: look for uuid, look in self._held.items() if uuid not in broken}
+        self._silent.update(uuid for uuid in silent if uuid in broken)
         self._may_return |= {uuid: 1 for uuid in broken if uuid not in answers.broken}
         back, hopeless = await self._returned() if only is None else ((), ())
         return Findings(
-            Measurement(answers.memory, own, free, host_own),
+            Measurement(answers.memory, own, free, host_own, answers.utilization),
+            held,
+            hanging,
             (*(DeviceBroke(u, why, u in self._may_return) for u, why in broken.items()), *hopeless),
             back,
             tuple(answers.faults),
         )
+
+    def age(self, uuid: str) -> float | None:
+        """Return how many seconds ago a device answered last; ``None``: never."""
+        at = self._answered.get(uuid)
+        return None if at is None else self._clock.monotonic() - at
+
+    async def _answers(self, uuids: list[str], *, thoroughly: bool) -> _Answers:
+        within = _LOOK + _OF_EACH * len(uuids) if thoroughly else _END
+        what = "Asking the GPUs' driver"
+        try:
+            answers = await self._offload.run(
+                "nvml", self._ask, uuids, thoroughly, deadline=within, what=what
+            )
+        except Overdue as error:
+            return _Answers(failed=dict.fromkeys(uuids, DriverHangs(error.message)))
+        self._answered |= dict.fromkeys(answers.memory, self._clock.monotonic())
+        for uuid in answers.memory:
+            self._unanswered.pop(uuid, None)
+        return answers
+
+    async def _of_host(self, running: Mapping[str, Running]) -> tuple[int | None, dict[str, int]]:
+        pids = {trial_id: r.pid for trial_id, r in running.items() if r.pid is not None}
+        try:
+            return await self._offload.run("host", self._ask_host, pids, deadline=_HOST)
+        except Overdue:
+            return None, {}  # the last measurement stands
+
+    def _hold(self, answers: _Answers, number: int) -> tuple[DeviceHeld, ...]:
+        """Keep new trials off devices that have not answered, until a look that begins later has an answer."""
+        silent = [uuid for uuid in answers.failed if uuid not in self._given_up]
+        newly = [uuid for uuid in silent if uuid not in self._held]
+        self._held |= dict.fromkeys(silent, self._looks)
+        freed = [uuid for uuid in answers.memory if self._held.get(uuid, number) < number]
+        for uuid in freed:
+            del self._held[uuid]
+        return (
+            *(DeviceHeld(uuid, held=True) for uuid in newly),
+            *(DeviceHeld(uuid, held=False) for uuid in freed),
+        )
+
+    def _newly(self, found: dict[str, str]) -> dict[str, str]:
+        """Leave out what others have found broken while this look went on: a device is broken once."""
+        return {uuid: why for uuid, why in found.items() if uuid not in self._given_up}
+
+    def _newly_hanging(self, answers: _Answers) -> tuple[tuple[str, str, float | None], ...]:
+        self._hanging -= answers.memory.keys()
+        failed = answers.failed.items()
+        hangs = {u: str(e) for u, e in failed if isinstance(e, DriverHangs)}
+        newly = tuple((u, why, self.age(u)) for u, why in hangs.items() if u not in self._hanging)
+        self._hanging.update(hangs)
+        return newly
 
     async def _returned(self) -> tuple[tuple[str, ...], tuple[DeviceBroke, ...]]:
         """Ask devices again, now and then, that were silent or whose memory only was not given back.
@@ -146,7 +224,7 @@ class DeviceWatch:
             self._may_return[uuid] += 1
         if not asked:
             return (), ()
-        answers = await self._offload.run("nvml", self._ask, asked, False)
+        answers = await self._answers(asked, thoroughly=True)
         back = tuple(
             uuid
             for uuid in asked
@@ -193,26 +271,27 @@ class DeviceWatch:
         faults = _new_faults(provider) if thoroughly and uuids else {}
         for uuid in uuids:
             try:
-                answers.memory[uuid] = provider.memory(uuid)
-                listed = provider.processes(uuid)
+                memory, listed = provider.memory(uuid), provider.processes(uuid)
+                answers.memory[uuid] = memory
                 answers.processes[uuid] = {p.pid: p.used for p in listed}
-                self._unanswered.pop(uuid, None)
             except DeviceLost as error:
                 answers.broken[uuid] = str(error)
             except GpuError as error:
-                if thoroughly:  # a trial's end asks, too, and many end at once
-                    self._no_answer(uuid, error, answers)
+                answers.failed[uuid] = error
             if thoroughly:
                 _examine(provider, uuid, faults.get(uuid, []), answers)
         return answers
 
-    def _no_answer(self, uuid: str, error: GpuError, answers: _Answers) -> None:
-        # Once may be the driver's bad moment; the last answer stands until then.
-        self._unanswered[uuid] = self._unanswered.get(uuid, 0) + 1
-        if self._unanswered[uuid] >= _PATIENCE:
-            answers.silent[uuid] = (
-                f"The driver did not answer {_PATIENCE} times: {error} When it does, the device gets trials again."
-            )
+    def _silent_for_long(self, answers: _Answers) -> dict[str, str]:
+        """Count looks without an answer: once may be the driver's bad moment, and the last answer stands."""
+        silent = {}
+        for uuid, error in answers.failed.items():
+            self._unanswered[uuid] = self._unanswered.get(uuid, 0) + 1
+            if self._unanswered[uuid] >= _PATIENCE:
+                silent[uuid] = (
+                    f"The driver did not answer {_PATIENCE} times: {error} When it does, the device gets trials again."
+                )
+        return silent
 
     def _ask_host(self, pids: Mapping[str, int]) -> tuple[int, dict[str, int]]:
         own = {trial_id: _host.private_bytes(pid) for trial_id, pid in pids.items()}
@@ -271,8 +350,9 @@ def _examine(
     try:
         health = provider.health(uuid)
     except GpuError:
-        return  # that it does not answer is counted where its memory is asked for
-    answers.utilization[uuid] = health.utilization
+        return  # that it does not answer is seen where its memory is asked for
+    if health.utilization is not None:
+        answers.utilization[uuid] = health.utilization
     asked: list[DeviceFault | None] = [*faults] or [None]
     for fault in asked:
         match verdict(health, fault):

@@ -77,7 +77,9 @@ class FileStore:
             # later batch, so damage to any part of it is seen.
             await self._journal.aclose(last=ProjectClosed(at=time.time()))
         finally:
-            self._lock.release()
+            # What hangs may still be written: until this program ends nobody else may write there.
+            if not self._journal.hangs:
+                self._lock.release()
 
 
 async def open_project(
@@ -102,6 +104,8 @@ async def open_project(
     """
     opening = start_in_thread(_open, layout, overwrite, allow_shared, frozenset(beside))
     cancelled = await outlast(opening)
+    if cancelled is not None and not opening.done():
+        raise cancelled  # the lock, if it gets it, ends with this program
     try:
         store = opening.result()
     except OSError as error:

@@ -26,6 +26,8 @@ __all__ = ("Commit", "Journal")
 
 SEGMENT_BYTES = 8 << 20
 """What is sealed is never parsed again while its snapshot matches, so segments are not larger."""
+_CLOSING = 60.0
+"""Seconds that the last records may take, with a sync of a busy disk's; longer only a disk takes that hangs."""
 _MOST_RECORDS = 4096
 """Largest batch; bounds the memory of one write and the wait for its sync."""
 
@@ -54,6 +56,7 @@ class Journal:
 
     Attributes:
         on_pause: Told, on the loop of who waits last, that the disk is full or no longer is.
+        hangs: Whether a call of the disk's did not return when it was closed.
 
     The writer takes all that has gathered while it was syncing, writes it at
     once and syncs it: under load many commits share one sync. Batch N is
@@ -88,7 +91,7 @@ class Journal:
         self._durable = 0
         self._error: StorageError | None = None
         self._told = False
-        self._closed = False
+        self._closed = self.hangs = False
         self._last: Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -134,15 +137,22 @@ class Journal:
             last: What is recorded after all else has been synced, as a batch of its own.
 
         Raises:
-            StorageError: What nobody waited for could not be written. A failure that
-                was raised before, or that costs ``last`` alone, is not raised.
+            StorageError: What nobody waited for could not be written, or a call of the disk's does not
+                return. A failure that was raised before, or that costs ``last`` alone, is not raised.
         """
         if not self._closed:
             self._closed, self._last = True, last
             self._space.close()
             self._queue.put(None)
         ended = start_in_thread(self._thread.join)
-        cancelled = await outlast(ended)
+        cancelled = await outlast(ended, deadline=_CLOSING)
+        if not ended.done():
+            self.hangs = True  # its file is left open: closing it would hang as well
+            raise cancelled or StorageError(
+                f"The journal {self._path} could not be closed: a call of the disk's has not returned for "
+                f"{_CLOSING:.0f} s. What was recorded last may be lost.",
+                hint="Look at the disk or the file server. The project stays locked until this program ends.",
+            )
         self._file.close()
         if cancelled is not None:
             raise cancelled

@@ -120,7 +120,7 @@ class _Restorer(pickle.Unpickler):
 
 
 @cache
-def _kinds(cls: type) -> frozenset[str]:
+def _kinds(cls: Any) -> frozenset[str]:
     names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
     kinds = frozenset(kind for name, kind in _BASES.items() if name in names)
     # What pickles itself in a way of its own is left to do so.
@@ -174,7 +174,7 @@ def _reduced_saveable(obj: Any, later: list[Repair]) -> Any:
         state["_nodes"] = set()
     if "optimizer" in kinds and state.get("_trainable_variables_indices"):
         later.append((_index_variables, obj, None))
-    set_state = _set_attributes
+    set_state: Callable[[Any, Any], None] = _set_attributes
     if "lookup" in kinds and "lookup_table" in state:
         state |= _without_tracked(state, state["lookup_table"])
         state["lookup_table"] = _words(obj)
@@ -204,7 +204,7 @@ _REDUCED: Mapping[str, Callable[[Any, list[Repair]], Any]] = {
 # ── making them again ──────────────────────────────────────────────────────
 
 
-def _new(cls: type) -> Any:
+def _new(cls: Any) -> Any:
     return cls.__new__(cls)
 
 

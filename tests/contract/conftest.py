@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gpu import NvmlProvider
+from gpu import IsolatedProvider, NvmlProvider
 from gpu.fake_driver import FakeDriver, FakeGpu, FakeMig
 
 CODE = Path(__file__).with_name("fake_nvml.c")
@@ -70,5 +70,16 @@ def nvml(
     """Return a provider of what ``driver`` scripts."""
     load(new_library)
     provider = NvmlProvider()
+    yield provider
+    provider.close()
+
+
+@pytest.fixture
+def isolated(
+    new_library: Path, driver: FakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[IsolatedProvider]:
+    """Return a provider that asks in a process of its own; a call is late after half a second."""
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(new_library.parent))
+    provider = IsolatedProvider(answer=0.5, first=20.0)
     yield provider
     provider.close()

@@ -4,7 +4,7 @@
    device by writing the file anew (FakeDriver in gpu/fake_driver.py does). Its lines:
 
      driver CODE                     what every call returns, 0 for an answer; 4 from
-                                     nvmlInit is a driver that may not be asked
+                                     nvmlInit is a driver that may not be asked; 999: none returns
      gpu UUID key=value ...          a GPU; their order is that of the PCI bus
      mig UUID parent=UUID ...        an instance of one
      process UUID PID BYTES KIND     on a device; -1 bytes: not told; KIND compute or mps
@@ -12,7 +12,8 @@
 
    Keys: name total reserved used mode lost (the code a lost device answers with)
    bus cpus nodes mig gi ci ecc pending failed pages recovery util crowded denied silent
-   deaf (the code that waiting for its faults ends with).
+   deaf (the code that waiting for its faults ends with) hangs (no call about it returns
+   while this is 1) slow (milliseconds of each call about it).
    A negative value of ecc, util, recovery, pages or nodes is "not supported".
    Compiled with OLD_DRIVER it lacks what drivers before 510 lack. */
 #include <stdio.h>
@@ -25,12 +26,12 @@ typedef void *Dev; /* number of the device in the file, from 1 */
 typedef unsigned long long u64;
 typedef unsigned int u32;
 enum { OK = 0, INVALID = 2, NOT_SUPPORTED = 3, DENIED = 4, NOT_FOUND = 6, SMALL = 7, TIMEOUT = 10, BAD_VERSION = 25 };
-enum { DEVICES = 16, PROCESSES = 32, EVENTS = 128 };
+enum { DEVICES = 16, PROCESSES = 32, EVENTS = 128, HANGS = 999, PERIOD = 5000 };
 
 typedef struct {
   char uuid[96], parent[96], name[64], bus[32];
   long long total, reserved, used, mode, lost, cpus, nodes, mig, gi, ci;
-  long long ecc, pending, failed, pages, recovery, util, crowded, denied, silent, deaf;
+  long long ecc, pending, failed, pages, recovery, util, crowded, denied, silent, deaf, hangs, slow;
   int is_mig;
 } Row;
 typedef struct { char uuid[96], kind[16]; u32 pid; long long used; } Process;
@@ -51,7 +52,8 @@ static void set(Row *row, const char *key, const char *value) {
       {"nodes", &row->nodes}, {"mig", &row->mig}, {"gi", &row->gi}, {"ci", &row->ci},
       {"ecc", &row->ecc}, {"pending", &row->pending}, {"failed", &row->failed},
       {"pages", &row->pages}, {"recovery", &row->recovery}, {"util", &row->util},
-      {"crowded", &row->crowded}, {"denied", &row->denied}, {"silent", &row->silent}, {"deaf", &row->deaf}};
+      {"crowded", &row->crowded}, {"denied", &row->denied}, {"silent", &row->silent}, {"deaf", &row->deaf},
+      {"hangs", &row->hangs}, {"slow", &row->slow}};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
     if (!strcmp(key, numbers[i].key)) *numbers[i].at = atoll(value);
   if (!strcmp(key, "parent")) snprintf(row->parent, sizeof row->parent, "%s", value);
@@ -90,14 +92,20 @@ static void add_line(State *s, char *line) {
   }
 }
 
-static int load(State *s) {
+static int read_state(State *s) {
   const char *path = getenv("FAKE_NVML_STATE");
   FILE *file = path ? fopen(path, "r") : NULL;
   char line[1024];
   memset(s, 0, sizeof *s);
-  if (!file) return 9; /* the driver is not loaded */
+  s->driver = 9; /* the driver is not loaded */
+  if (!file) return s->driver;
   while (fgets(line, sizeof line, file)) add_line(s, line);
   fclose(file);
+  return s->driver;
+}
+
+static int load(State *s) {
+  while (read_state(s) == HANGS) usleep(PERIOD);
   return s->driver;
 }
 
@@ -108,14 +116,26 @@ static Row *named(State *s, const char *uuid) {
 }
 
 /* The device of a handle, or why it does not answer: an instance is lost with its GPU. */
-static int find(State *s, Dev d, Row **row) {
+static int look(State *s, Dev d, Row **row, Row **whole) {
   int code = load(s);
   long number = (long)d;
   if (code) return code;
   if (number < 1 || number > s->devices) return INVALID;
   *row = &s->device[number - 1];
-  Row *whole = (*row)->is_mig ? named(s, (*row)->parent) : *row;
-  return whole ? (int)whole->lost : NOT_FOUND;
+  *whole = (*row)->is_mig ? named(s, (*row)->parent) : *row;
+  return *whole ? (int)(*whole)->lost : NOT_FOUND;
+}
+
+static int find(State *s, Dev d, Row **row) {
+  Row *whole = NULL;
+  int code = look(s, d, row, &whole);
+  if (whole && whole->slow) usleep((u32)whole->slow * 1000);
+  while (whole && whole->hangs) {
+    usleep(PERIOD);
+    whole = NULL;
+    code = look(s, d, row, &whole);
+  }
+  return code;
 }
 
 static Dev handle_of(State *s, Row *row) { return (Dev)(long)(row - s->device + 1); }
@@ -143,7 +163,7 @@ int nvmlDeviceGetHandleByIndex_v2(u32 index, Dev *d) {
     Row *row = &s.device[i];
     if (row->is_mig || index--) continue;
     *d = handle_of(&s, row);
-    return (int)row->lost;
+    return find(&s, *d, &row);
   }
   return INVALID;
 }

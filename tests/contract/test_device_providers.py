@@ -1,4 +1,4 @@
-"""Both providers keep the contract; NVML is asked through a library made for the test."""
+"""All providers keep the contract; NVML is asked through a library made for the test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aiotune.testing._providers import PROVIDER_CHECKS, DeviceScript, FakeRig, ProviderCheck
-from gpu import NvmlProvider
+from gpu import DeviceProvider, IsolatedProvider, NvmlProvider
 from gpu.fake import FakeProvider, fake_devices
 from gpu.fake_driver import FakeDriver
 
@@ -21,7 +21,7 @@ def each(checks: Sequence[ProviderCheck]) -> pytest.MarkDecorator:
 
 
 class NvmlRig:
-    def __init__(self, provider: NvmlProvider, script: DeviceScript) -> None:
+    def __init__(self, provider: DeviceProvider, script: DeviceScript) -> None:
         self.provider, self.script = provider, script
 
 
@@ -71,3 +71,11 @@ def test_nvml_of_an_old_driver_keeps_the_contract(
     load(old_library)
 
     check(nvml_rig())
+
+
+@each(PROVIDER_CHECKS)
+def test_nvml_asked_by_a_process_of_its_own_keeps_the_contract(
+    check: ProviderCheck, isolated: IsolatedProvider, driver: FakeDriver
+) -> None:
+    """What comes back from that process, errors included, is what the driver said."""
+    check(NvmlRig(isolated, driver))

@@ -27,7 +27,11 @@ Y = (X.sum(1) > 0).astype("float32")
 def sent(obj: Any) -> Any:
     """Return what a worker has of an object."""
     buffers: list[Any] = []
-    head, _ = dump_program((obj, (), {}), lambda buffer: bool(buffers.append(buffer)))
+
+    def keep(buffer: Any) -> None:
+        buffers.append(buffer)
+
+    head, _ = dump_program((obj, (), {}), keep)
     made, _, _, _, later = unpickled(head, buffers)
     put_right(later)
     return made
@@ -36,7 +40,7 @@ def sent(obj: Any) -> Any:
 BOTH_WAYS = pytest.mark.parametrize("way", [sent, copied])
 
 
-class Weighted(keras.losses.Loss):
+class Weighted(keras.losses.Loss):  # type: ignore[misc] # keras has no types
     """A loss of the program's own, with an argument that its configuration lacks."""
 
     def __init__(self, weight: float) -> None:
@@ -47,7 +51,7 @@ class Weighted(keras.losses.Loss):
         return self.weight * keras.ops.mean(keras.ops.abs(y_true - y_pred), axis=-1)
 
 
-class Stack(keras.Model):
+class Stack(keras.Model):  # type: ignore[misc] # keras has no types
     """A model with layers in a list and in a dict."""
 
     def __init__(self) -> None:
@@ -203,13 +207,13 @@ def test_a_traced_function_arrives_untraced() -> None:
     tf = pytest.importorskip("tensorflow")
     counter: list[int] = []
 
-    @tf.function(reduce_retracing=True)
     def twice(x: Any) -> Any:
         counter.append(1)
         return 2 * x
 
-    twice(tf.constant(1.0))
-    arrived = sent(twice)
+    traced = tf.function(twice, reduce_retracing=True)
+    traced(tf.constant(1.0))
+    arrived = sent(traced)
     assert float(arrived(tf.constant(2.0))) == 4.0
     assert arrived._reduce_retracing
 
@@ -249,7 +253,7 @@ def test_a_generic_function_arrives() -> None:
     assert (arrived(1), arrived("")) == ("int", "object")
 
 
-class Counting(keras.callbacks.Callback):
+class Counting(keras.callbacks.Callback):  # type: ignore[misc] # keras has no types
     """A callback that several threads may count with."""
 
     def __init__(self) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import threading
+from collections.abc import Iterator
 
 import anyio
 import pytest
 
-from aiotune._offload import InlineOffloader, Offloader, ThreadOffloader
+from aiotune._offload import InlineOffloader, Offloader, Overdue, ThreadOffloader
+from aiotune._threads import start_in_thread
 
 _PATIENCE = 5.0  # seconds until a test that hangs fails
 
@@ -102,3 +106,79 @@ async def test_loop_goes_on_while_a_lane_is_blocked() -> None:
         release.set()
 
     assert done == [True, True]
+
+
+@pytest.fixture
+def stuck() -> Iterator[threading.Event]:
+    """Return what a call hangs on until the test is over."""
+    release = threading.Event()
+    yield release
+    release.set()
+
+
+async def test_a_call_that_hangs_is_given_up_and_its_lane_with_it(stuck: threading.Event) -> None:
+    """Who waits is told what took too long; the next call of the lane has another thread."""
+    offloader = ThreadOffloader()
+
+    with pytest.raises(Overdue, match=r"^Reading the result has taken longer than 0\.05 s"):
+        await offloader.run("disk", stuck.wait, deadline=0.05, what="Reading the result")
+
+    assert await offloader.run("disk", _add, 1, 2, deadline=_PATIENCE) == 3
+
+
+async def test_waiting_for_a_lane_counts(stuck: threading.Event) -> None:
+    """Behind a call without a deadline one that has one gives up, not having begun."""
+    offloader = ThreadOffloader()
+    begun: list[int] = []
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(offloader.run, "disk", stuck.wait)
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(Overdue, match=r"append\(\) has taken longer"):
+            await offloader.run("disk", begun.append, 1, deadline=0.05)
+        stuck.set()
+
+    assert begun == []
+
+
+async def test_a_cancelled_caller_leaves_what_hangs_behind(stuck: threading.Event) -> None:
+    """After a second more, also where it would wait for ever."""
+    with anyio.move_on_after(0.01) as scope:
+        await ThreadOffloader().run("nvml", stuck.wait)
+
+    assert scope.cancelled_caught
+    assert anyio.current_time() - scope.deadline < 3.0
+
+
+async def test_a_cancelled_caller_waits_for_what_is_nearly_done(stuck: threading.Event) -> None:
+    """It is better done than left half done."""
+    ended: list[bool] = []
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ThreadOffloader().run, "disk", lambda: ended.append(stuck.wait(_PATIENCE)))
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+        threading.Timer(0.05, stuck.set).start()
+
+    assert ended == [True]
+
+
+async def test_what_fails_too_late_is_nobodys_business(stuck: threading.Event) -> None:
+    """An exception that comes after the deadline is not reported as one that nobody took."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    over = threading.Event()
+
+    def fail() -> None:
+        stuck.wait()
+        over.set()
+        raise KeyError("on purpose")
+
+    with pytest.raises(Overdue):
+        await ThreadOffloader().run("disk", fail, deadline=0.01)
+    stuck.set()
+    await start_in_thread(over.wait, _PATIENCE)
+    await asyncio.sleep(0.02)
+    gc.collect()
+
+    assert told == []

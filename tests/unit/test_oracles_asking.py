@@ -170,7 +170,7 @@ class EndsMeanwhile:
     def __init__(self, oracle: Oracle) -> None:
         self.oracle = oracle
 
-    async def run(self, lane: str, function: Any, *args: Any) -> Any:
+    async def run(self, lane: str, function: Any, *args: Any, **kwargs: Any) -> Any:
         answer = function(*args)
         for trial in list(self.oracle.ongoing_trials.values()):
             await finish(self.oracle, trial)

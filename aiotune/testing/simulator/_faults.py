@@ -11,6 +11,7 @@ __all__ = (
     "DISK",
     "ENDING",
     "JOB",
+    "LANES",
     "ORACLE",
     "PROGRAM",
     "SPAWN",
@@ -130,6 +131,11 @@ class Fault(Enum):
     TERMINAL_UNREAD = "nobody reads the terminal for minutes, or ever again"
     TERMINAL_GONE = "the terminal hangs up, and a write fails with EIO"
     LOG_HANGS = "events.log is on a server that does not answer for minutes, or ever again"
+    # ── calls that hang ────────────────────────────────────────────────────
+    DRIVER_HANGS = "the driver does not return from calls about one device for seconds or minutes"
+    DRIVER_SLOW = "each call of the driver takes a second and a half, for half a minute"
+    DRIVER_STUCK = "who asks the driver is stuck for five minutes, past all deadlines"
+    DISK_HANGS = "a file server does not answer for twenty or fifty seconds"
 
 
 def _between(first: Fault, last: Fault) -> tuple[Fault, ...]:
@@ -163,3 +169,5 @@ ORACLE = _between(Fault.ORACLE_AWAITS, Fault.ORACLE_AWAITS)
 """Of oracles with methods of their own."""
 TERMINAL = _between(Fault.TERMINAL_UNREAD, Fault.LOG_HANGS)
 """Of the terminal and the log."""
+LANES = _between(Fault.DRIVER_HANGS, Fault.DISK_HANGS)
+"""Of calls that hang."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import anyio
 
 from aiotune import events
-from aiotune._offload import InlineOffloader
+from aiotune._offload import Overdue
 from aiotune.errors import DeviceError, FatalError, ProjectLocked, SearchAborted, StorageError
 from aiotune.executors import SpawnError
 from aiotune.oracles import Oracle, _adoption, _oracle
@@ -21,7 +22,6 @@ from aiotune.scheduler import (
     Deadlines,
     DeviceWatch,
     Limits,
-    SchedulerCore,
     SearchLoop,
     StopReason,
     Timing,
@@ -33,9 +33,10 @@ from aiotune.store._space import PATIENCE
 from aiotune.testing._loop import Deadlock, Livelock
 from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._disk import SimDisk
-from aiotune.testing.simulator._faults import CLOCK, DEVICE, JOB, Fault
+from aiotune.testing.simulator._faults import CLOCK, DEVICE, JOB, LANES, Fault
 from aiotune.testing.simulator._folding import check_fold, check_verdicts
 from aiotune.testing.simulator._job import signal_job
+from aiotune.testing.simulator._lanes import HangingProvider, Lanes, WatchedCore
 from aiotune.testing.simulator._monitors import WEIGHING_DEADLINES, Monitors
 from aiotune.testing.simulator._plan import Happening, Setup
 from aiotune.testing.simulator._processes import Crowd, SimExecutor
@@ -65,7 +66,8 @@ class SimulatedMishap(Exception):
     """What a user's callback, or an oracle of the user's own, raises."""
 
 
-_EXPECTED = (FatalError, SearchAborted, StorageError, DeviceError, SpawnError, SimulatedMishap)
+_OF_SEARCHES = (FatalError, SearchAborted, StorageError, DeviceError, SpawnError)
+_EXPECTED = (*_OF_SEARCHES, SimulatedMishap, Overdue)
 """What a search may raise in a world of trouble; a damaged journal, or a state that cannot be, is none."""
 
 
@@ -86,13 +88,14 @@ class Life:
     def __init__(self, world: World, disk: SimDisk, monitors: Monitors, setup: Setup) -> None:
         self.world, self.disk, self.monitors, self.setup = world, disk, monitors, setup
         self.devices = SimDevices(world, setup)
+        self.lanes = Lanes(world, disk.threads, self.devices.provider)
         self.log = SimLog(world, monitors, self.devices, str(disk.layout.project_dir.parent))
         self.executor = SimExecutor(Crowd(world, disk, self.devices, monitors))
         self.terminal = SimTerminal(world, disk.threads, lambda: self._broken or self._slept)
         self.end = "killed"
         self._oracle: Oracle
         self._search: SearchLoop | None = None
-        self._core: SchedulerCore | None = None
+        self._core: WatchedCore | None = None
         self._task: asyncio.Task[None]
         self._raises: set[Fault] = set()
         self._cancellations = 0
@@ -204,7 +207,7 @@ class Life:
         """Search, and return how the search ended."""
         setup = self.setup
         oracle = self._oracle = make_oracle(setup, self.world.plan.seed % 1000)
-        oracle.log, oracle.offload = self.log, InlineOffloader()
+        oracle.log, oracle.offload = self.log, self.lanes.offloader()
         note_refusals(oracle, self.devices, setup.each, self.monitors.truth)
         for interruption in self.world.plan.interruptions(self.world.life):
             suffer = partial(self._suffer, interruption.fault)
@@ -219,6 +222,7 @@ class Life:
             try:
                 await search.run()
             finally:
+                self.lanes.ends_in_time()
                 self._processes_are_gone()
                 with anyio.CancelScope(shield=True):  # as the search does with its own executor
                     await self.executor.aclose()
@@ -229,6 +233,10 @@ class Life:
 
     def _wired(self, oracle: Oracle) -> SearchLoop:
         resources = self.devices.resources()
+        offload = oracle.offload
+        if resources.provider is not None:
+            hanging = HangingProvider(self.lanes, self.devices.provider)
+            resources = replace(resources, provider=hanging)
         admission = Admission(
             resources, oracle.calibration, space="simulated", trains=self.setup.trains
         )
@@ -241,9 +249,10 @@ class Life:
             "hooks": self,
         }
         ids = (f"{self.world.life}{number:03x}" for number in itertools.count())
-        core = self._core = SchedulerCore(
+        core = WatchedCore(
             admission, ahead=1 if oracle.proposes_ahead else 0, weighs=self.setup.weighs
-        )
+        ).watched(self.lanes, self.world)
+        self._core = core
         timing = Timing(
             grace=_TIMES.grace,
             fatal_grace=_TIMES.fatal_grace,
@@ -252,34 +261,37 @@ class Life:
             shutdown=_TIMES.shutdown,
             watch=_TIMES.watch,
         )
+        runner = AttemptRunner(
+            clock=self.world, offload=offload, new_id=lambda: next(ids), **shared
+        )
+        runner.run = core.timing(runner.run)  # type: ignore[method-assign,assignment]
         return SearchLoop(
             core=core,
             oracle=oracle,
-            runner=AttemptRunner(
-                clock=self.world,
-                offload=InlineOffloader(),
-                new_id=lambda: next(ids),
-                **shared,
-            ),
+            runner=runner,
             weigher=Weigher(
                 max_model_size=self.setup.parameters,
                 clock=self.world,
-                offload=InlineOffloader(),
+                offload=offload,
                 deadlines=Deadlines(*WEIGHING_DEADLINES),
                 **shared,
             ),
             watch=DeviceWatch(
-                resources, InlineOffloader(), free_ram=lambda: resources.host_bytes or 0
+                resources,
+                offload,
+                free_ram=lambda: resources.host_bytes or 0,
+                clock=self.world,
             ),
             log=self.log,
             clock=self.world,
             timing=timing,
             on_tick=partial(self._tick, core),
             before_proposal=self._before_proposal,
-            offload=InlineOffloader(),
+            on_stop=partial(self.lanes.stop, _TIMES.shutdown),
+            offload=offload,
         )
 
-    def _tick(self, core: SchedulerCore) -> None:
+    def _tick(self, core: WatchedCore) -> None:
         core.validate()
         self.terminal.tick()
 
@@ -323,15 +335,22 @@ class Life:
             return
         if fault in DEVICE:
             self.devices.suffer(fault)
+        elif fault in LANES:
+            self.lanes.suffer(fault)
         elif fault in CLOCK:
             self._time_goes_wrong(fault)
         elif fault is Fault.TUNER_KILLED:
             world.die(fault)
-        elif fault is Fault.SECOND_SEARCH:
-            if self._search is not None and self._search.running:
-                self._second = world.running.create_task(self._search_beside())
         elif fault in _OF_THE_PROGRAM:
             self._raises.add(fault)
+        else:
+            self._suffer_from_people(fault)
+
+    def _suffer_from_people(self, fault: Fault) -> None:
+        world = self.world
+        if fault is Fault.SECOND_SEARCH:
+            if self._search is not None and self._search.running:
+                self._second = world.running.create_task(self._search_beside())
         elif self._search is None and (fault is Fault.SIGTERM or fault in JOB):
             return  # it came before the search began, and is nobody's business here
         elif fault in JOB:
@@ -402,7 +421,7 @@ class Life:
         if left:
             self.world.wrong("I15", f"{left} live after the end of the tuner")
         threads = self.disk.threads.alive.keys() - self.terminal.left_behind
-        if threads:
+        if len(threads) > self.lanes.sleeping:
             self.world.wrong("I16", f"{len(threads)} threads are left")
         if self._search is None or self._core is None or self.log.abandoned:
             return

@@ -14,6 +14,7 @@ from aiotune.testing.simulator._faults import (
     DISK,
     ENDING,
     JOB,
+    LANES,
     ORACLE,
     PROGRAM,
     SPAWN,
@@ -200,14 +201,27 @@ class Plan:
         able = [f for f in self.among(list(Fault)) if f not in _ATTEMPT and f not in _EVENTUAL]
         if life >= _TROUBLED_LIVES or not able:
             return []
+        able += 3 * self.among(LANES)  # few seeds have them
         able += [Fault.DISK_FULL] * 2 * (Fault.DISK_FULL in able)  # it takes longest, so more often
         able += [f for f in able if f in JOB] * 2  # which need somebody who is there
         chosen = [numbers.choice(able) for _ in range(numbers.choice([0, 1, 1, 2, 3]))]
-        return [
+        found = [
             Happening(fault, commit=numbers.randint(2, 60))
             if fault in _BY_COMMIT
             else Happening(fault, second=round(numbers.uniform(0.0, 40.0), 3))
             for fault in chosen
+        ]
+        return [*found, *self._impatience(found, life)]
+
+    def _impatience(self, found: Sequence[Happening], life: int) -> list[Happening]:
+        """Return the Ctrl-C of people who see something hang."""
+        numbers = self.numbers("impatience", life)
+        if Fault.INTERRUPTED not in self.faults:
+            return []
+        return [
+            Happening(Fault.INTERRUPTED, second=round(seen.second + numbers.uniform(2.0, 20.0), 3))
+            for seen in found
+            if seen.fault in LANES
         ]
 
     def calm(self) -> Plan:
@@ -239,6 +253,10 @@ def draw_plan(
     # With numbers of their own, as the host.
     unread = random.Random(f"terminal/{seed}")  # noqa: S311 - a simulation is no secret
     drawn |= {fault for fault in TERMINAL if unread.random() < 0.4}  # noqa: PLR2004
+    # With numbers of their own, too.
+    lanes = random.Random(f"lanes/{seed}")  # noqa: S311 - a simulation is no secret
+    if lanes.random() < 0.25:  # noqa: PLR2004
+        drawn |= {fault for fault in LANES if lanes.random() < 0.6}  # noqa: PLR2004
     rate = numbers.choice([0.0, 0.1, 0.3, 0.5])
     if trials is not None:
         setup = replace(setup, trials=trials)
