@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -119,7 +120,7 @@ def test_a_signal_to_the_whole_job_fails_no_trial(tmp_path: Path, workers_first:
     while not any(isinstance(e, events.TrialEnded) for e in journal(tmp_path)):
         assert process.poll() is None
     family = psutil.Process(process.pid).children(recursive=True)
-    job = [*family, process] if workers_first else [process, *family]
+    job: list[Any] = [*family, process] if workers_first else [process, *family]
     for one in job:
         with contextlib.suppress(psutil.NoSuchProcess):
             one.send_signal(signal.SIGTERM)
