@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import cache
 from io import BytesIO
 from types import BuiltinFunctionType, FunctionType, ModuleType
@@ -120,7 +120,8 @@ class _Restorer(pickle.Unpickler):
 
 
 @cache
-def _kinds(cls: Any) -> frozenset[str]:
+def _kinds(cls: Hashable) -> frozenset[str]:
+    assert isinstance(cls, type)
     names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
     kinds = frozenset(kind for name, kind in _BASES.items() if name in names)
     # What pickles itself in a way of its own is left to do so.

@@ -56,9 +56,7 @@ _ROUNDS = 100_000
 """How often the loop of one life may go round."""
 _LONGEST = 8_000.0
 """Virtual seconds after which a life makes no progress any more."""
-_OF_THE_PROGRAM = frozenset(
-    {Fault.CALLBACK_RAISES, Fault.CALLBACK_SLOW, Fault.ORACLE_RAISES, Fault.ORACLE_AWAITS}
-)
+_OF_THE_PROGRAM = frozenset({Fault.CALLBACK_RAISES, Fault.CALLBACK_SLOW, Fault.ORACLE_RAISES})
 _JUMP, _SLEEP, _SLOW = 3600.0, 600.0, 10.0
 
 
@@ -212,7 +210,7 @@ class Life:
         for interruption in self.world.plan.interruptions(self.world.life):
             suffer = partial(self._suffer, interruption.fault)
             when_reported(oracle, interruption.after, suffer)
-        let_it_await(oracle, self.world, lambda: Fault.ORACLE_AWAITS in self._raises)
+        let_it_await(oracle, self.world)
         async with (
             oracle.open(self.disk.layout.project_dir.parent, "simulated"),
             self.terminal.shown(oracle, self.disk.layout.events_log) as show,

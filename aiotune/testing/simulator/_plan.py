@@ -46,7 +46,7 @@ _BY_COMMIT = frozenset({*TUNER, *DISK} - {Fault.TUNER_KILLED})
 _ORDER = {fault: number for number, fault in enumerate(Fault)}
 _IN_ATTEMPT = (*PROGRAM, *ENDING, *CHANNEL)
 _ATTEMPT = frozenset({*_IN_ATTEMPT, *SPAWN, *WEIGHING, Fault.MEMORY_LATE, Fault.MEMORY_LEAKED})
-_EVENTUAL = frozenset({Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN, *TERMINAL})
+_EVENTUAL = frozenset({Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN, Fault.ORACLE_AWAITS, *TERMINAL})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from aiotune.hyperparameters import HyperParameters
@@ -15,6 +14,7 @@ from aiotune.oracles import (
     RandomSearchOracle,
 )
 from aiotune.pruners import MedianPruner, ThresholdPruner
+from aiotune.status import TrialStatus
 from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._faults import Fault
 from aiotune.testing.simulator._monitors import Monitors
@@ -25,8 +25,8 @@ from aiotune.trial import Trial
 __all__ = ("SimLog", "let_it_await", "make_oracle")
 
 _THRESHOLD = ThresholdPruner(upper=10.0)
-_AWAITS = 20.0
-"""Seconds that an oracle may take to say what it has decided."""
+_AWAITS, _AWAITS_LONG = 5.0, 100.0
+"""Seconds that an oracle may take to say what it has decided; and that nothing is left."""
 _QUIET_EVENTS = frozenset({"search_started", "attempt_started"})
 
 
@@ -60,16 +60,19 @@ def make_oracle(setup: Setup, seed: int) -> Oracle:
     return oracle
 
 
-def let_it_await(oracle: Oracle, world: World, awaits: Callable[[], bool]) -> None:
-    """Let an oracle await something after it has decided, from the moment that ``awaits`` says so."""
+def let_it_await(oracle: Oracle, world: World) -> None:
+    """Let an oracle await something after it has decided, if that is so in this world."""
+    if not world.plan.among({Fault.ORACLE_AWAITS}):
+        return
     decide: Any = oracle.next_trial
 
     async def slowly() -> Trial:
         trial: Trial = await decide()
-        if awaits():
-            world.strike(Fault.ORACLE_AWAITS, "user", f"{trial.trial_id} {trial.status}")
-            numbers = world.plan.numbers("awaits", world.life, trial.trial_id)
-            await asyncio.sleep(numbers.uniform(0.0, _AWAITS))
+        numbers = world.plan.numbers("awaits", world.life, trial.trial_id)
+        stopped = trial.status is TrialStatus.STOPPED
+        if stopped:
+            world.strike(Fault.ORACLE_AWAITS, "user")
+        await asyncio.sleep(numbers.uniform(0.0, _AWAITS_LONG if stopped else _AWAITS))
         return trial
 
     named: Any = oracle

@@ -22,6 +22,7 @@ from aiotune.testing.simulator._lives import Life
 from aiotune.testing.simulator._monitors import Monitors
 from aiotune.testing.simulator._plan import Plan, Setup, draw_plan
 from aiotune.testing.simulator._refusals import check_refusals
+from aiotune.testing.simulator._training import DISCOVERED
 from aiotune.testing.simulator._world import Violation, World
 
 __all__ = ("Run", "Story", "simulate")
@@ -223,10 +224,15 @@ def _compare(run: Run, history: History) -> bool:
 
 def _configured(trial: TrialRecord) -> tuple[object, ...]:
     # A verdict waits for the disk; how far a training goes meanwhile, and so its score, is chance.
-    return (trial.trial_id, trial.values, trial.budget)
+    return (trial.trial_id, _declared(trial), trial.budget)
+
+
+def _declared(trial: TrialRecord) -> dict[str, object]:
+    # Whether a proposal has what workers discover depends on whether one had when it was made.
+    return {name: value for name, value in trial.values.items() if name != DISCOVERED}
 
 
 def _told(trial: TrialRecord) -> tuple[object, ...]:
     # What a failed attempt had discovered is known only as long as somebody lives who heard it.
-    values = trial.final_values if trial.status == "COMPLETED" else trial.values
+    values = trial.final_values if trial.status == "COMPLETED" else _declared(trial)
     return (trial.trial_id, trial.status, trial.score, values, trial.budget)

@@ -32,10 +32,20 @@ from aiotune.worker._failures import describe_exception
 from aiotune.worker._results import normalize_result
 from gpu import GIB, MIB
 
-__all__ = ("HOPELESS_LOSS", "NASTY_TEXT", "Training", "epoch_loss", "score_of", "size_of")
+__all__ = (
+    "DISCOVERED",
+    "HOPELESS_LOSS",
+    "NASTY_TEXT",
+    "Training",
+    "epoch_loss",
+    "score_of",
+    "size_of",
+)
 
 NASTY_TEXT = "\x07" * 70_000 + "no\n\x1b[31mgood\r\u202e\x00\x07"
 HOPELESS_LOSS = 50.0
+DISCOVERED = "late"
+"""What a worker asks for that was not declared."""
 _TOLD = 8192
 _HOPELESS_EPOCHS = 20
 _WEIGHTS = (0.001, 0.005, 0.03, 0.06, 0.2, 0.4, 0.55, 0.9, 1.2)
@@ -133,7 +143,7 @@ class Training:
         if order.stream is not None:
             stream = order.stream
             hp.unseen = lambda e: draw(e, seed=order.seed, index=order.index, stream=stream)
-        hp.Float("late", 0.0, 1.0)
+        hp.Float(DISCOVERED, 0.0, 1.0)
         self._values = dict(hp.values)
         self._entries = [serialize(entry) for entry in hp.space[known:]]
         if self._entries:
