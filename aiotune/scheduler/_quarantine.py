@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiotune import events, logs
 from aiotune.errors import DeviceError, StorageError
-from aiotune.scheduler._commands import DeviceBack, DeviceBroke, Stimulus
+from aiotune.scheduler._commands import DeviceBack, DeviceBroke, DeviceHeld, Stimulus
 
 if TYPE_CHECKING:
     from aiotune._clock import Clock
@@ -47,10 +47,12 @@ class Quarantine:
         self._log, self._clock, self._post, self._fail = log, clock, post, fail
 
     def hold(self, findings: Findings) -> None:
-        """Keep new trials off devices that do not answer; comes before any lease there is given back."""
+        """Keep new trials off devices that do not answer, or are broken; before any lease there is given back."""
         for device in findings.held:
             if device.held:
                 self._post(device)
+        for broken in findings.broken:
+            self._post(DeviceHeld(broken.uuid, held=True))
 
     def take(self, findings: Findings) -> None:
         """Say, record and post what else was found; comes after what was measured."""

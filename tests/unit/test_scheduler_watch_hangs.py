@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import anyio
 
 from aiotune._clock import ManualClock
 from aiotune._devices import Resources
 from aiotune._offload import InlineOffloader, Overdue, ThreadOffloader
-from aiotune.scheduler._commands import DeviceHeld
+from aiotune.scheduler._commands import DeviceBroke, DeviceHeld, Measurement, Stimulus
+from aiotune.scheduler._quarantine import Quarantine
 from aiotune.scheduler._watch import DeviceWatch, Findings
 from gpu import DeviceHealth, DeviceMemory, DriverHangs
 from gpu.fake import FakeProvider, fake_devices
@@ -171,3 +172,16 @@ async def test_utilization_is_among_what_is_measured() -> None:
     provider = FakeProvider(fake_devices(2), ailing={A: DeviceHealth(utilization=87)})
 
     assert (await watching(provider).look({})).measured.utilization == {A: 87}
+
+
+def test_a_lost_device_is_held_before_the_lease_there_is_given_back() -> None:
+    """Or the trial that waits for it would be put there, and stopped in the same moment."""
+    posted: list[Stimulus] = []
+    nothing = cast("Any", None)
+    quarantine = Quarantine(
+        nothing, nothing, {}, nothing, nothing, post=posted.append, fail=nothing
+    )
+
+    quarantine.hold(Findings(Measurement(), broken=(DeviceBroke(A, "It is lost."),)))
+
+    assert posted == [DeviceHeld(A, held=True)]
