@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import anyio
 
-__all__ = ("outlast",)
+__all__ = ("held", "outlast")
+
+T = TypeVar("T")
 
 
 async def outlast(work: asyncio.Future[Any]) -> asyncio.CancelledError | None:
@@ -33,3 +36,16 @@ async def outlast(work: asyncio.Future[Any]) -> asyncio.CancelledError | None:
             except asyncio.CancelledError as error:
                 cancelled = error
     return cancelled
+
+
+async def held(work: asyncio.Future[T], let_go: Callable[[T], object] = lambda _: None) -> T:
+    """Wait for what is being opened, or closed, and let go of it if the caller is cancelled meanwhile.
+
+    The data may be gigabytes, and nobody else knows of them.
+    """
+    cancelled = await outlast(work)
+    if cancelled is None:
+        return work.result()
+    if work.exception() is None:
+        let_go(work.result())
+    raise cancelled
