@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 
 from aiotune.errors import SpawnError
 
-__all__ = ("pidfd_of",)
+__all__ = ("pidfd_of", "reap")
 
 _REFUSALS = {errno.ENOSYS, errno.EPERM, errno.EACCES, errno.EINVAL}
 
@@ -37,3 +38,13 @@ def _missing(reason: str) -> SpawnError:
         "Docker, or gVisor: use a newer one, or one that allows it. executor='inline' runs trials in this process, "
         "one at a time.",
     )
+
+
+def reap(pidfd: int) -> None:
+    """Reap a process that has ended, should it be this one's child.
+
+    A keeper, or what it kept, becomes one where this program is the first process of a container
+    and the process in between has died. Nobody else would reap it, and its number stays taken.
+    """
+    with contextlib.suppress(OSError):  # another's child, or Linux 5.3, which waits for no pidfd
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)

@@ -14,11 +14,13 @@ from typing import IO
 
 import anyio
 
+from aiotune._offload import in_thread
 from aiotune._threads import start_in_thread
 from aiotune.executors._base import SpawnError
 from aiotune.executors._forked import close_in_children
 from aiotune.executors._kernel import pidfd_of
 from aiotune.executors._nurseries import NurseryLost
+from aiotune.executors._sweep import reap_keepers
 from aiotune.executors._watch import Watch, has_ended
 from aiotune.store._outlast import held
 from aiotune.wire import (
@@ -32,6 +34,7 @@ from aiotune.wire import (
     surroundings_of,
 )
 from aiotune.worker._launch import interpreter, worker_environment
+from aiotune.worker._linux import adopts_orphans
 
 __all__ = ("Nursery", "Started")
 
@@ -244,6 +247,9 @@ class Nursery:
                 await self._end_within(_LAST_WAIT)
         finally:
             self.close()
+        if adopts_orphans():
+            with anyio.CancelScope(shield=True):
+                await in_thread(reap_keepers)
 
     def close(self) -> None:
         """Kill the process at once; running workers go on until their channels are closed."""

@@ -12,6 +12,7 @@ import anyio
 
 from aiotune._offload import in_thread
 from aiotune.executors._base import WorkerExit, WorkerMessage
+from aiotune.executors._kernel import reap
 from aiotune.executors._nursery import Started
 from aiotune.executors._pace import Pace
 from aiotune.executors._sweep import sweep
@@ -265,6 +266,8 @@ class ProcessWorker:
             self._read(dead=True)
         self._speech.close()
         self._life.close()
+        for pidfd in (self._started.worker_pidfd, self._started.keeper_pidfd):
+            reap(pidfd)
         self._started.close()
         self._on_end(self)
 
