@@ -49,6 +49,7 @@ _OWN_MODULES = (
     "aiotune.worker._launch",
     "aiotune.worker._weighing",
     "cloudpickle",
+    "threadpoolctl",
 )
 # And what its Keras models need; not before keras was wanted.
 _KERAS_MODULES = ("aiotune.worker._keras", "aiotune.worker._scales")
