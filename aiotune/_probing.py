@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiotune import logs
 from aiotune._printable import printable
 from aiotune.errors import ConfigurationError, PayloadError
-from aiotune.executors import Executor, Worker, WorkSpec
+from aiotune.executors import Executor, WorkSpec
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.hyperparameters import HyperParameters, deserialize
 from aiotune.scheduler import exit_in_words, rebuild_fatal
@@ -42,8 +43,9 @@ async def probe_space(
         threads=1,
     )
     log_path = layout.probe_log
-    worker = await executor.launch(WorkSpec(order, f"probe-{uuid.uuid4().hex[:8]}", log_path))
-    answer = await _answer(worker)
+    answer = await _ask(executor, order, log_path)
+    if isinstance(answer, Failed) and answer.failure.kind is FailureKind.FORK_REFUSED:
+        answer = await _ask(executor, order, log_path)  # in a process that was not forked
     if isinstance(answer, Failed):
         raise _sentence(answer.failure, str(log_path))
     if not isinstance(answer, Probed):
@@ -56,7 +58,8 @@ async def probe_space(
     log.info(logs.SPACE_PROBED, hyperparameters=len(answer.entries), parameters=answer.parameters)
 
 
-async def _answer(worker: Worker) -> Probed | Failed | str:
+async def _ask(executor: Executor, order: RunProbe, log_path: Path) -> Probed | Failed | str:
+    worker = await executor.launch(WorkSpec(order, f"probe-{uuid.uuid4().hex[:8]}", log_path))
     last: Probed | Failed | None = None
     async for message in worker.messages():
         if isinstance(message, (Probed, Failed)):

@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
@@ -28,19 +28,20 @@ from aiotune._disk import folder_within, open_private
 from aiotune._offload import in_thread
 from aiotune._threads import start_in_thread
 from aiotune.executors._base import SpawnError, WorkSpec
-from aiotune.executors._imports import imports_for
+from aiotune.executors._imports import imports_for, is_harmless
 from aiotune.executors._nurseries import Nurseries
 from aiotune.executors._nursery import Nursery
 from aiotune.executors._process import ProcessWorker
 from aiotune.executors._spawn import StandbyWorkers
-from aiotune.executors._trust import SelfTest, end
+from aiotune.executors._trust import SelfTest, end, not_its_fault, refuses_forks
 from aiotune.store._outlast import held
-from aiotune.wire import Packed, Payload, RunAttempt, RunProbe, pack
+from aiotune.wire import Failed, Packed, Payload, RunAttempt, RunProbe, pack
 
-__all__ = ("LocalExecutor", "StartMethod")
+if TYPE_CHECKING:
+    from aiotune.base_tuner import StartMethod
 
-StartMethod = Literal["auto", "nursery", "spawn"]
-"""How workers come to be: forked, in fresh interpreters, or whichever a self-test allows."""
+__all__ = ("LocalExecutor",)
+
 
 _TOO_MANY_FILES = "Raise the limit with `ulimit -n`, or lower max_parallel_trials."
 _TAKES_ORDER = 600.0
@@ -57,8 +58,8 @@ class LocalExecutor:
             packages that the program refers to. Importing them must run no
             operation of a back end.
         log: Takes ``info(event, **fields)`` and ``warning(event, **fields)``.
-        start: ``"nursery"`` forks workers, ``"spawn"`` starts interpreters,
-            ``"auto"`` forks if a self-test of keras in a fork succeeds.
+        start: ``"fork"`` forks workers, ``"spawn"`` starts interpreters, ``"auto"`` forks if a
+            self-test of keras in a fork succeeds, until a back end refuses to work in a fork.
         nursery: One that another executor left behind; used if it lives, has
             imported what is needed, its forks work, and the program has the directory, path
             and environment that it had. Owned from now on.
@@ -220,7 +221,7 @@ class LocalExecutor:
             self._say("info", "payload_by_value", modules=list(packed.by_value))
         if self._start_method == "spawn":
             self._standby = StandbyWorkers(partial(self._fork, fresh=True))
-        if self._start_method != "auto" or "keras" not in self._imports:
+        if self._start_method != "auto":
             self._trusted = True
 
     async def _judge_inherited(self) -> None:
@@ -259,7 +260,8 @@ class LocalExecutor:
             )
         )
         try:
-            worker = ProcessWorker(started, (marker,), self._live.discard)
+            reviewed = {} if fresh or self._start_method != "auto" else {"review": self._review}
+            worker = ProcessWorker(started, (marker,), self._live.discard, **reviewed)
         except BaseException:  # too many open files, say
             started.close()
             raise
@@ -279,25 +281,47 @@ class LocalExecutor:
     async def _judge(self) -> bool:
         """Return whether the workers that exist now can be trusted; the first call finds out."""
         async with self._judging:
+            await self._begin_self_test()
             if self._trusted is None:
-                await self._begin_self_test()
                 assert self._self_test is not None
                 reason = await self._self_test.verdict()
                 self._trusted = reason is None
                 if reason is not None:
-                    self._say("warning", "nursery_failed", reason=reason)
-                    self._use_fresh_interpreters()
+                    self._distrust(reason)
                     return False
         return True
 
     async def _begin_self_test(self) -> None:
         """Fork the worker that tells whether forks work, ahead of the first real one."""
-        if self._trusted is None and self._self_test is None:
+        if self._trusted is not None or self._self_test is not None:
+            return
+        info = (await self._nurseries.ready()).info
+        assert info is not None
+        imports = self._imports or ()
+        self._imports = tuple(name for name in imports if name not in info.left_out)
+        if info.in_use:
+            self._distrust(f"{', '.join(info.in_use)} before anything was imported")
+        elif "keras" not in imports:
+            self._trusted = True
+        else:
             worker = await self._fork(f"selftest-{uuid.uuid4().hex[:8]}", lambda n: n.output_fd)
             self._self_test = SelfTest(worker)
             await self._self_test.begin()
 
-    def _use_fresh_interpreters(self) -> None:
+    def _review(self, failed: Failed) -> Failed:
+        """Take a back end's word for it that it does not work in a fork: its trial runs again, for nothing."""
+        if not refuses_forks(failed.failure):
+            return failed
+        if self._standby is None:
+            # Nobody knows which import it was. Keras itself is needed by all, and starts nothing.
+            self._imports = tuple(filter(is_harmless, self._imports or ()))
+            self._distrust(failed.failure.summary())
+        return not_its_fault(failed)
+
+    def _distrust(self, reason: str) -> None:
+        """Use fresh interpreters from now on."""
+        self._trusted = False
+        self._say("warning", "nursery_failed", reason=reason)
         self._standby = StandbyWorkers(partial(self._fork, fresh=True))
         self._nurseries.retire()  # the next one imports nothing
 

@@ -103,7 +103,7 @@ class Nurseries(Generic[P]):
         """
         lost: NurseryLost | None = None
         for _ in range(_PER_LAUNCH):
-            nursery = await self._ready()
+            nursery = await self.ready()
             try:
                 with anyio.move_on_after(_ANSWER):
                     return await fork(nursery)
@@ -127,7 +127,12 @@ class Nurseries(Generic[P]):
         if self.current is not None:
             await self.current.aclose()
 
-    async def _ready(self) -> P:
+    async def ready(self) -> P:
+        """Return one that has imported its modules.
+
+        Raises:
+            SpawnError: It could not be started, or was not ready in time.
+        """
         async with self._changing:
             nursery = await self._living()
             if nursery.info is None:
@@ -166,6 +171,8 @@ class Nurseries(Generic[P]):
             seconds=round(info.import_seconds, 3),
             threads=info.threads,
         )
+        for module, reason in info.left_out.items():
+            self._say("warning", logs.NURSERY_LEFT_OUT, module=module, reason=reason)
 
     async def _end_silent(self, nursery: P) -> None:
         async with self._changing:

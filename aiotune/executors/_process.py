@@ -52,6 +52,7 @@ class ProcessWorker:
         started: Its descriptors; owned from now on.
         markers: The attempt ids that its processes are marked with.
         on_end: Called once, when all processes are gone.
+        review: Says what a failure that it reports is to be taken for.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class ProcessWorker:
         started: Started,
         markers: tuple[str, ...],
         on_end: Callable[[ProcessWorker], None],
+        review: Callable[[Failed], Failed] = lambda failed: failed,
     ) -> None:
         self._started, self._markers, self._on_end = started, markers, on_end
+        self._review = review
         self._reader = FrameReader[FromWorker](FromWorker)
         self._speech = Watch(started.channel.fileno(), started.worker_pidfd)
         self._life = Watch(started.keeper.fileno(), started.keeper_pidfd)
@@ -118,7 +121,7 @@ class ProcessWorker:
                 self._read(dead=self._started.worker_pidfd in ready)
         message = self._inbox.popleft()
         self._concluded = isinstance(message, (Done, Failed, Probed, Weighed))
-        return message
+        return self._review(message) if isinstance(message, Failed) else message
 
     async def _keep_pace(self) -> None:
         """Leave a worker unheard for a while that says more than anybody needs; not one that has ended."""

@@ -36,7 +36,7 @@ class _Counts:
         }
 
 
-@pytest.mark.parametrize("start", ["nursery", "spawn"])
+@pytest.mark.parametrize("start", ["fork", "spawn"])
 async def test_pools_that_are_loaded_already_keep_to_the_order(
     tmp_path: Path, executing: Executing, monkeypatch: pytest.MonkeyPatch, start: str
 ) -> None:

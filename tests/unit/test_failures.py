@@ -24,6 +24,7 @@ _EXPECTED = {
     FailureKind.DEVICE_LOST: (False, True),
     FailureKind.LOST: (False, True),
     FailureKind.SPAWN_FAILED: (False, True),
+    FailureKind.FORK_REFUSED: (False, True),
 }
 
 
