@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiotune.testing.simulator import (
     _bugs_of_attempts,  # noqa: F401 - each adds its own
     _bugs_of_disks,  # noqa: F401
+    _bugs_of_nurseries,  # noqa: F401
     _bugs_of_records,  # noqa: F401
     _bugs_of_refusals,  # noqa: F401
     _bugs_of_verdicts,  # noqa: F401

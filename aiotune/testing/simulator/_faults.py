@@ -10,6 +10,7 @@ __all__ = (
     "DEVICE",
     "DISK",
     "ENDING",
+    "NURSERY",
     "PROGRAM",
     "SPAWN",
     "TUNER",
@@ -108,6 +109,11 @@ class Fault(Enum):
     SECOND_SEARCH = "the same program is started a second time"
     BUDGET_RAISED = "the search is continued with a larger budget"
     SEARCHED_AGAIN = "the finished search is run a second time"
+    # ── the process that forks workers, and the host ───────────────────────
+    NURSERY_DIES = "the process that forks workers dies while launches wait for it"
+    NURSERY_STOPPED = "the process that forks workers is stopped, and answers nobody"
+    FORK_REFUSED = "the back end does not work in a fork: an import had started it"
+    FOREIGN_OOM_KILL = "the kernel kills somebody else's process for want of memory"
 
 
 def _between(first: Fault, last: Fault) -> tuple[Fault, ...]:
@@ -133,3 +139,5 @@ CLOCK = _between(Fault.CLOCK_JUMPS, Fault.SUSPENDED)
 """Of clocks."""
 USER = _between(Fault.INTERRUPTED, Fault.SEARCHED_AGAIN)
 """Of people."""
+NURSERY = _between(Fault.NURSERY_DIES, Fault.FOREIGN_OOM_KILL)
+"""Of the process that forks workers, and of the host beside them."""

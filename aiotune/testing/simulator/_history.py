@@ -228,6 +228,9 @@ class _Judge:
         trained = self._truth.trained.get(record["attempt_id"], math.inf)
         if trial.failure == "timed_out" and trained < self._setup.timeout:
             self._wrong("I28", f"{record['attempt_id']} ran out of time after {trained:.1f} s")
+        killed = failure is not None and failure.get("signal") == "SIGKILL"
+        if killed and trial.failure == "out_of_memory":
+            self._died_for_memory(record["attempt_id"])
         if trial.failure in {"cancelled", "fatal"}:
             trial.concluded = False  # a later life takes it up
 
@@ -295,6 +298,10 @@ class _Judge:
         tried = sum(t.status != "REJECTED" for t in self.history.trials.values())
         if self._setup.oracle == "random" and tried != self._budget:
             self._wrong("I4", f"the search finished with {tried} of {self._budget} trials")
+
+    def _died_for_memory(self, attempt_id: str) -> None:
+        if attempt_id not in self._truth.lacked_memory:
+            self._wrong("I33", f"the kernel is said to have killed {attempt_id} for its memory")
 
     # ── what must follow ───────────────────────────────────────────────────
 

@@ -32,11 +32,12 @@ from aiotune.store._space import PATIENCE
 from aiotune.testing._loop import Deadlock, Livelock
 from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._disk import SimDisk
+from aiotune.testing.simulator._executor import SimExecutor
 from aiotune.testing.simulator._faults import CLOCK, DEVICE, Fault
 from aiotune.testing.simulator._folding import check_fold
 from aiotune.testing.simulator._monitors import Monitors
 from aiotune.testing.simulator._plan import Happening, Setup
-from aiotune.testing.simulator._processes import Crowd, SimExecutor
+from aiotune.testing.simulator._processes import Crowd
 from aiotune.testing.simulator._program import SimLog, make_oracle
 from aiotune.testing.simulator._refusals import note_refusals
 from aiotune.testing.simulator._script import when_reported
@@ -81,7 +82,8 @@ class Life:
         self.world, self.disk, self.monitors, self.setup = world, disk, monitors, setup
         self.devices = SimDevices(world, setup)
         self.log = SimLog(world, monitors, self.devices, str(disk.layout.project_dir.parent))
-        self.executor = SimExecutor(Crowd(world, disk, self.devices, monitors))
+        self._crowd = Crowd(world, disk, self.devices, monitors)
+        self.executor = SimExecutor(self._crowd)
         self.end = "killed"
         self._oracle: Oracle
         self._search: SearchLoop | None = None
@@ -104,6 +106,7 @@ class Life:
             (_oracle, "time", world),
             (_adoption, "time", world),
             (_patience, "measure_activity", self.executor.measure),
+            *self._crowd.kills.seams(),
             *self.disk.seams(self.setup.segment_bytes),
         )
         runner = asyncio.Runner(loop_factory=lambda: loop)

@@ -29,11 +29,13 @@ class Truth:
         cut_short: Lives of the tuner that were killed, or could not record what they knew.
         trained: Seconds that attempts lived without waiting for the disk.
         hung: Attempts that hung before they ended.
+        lacked_memory: Attempts during which the kernel killed a process of the search for want of memory.
         refused: Trials that were refused, with what each device could give that was left then.
     """
 
     def __init__(self) -> None:
         self.hung: set[str] = set()
+        self.lacked_memory: set[str] = set()
         self.refused: dict[str, dict[str, int]] = {}
         self.trained: dict[str, float] = {}
         self.launched: list[tuple[int, RunAttempt]] = []
@@ -162,6 +164,8 @@ class Monitors:
     def ended(self, worker: SimWorker) -> None:
         """Check that no process hung for longer than it may."""
         self.truth.trained[worker.attempt_id] = worker.trained
+        if worker.lacked_memory:
+            self.truth.lacked_memory.add(worker.attempt_id)
         setup, since = self._world.plan.setup, worker.hangs_since
         if since is None:
             return

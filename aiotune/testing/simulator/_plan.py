@@ -13,6 +13,7 @@ from aiotune.testing.simulator._faults import (
     DEVICE,
     DISK,
     ENDING,
+    NURSERY,
     PROGRAM,
     SPAWN,
     TUNER,
@@ -37,7 +38,7 @@ _TROUBLED_LIVES = 5
 _BY_COMMIT = frozenset({*TUNER, *DISK} - {Fault.TUNER_KILLED})
 _ORDER = {fault: number for number, fault in enumerate(Fault)}
 _IN_ATTEMPT = (*PROGRAM, *ENDING, *CHANNEL)
-_ATTEMPT = frozenset({*_IN_ATTEMPT, *SPAWN, Fault.MEMORY_LATE, Fault.MEMORY_LEAKED})
+_ATTEMPT = frozenset({*_IN_ATTEMPT, *SPAWN, *NURSERY, Fault.MEMORY_LATE, Fault.MEMORY_LEAKED})
 _EVENTUAL = frozenset({Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN})
 
 
@@ -225,6 +226,8 @@ def draw_plan(
         for fault in family
         if numbers.random() < 0.6  # noqa: PLR2004
     )
+    beside = random.Random(f"nursery/{seed}")  # noqa: S311 - a simulation is no secret
+    drawn |= {fault for fault in NURSERY if beside.random() < 0.3}  # noqa: PLR2004
     rate = numbers.choice([0.0, 0.1, 0.3, 0.5])
     if trials is not None:
         setup = replace(setup, trials=trials)
