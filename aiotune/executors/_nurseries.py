@@ -7,7 +7,6 @@ from typing import Generic, Protocol, TypeVar
 
 import anyio
 
-from aiotune import logs
 from aiotune.errors import SpawnError
 from aiotune.wire import NurseryReady
 
@@ -146,7 +145,7 @@ class Nurseries(Generic[P]):
             return nursery
         if nursery is not None:
             if nursery is not self._retired:
-                self._say("warning", logs.NURSERY_LOST, pid=nursery.pid)
+                self._say("warning", "nursery_lost", pid=nursery.pid)
             await nursery.aclose()
         self.current = nursery = self._make()
         await nursery.begin()
@@ -166,18 +165,18 @@ class Nurseries(Generic[P]):
             raise SpawnError(words)
         self._say(
             "info",
-            logs.NURSERY_READY,
+            "nursery_ready",
             imported=info.imported,
             seconds=round(info.import_seconds, 3),
             threads=info.threads,
         )
         for module, reason in info.left_out.items():
-            self._say("warning", logs.NURSERY_LEFT_OUT, module=module, reason=reason)
+            self._say("warning", "nursery_left_out", module=module, reason=reason)
 
     async def _end_silent(self, nursery: P) -> None:
         async with self._changing:
             if nursery is self.current and nursery.alive:
-                self._say("warning", logs.NURSERY_SILENT, pid=nursery.pid, seconds=_ANSWER)
+                self._say("warning", "nursery_silent", pid=nursery.pid, seconds=_ANSWER)
                 await nursery.aclose()
                 self.current = None
 

@@ -18,6 +18,7 @@ QUICKLY_FOUND = [
     "attempt_ids_repeat",
     "durable_too_early",
     "end_recorded_twice",
+    "launch_lost_with_the_nursery",
     "failed_try_not_cut",
     "free_is_all",
     "full_disk_not_waited_for",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import anyio
+
 from aiotune import failures
 from aiotune.executors import _nurseries
 from aiotune.failures import FailureKind
@@ -18,7 +20,9 @@ __all__ = ()
 @bug("a launch that waited for a nursery is lost with it")
 def _launch_lost_with_the_nursery() -> tuple[Replacement, ...]:
     async def once(self: Any, fork: Any) -> Any:
-        return await fork(await self.ready())
+        with anyio.move_on_after(_nurseries._ANSWER):  # noqa: SLF001 - as it does
+            return await fork(await self.ready())
+        raise _nurseries.NurseryLost
 
     return instead(_nurseries.Nurseries, "ask", lambda _: once)
 

@@ -128,7 +128,9 @@ class SimExecutor:
         plan, world = self._world.plan, self._world
         key = ("poison", world.life)
         poisoned = plan.strikes((Fault.FORK_REFUSED,), *key) is not None and not self._fresh
-        if plan.strikes((Fault.FOREIGN_OOM_KILL,), "foreign kill", work.attempt_id) is not None:
+        # As often as not: it tells something only of the few that are killed for another reason.
+        numbers = plan.numbers("foreign kill", work.attempt_id)
+        if Fault.FOREIGN_OOM_KILL in plan.faults and numbers.random() < plan.rate * 2:
             world.running.call_later(_SOON, self._kill_another)
         return SimWorker(
             self._crowd,
