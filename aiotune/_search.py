@@ -346,7 +346,9 @@ async def _executor(
         made: InlineExecutor | LocalExecutor = InlineExecutor(payload)
     else:
         nursery, tuner._nursery = tuner._nursery, None  # noqa: SLF001
-        made = await LocalExecutor.start(payload, log=log, nursery=nursery)
+        made = await LocalExecutor.start(
+            payload, log=log, start=tuner.start_method, nursery=nursery
+        )
     try:
         yield made
         if more_to_come and isinstance(made, LocalExecutor):

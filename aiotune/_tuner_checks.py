@@ -131,6 +131,14 @@ def _is_executor(choice: Any) -> bool:
     return not isinstance(choice, type) and callable(getattr(choice, "launch", None))
 
 
+def _check_start_method(choice: Any) -> None:
+    if not isinstance(choice, str) or choice not in {"auto", "fork", "spawn"}:
+        raise ConfigurationError(
+            f"start_method must be 'auto', 'fork' or 'spawn', but is {shown(choice)}. Leave it out to fork workers "
+            "where that works, and to start fresh interpreters where it does not."
+        )
+
+
 def check_tuner(tuner: BaseTuner) -> None:
     """Refuse what does not depend on the oracle or the model; keep numbers as Python's own.
 
@@ -159,6 +167,7 @@ def check_tuner(tuner: BaseTuner) -> None:
     for name in _TRUTHS:
         setattr(tuner, name, check_truth(name, getattr(tuner, name)))
     check_executor(tuner.executor)
+    _check_start_method(tuner.start_method)
     tuner._layout.tuner_state(tuner.tuner_id)  # noqa: SLF001 - it refuses what is no plain name
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ("BaseTuner",)
 
 ExecutorChoice = Literal["local", "inline"]
+StartMethod = Literal["auto", "fork", "spawn"]
 
 
 class BaseTuner:
@@ -73,6 +74,8 @@ class BaseTuner:
         executor: ``"local"`` runs each attempt in a process of its own,
             ``"inline"`` in this one (for debugging and for functions that take
             microseconds), or an object of your own.
+        start_method: How ``"local"`` makes processes: ``"fork"`` from one that has imported the back end,
+            ``"spawn"`` as fresh interpreters, slower; ``"auto"``: forks, until a back end refuses to work in one.
         **kwargs: None; anything here is refused.
 
     Raises:
@@ -112,6 +115,7 @@ class BaseTuner:
         stop_grace: float = 10.0,
         allow_shared: bool = False,
         executor: ExecutorChoice | Executor = "local",
+        start_method: StartMethod = "auto",
         **kwargs: Any,
     ) -> None:
         _tuner_checks.refuse_unknown(type(self), kwargs)
@@ -139,9 +143,9 @@ class BaseTuner:
         self.calibration = calibration
         self.trial_timeout = trial_timeout
         self.stall_warn, self.stall_timeout = stall_warn, stall_timeout
-        self.stop_grace = stop_grace
-        self.allow_shared = allow_shared
+        self.stop_grace, self.allow_shared = stop_grace, allow_shared
         self.executor: ExecutorChoice | Executor = executor
+        self.start_method: StartMethod = start_method
         _tuner_checks.check_tuner(self)
         self._searching = False
         self._opened = False

@@ -47,6 +47,9 @@ class FailureKind(StrEnum):
     SPAWN_FAILED = "spawn_failed"
     """No process could be started. Not the trial's fault."""
 
+    FORK_REFUSED = "fork_refused"
+    """The back end does not work in a forked process. Not the trial's fault; the next runs in a fresh one."""
+
     @property
     def uses_up_a_retry(self) -> bool:
         """Whether this counts against ``max_retries_per_trial``."""

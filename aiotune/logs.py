@@ -52,6 +52,10 @@ NURSERY_READY = "nursery_ready"
 """The process that workers are forked from is ready; ``imported`` modules and seconds."""
 NURSERY_LOST = "nursery_lost"
 """The process that workers are forked from died; another one is started."""
+NURSERY_SILENT = "nursery_silent"
+"""The process that workers are forked from did not answer within ``seconds``; another one is started."""
+NURSERY_LEFT_OUT = "nursery_left_out"
+"""Importing ``module`` starts a back end, ``reason``; each worker imports it by itself."""
 NURSERY_FAILED = "nursery_failed"
 """Workers cannot be forked here; fresh interpreters are used instead."""
 PAYLOAD_BY_VALUE = "payload_by_value"
@@ -325,6 +329,10 @@ _SENTENCES = {
     PROJECT_RESUMED: "Continuing the project: {trials} trials, {unfinished} of them unfinished.",
     JOURNAL_REPAIRED: "The journal ended in an unfinished record ({bytes} bytes), which was cut off.",
     SEED_CONTINUED: "The project goes on with its own seed {seed}.",
+    NURSERY_SILENT: "The process that forks workers (pid {pid}) did not answer within {seconds} s; another is started.",
+    NURSERY_LEFT_OUT: (
+        "To import {module} starts a back end ({reason}), after which no fork can use it: each trial imports it anew."
+    ),
     NURSERY_FAILED: "Workers cannot be forked here ({reason}); each trial starts a fresh interpreter.",
     PRUNER_IDLE: "The pruner {pruner} ends nothing. {hint}",
     TRIAL_RETRY: (

@@ -7,7 +7,7 @@ from typing import Any
 from aiotune.wire import Packed
 from aiotune.wire._modules import is_installed
 
-__all__ = ("imports_for",)
+__all__ = ("imports_for", "is_harmless")
 
 _OWN = "aiotune."
 _KERAS_SIDE = "aiotune.worker._keras"
@@ -36,3 +36,8 @@ def imports_for(target: Any, packed: Packed) -> tuple[str, ...]:
     # keras first: it decides which back end is imported, and how.
     ordered = sorted(names, key=lambda name: (name != "keras", name))
     return (*ordered, *([_KERAS_SIDE] if "keras" in names else []), *own)
+
+
+def is_harmless(name: str) -> bool:
+    """Whether a module is known to start no back end when it is imported."""
+    return name == "keras" or name.startswith(_OWN)

@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
@@ -28,23 +28,25 @@ from aiotune._disk import folder_within, open_private
 from aiotune._offload import in_thread
 from aiotune._threads import start_in_thread
 from aiotune.executors._base import SpawnError, WorkSpec
-from aiotune.executors._imports import imports_for
-from aiotune.executors._nursery import Nursery, NurseryLost
+from aiotune.executors._imports import imports_for, is_harmless
+from aiotune.executors._nurseries import Nurseries
+from aiotune.executors._nursery import Nursery
 from aiotune.executors._process import ProcessWorker
 from aiotune.executors._spawn import StandbyWorkers
-from aiotune.executors._trust import SelfTest, end
-from aiotune.store._outlast import outlast
-from aiotune.wire import Packed, Payload, RunAttempt, RunProbe, pack
+from aiotune.executors._trust import SelfTest, end, not_its_fault, refuses_forks
+from aiotune.store._outlast import held
+from aiotune.wire import Failed, Packed, Payload, RunAttempt, RunProbe, pack
 
-__all__ = ("LocalExecutor", "StartMethod")
+if TYPE_CHECKING:
+    from aiotune.base_tuner import StartMethod
 
-T = TypeVar("T")
-StartMethod = Literal["auto", "nursery", "spawn"]
-"""How workers come to be: forked, in fresh interpreters, or whichever a self-test allows."""
+__all__ = ("LocalExecutor",)
 
-_NURSERIES_PER_LAUNCH = 3
+
 _TOO_MANY_FILES = "Raise the limit with `ulimit -n`, or lower max_parallel_trials."
 _UNPACKING = 10.0
+_TAKES_ORDER = 600.0
+"""Seconds; an order that finds no room in the channel waits for an interpreter that still imports."""
 _CLOSE_DEADLINE = 30.0  # seconds; a process stuck in a driver does not die of SIGKILL
 
 
@@ -57,8 +59,8 @@ class LocalExecutor:
             packages that the program refers to. Importing them must run no
             operation of a back end.
         log: Takes ``info(event, **fields)`` and ``warning(event, **fields)``.
-        start: ``"nursery"`` forks workers, ``"spawn"`` starts interpreters,
-            ``"auto"`` forks if a self-test of keras in a fork succeeds.
+        start: ``"fork"`` forks workers, ``"spawn"`` starts interpreters, ``"auto"`` forks if a
+            self-test of keras in a fork succeeds, until a back end refuses to work in a fork.
         nursery: One that another executor left behind; used if it lives, has
             imported what is needed, its forks work, and the program has the directory, path
             and environment that it had. Owned from now on.
@@ -78,12 +80,13 @@ class LocalExecutor:
         self._imports = None if imports is None else tuple(imports)
         self._start_method = start
         self._packed: Packed | None = None
-        self._nursery = nursery
+        self._nurseries = Nurseries(self._new_nursery, self._say)
+        self._nurseries.current = nursery
         self._standby: StandbyWorkers | None = None
         self._self_test: SelfTest | None = None
         self._trusted: bool | None = None  # None: not known yet
         self._live: set[ProcessWorker] = set()
-        self._starting = anyio.Lock()
+        self._packing = anyio.Lock()
         self._judging = anyio.Lock()
         self._closed = False
 
@@ -106,7 +109,8 @@ class LocalExecutor:
     @property
     def nursery_pid(self) -> int | None:
         """The process that forks workers, for messages and tests."""
-        return self._nursery.pid if self._nursery is not None else None
+        nursery = self._nurseries.current
+        return nursery.pid if nursery is not None else None
 
     @property
     def workers(self) -> frozenset[ProcessWorker]:
@@ -122,7 +126,7 @@ class LocalExecutor:
         """
         self._refuse_if_closed()
         try:
-            log_fd = await _held(start_in_thread(_open_log, work), os.close)
+            log_fd = await held(start_in_thread(_open_log, work), os.close)
         except OSError as error:
             raise SpawnError(
                 f"The output log {work.log_path} cannot be opened: {error}.",
@@ -148,7 +152,7 @@ class LocalExecutor:
         """
         self._closed = True
         # A task of its own: a shield of anyio's keeps off scopes, and no cancellation of the task.
-        await _held(asyncio.ensure_future(self._end_all()))
+        await held(asyncio.ensure_future(self._end_all()))
 
     async def _end_all(self) -> None:
         with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _CLOSE_DEADLINE):
@@ -157,15 +161,14 @@ class LocalExecutor:
                     await worker.stop(grace=0.0)
                 for worker in list(self._live):
                     await worker.wait()
-            if self._nursery is not None:
-                await self._nursery.aclose()
+            await self._nurseries.aclose()
             if self._packed is not None:
                 # Giving back gigabytes takes the kernel a while.
                 await in_thread(self._packed.close, deadline=_UNPACKING)
                 self._packed = None
 
     async def _launch(self, work: WorkSpec, log_fd: int) -> ProcessWorker:
-        await self._ready()
+        await self._begin()
         if not isinstance(work.order, RunProbe):
             await self._judge()
         else:
@@ -185,9 +188,13 @@ class LocalExecutor:
         else:
             worker = await self._fork(work.attempt_id, lambda _: log_fd)
         try:
-            await worker.give(work.order)
+            with anyio.fail_after(_TAKES_ORDER):
+                await worker.give(work.order)
             if self._standby is not None:
                 await self._standby.prepare()
+        except TimeoutError:
+            await end(worker)
+            raise SpawnError(f"A worker took no order within {_TAKES_ORDER:g} s.") from None
         except BaseException:
             await end(worker)
             raise
@@ -195,25 +202,17 @@ class LocalExecutor:
 
     # ── the nursery ────────────────────────────────────────────────────────
 
-    async def _begin(self) -> Nursery:
+    async def _begin(self) -> None:
         """Pack the payload and start a nursery, unless that is done and it lives."""
-        async with self._starting:
+        async with self._packing:
             self._refuse_if_closed()
             if self._packed is None:
                 packing = start_in_thread(_prepare, self._payload)
-                packed, imports = await _held(packing, lambda made: made[0].close())
+                packed, imports = await held(packing, lambda made: made[0].close())
                 self._packed = packed
                 self._choose(packed, imports)
                 await self._judge_inherited()
-            nursery = self._nursery
-            if nursery is not None and nursery.alive:
-                return nursery
-            if nursery is not None:
-                self._say("warning", "nursery_lost", pid=nursery.pid)
-                await nursery.aclose()
-            self._nursery = nursery = Nursery(self._packed.fd, self._imports_of_nursery())
-            await _held(start_in_thread(nursery.start))  # aclose() ends it
-            return nursery
+        await self._nurseries.begin()
 
     def _choose(self, packed: Packed, imports: tuple[str, ...]) -> None:
         """Decide how workers come to be, as far as that is known without a self-test."""
@@ -223,12 +222,12 @@ class LocalExecutor:
             self._say("info", "payload_by_value", modules=list(packed.by_value))
         if self._start_method == "spawn":
             self._standby = StandbyWorkers(partial(self._fork, fresh=True))
-        if self._start_method != "auto" or "keras" not in self._imports:
+        if self._start_method != "auto":
             self._trusted = True
 
     async def _judge_inherited(self) -> None:
         """Keep a nursery that was handed over, if it can serve this payload as well."""
-        nursery = self._nursery
+        nursery = self._nurseries.current
         if nursery is None:
             return
         assert self._packed is not None
@@ -237,64 +236,41 @@ class LocalExecutor:
             self._trusted = True
         else:
             await nursery.aclose()
-            self._nursery = None
+            self._nurseries.current = None
 
     def hand_over(self) -> Nursery | None:
         """Give the nursery away, for another executor of the same program; ``None`` if it is of no use."""
-        nursery = self._nursery
+        nursery = self._nurseries.current
         if nursery is None or not nursery.alive or self._standby is not None or not self._trusted:
             return None
         nursery.trusted = True
-        self._nursery = None
+        self._nurseries.current = None
         return nursery
 
-    def _imports_of_nursery(self) -> tuple[str, ...]:
-        return self._imports or () if self._standby is None else ()
-
-    async def _ready(self) -> Nursery:
-        """Return a nursery that has imported its modules."""
-        nursery = await self._begin()
-        async with self._starting:
-            if nursery.info is None:
-                info = await nursery.ready()
-                self._say(
-                    "info",
-                    "nursery_ready",
-                    imported=info.imported,
-                    seconds=round(info.import_seconds, 3),
-                    threads=info.threads,
-                )
-        return nursery
+    def _new_nursery(self) -> Nursery:
+        return Nursery(self._payload_fd(), self._imports or () if self._standby is None else ())
 
     async def _fork(
         self, marker: str, output: Callable[[Nursery], int], *, fresh: bool = False
     ) -> ProcessWorker:
-        """Have a nursery fork a worker; a nursery that has died is replaced."""
-        lost: NurseryLost | None = None
-        for _ in range(_NURSERIES_PER_LAUNCH):
-            nursery = await self._ready()
-            imports = self._imports or () if fresh else ()
-            try:
-                started = await nursery.fork(
-                    marker, output(nursery), self._payload_fd(), fresh=fresh, imports=imports
-                )
-            except NurseryLost as error:
-                lost = error
-                continue
-            try:
-                worker = ProcessWorker(started, (marker,), self._live.discard)
-            except BaseException:  # too many open files, say
-                started.close()
-                raise
-            self._live.add(worker)
-            if self._closed:
-                await end(worker)
-                self._refuse_if_closed()
-            return worker
-        raise SpawnError(
-            f"No worker could be forked: {_NURSERIES_PER_LAUNCH} processes that fork workers ended "
-            f"one after the other. {lost}"
-        ) from lost
+        """Have a nursery fork a worker."""
+        imports = self._imports or () if fresh else ()
+        started = await self._nurseries.ask(
+            lambda nursery: nursery.fork(
+                marker, output(nursery), self._payload_fd(), fresh=fresh, imports=imports
+            )
+        )
+        try:
+            reviewed = {} if fresh or self._start_method != "auto" else {"review": self._review}
+            worker = ProcessWorker(started, (marker,), self._live.discard, **reviewed)
+        except BaseException:  # too many open files, say
+            started.close()
+            raise
+        self._live.add(worker)
+        if self._closed:
+            await end(worker)
+            self._refuse_if_closed()
+        return worker
 
     def _payload_fd(self) -> int:
         self._refuse_if_closed()
@@ -306,12 +282,12 @@ class LocalExecutor:
     async def _judge(self) -> bool:
         """Return whether the workers that exist now can be trusted; the first call finds out."""
         async with self._judging:
+            await self._begin_self_test()
             if self._trusted is None:
                 reason = await self._judged()
                 self._trusted = reason is None
                 if reason is not None:
-                    self._say("warning", "nursery_failed", reason=reason)
-                    await self._use_fresh_interpreters()
+                    self._distrust(reason)
                     return False
         return True
 
@@ -328,16 +304,37 @@ class LocalExecutor:
 
     async def _begin_self_test(self) -> None:
         """Fork the worker that tells whether forks work, ahead of the first real one."""
-        if self._trusted is None and self._self_test is None:
+        if self._trusted is not None or self._self_test is not None:
+            return
+        info = (await self._nurseries.ready()).info
+        assert info is not None
+        imports = self._imports or ()
+        self._imports = tuple(name for name in imports if name not in info.left_out)
+        if info.in_use:
+            self._distrust(f"{', '.join(info.in_use)} before anything was imported")
+        elif "keras" not in imports:
+            self._trusted = True
+        else:
             worker = await self._fork(f"selftest-{uuid.uuid4().hex[:8]}", lambda n: n.output_fd)
             self._self_test = SelfTest(worker)
             await self._self_test.begin()
 
-    async def _use_fresh_interpreters(self) -> None:
+    def _review(self, failed: Failed) -> Failed:
+        """Take a back end's word for it that it does not work in a fork: its trial runs again, for nothing."""
+        if not refuses_forks(failed.failure):
+            return failed
+        if self._standby is None:
+            # Nobody knows which import it was. Keras itself is needed by all, and starts nothing.
+            self._imports = tuple(filter(is_harmless, self._imports or ()))
+            self._distrust(failed.failure.summary())
+        return not_its_fault(failed)
+
+    def _distrust(self, reason: str) -> None:
+        """Use fresh interpreters from now on."""
+        self._trusted = False
+        self._say("warning", "nursery_failed", reason=reason)
         self._standby = StandbyWorkers(partial(self._fork, fresh=True))
-        if self._nursery is not None:
-            await self._nursery.aclose()  # the next one imports nothing
-            self._nursery = None
+        self._nurseries.retire()  # the next one imports nothing
 
     def _say(self, level: str, event: str, **fields: Any) -> None:
         if self.log is not None:
@@ -346,26 +343,6 @@ class LocalExecutor:
     def _refuse_if_closed(self) -> None:
         if self._closed:
             raise SpawnError("The executor is closed.")
-
-
-async def _held(work: asyncio.Future[T], let_go: Callable[[T], object] = lambda _: None) -> T:
-    """Wait for what is being opened, or closed, and let go of it if the caller is cancelled meanwhile.
-
-    The data may be gigabytes, and nobody else knows of them.
-    """
-    cancelled = await outlast(work)
-    if cancelled is None:
-        return work.result()
-
-    def over(done: asyncio.Future[T]) -> None:
-        if done.exception() is None:
-            let_go(done.result())
-
-    if work.done():
-        over(work)
-    else:
-        work.add_done_callback(over)  # it hangs in a disk; perhaps it comes back
-    raise cancelled
 
 
 def _prepare(payload: Payload) -> tuple[Packed, tuple[str, ...]]:

@@ -16,9 +16,15 @@ from typing import IO
 import anyio
 
 from aiotune._asking import ENDS_WORKERS
+from aiotune._offload import in_thread
+from aiotune._threads import start_in_thread
 from aiotune.executors._base import SpawnError
 from aiotune.executors._forked import close_in_children
+from aiotune.executors._kernel import pidfd_of
+from aiotune.executors._nurseries import NurseryLost
+from aiotune.executors._sweep import reap_keepers
 from aiotune.executors._watch import Watch, has_ended
+from aiotune.store._outlast import held
 from aiotune.wire import (
     ForkFailed,
     ForkWorker,
@@ -30,18 +36,15 @@ from aiotune.wire import (
     surroundings_of,
 )
 from aiotune.worker._launch import interpreter, worker_environment
+from aiotune.worker._linux import adopts_orphans
 
-__all__ = ("Nursery", "NurseryLost", "Started")
+__all__ = ("Nursery", "Started")
 
 _PACKET = 64 * 1024
 _TAIL = 4000  # bytes of output quoted when it dies
 _LAST_WAIT = 1.0  # seconds
 _PIDFDS = 2
 _FULL = "this program has too many open files (ulimit -n)"
-
-
-class NurseryLost(Exception):
-    """The nursery's process has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,11 @@ class Nursery:
         self._info: NurseryReady | None = None
         self._pidfd = -1
         self._sending = anyio.Lock()
+        self._watches: set[Watch] = set()
+
+    async def begin(self) -> None:
+        """Start the process; see :meth:`start`."""
+        await held(start_in_thread(self.start))  # aclose() ends it
 
     def start(self) -> None:
         """Start the process; blocks for some milliseconds.
@@ -100,11 +108,11 @@ class Nursery:
         Raises:
             SpawnError: It cannot be started.
         """
+        owner = pidfd_of(os.getpid())
         self._output = _nameless()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel.setblocking(False)
         close_in_children(self._channel)
-        owner = os.pidfd_open(os.getpid())
         words = ["nursery", str(theirs.fileno()), str(owner), str(self._payload_fd), *self.imports]
         argv, environment = interpreter(words, worker_environment(os.environ, self.imports))
         self._began_in = surroundings_of(self._payload_fd), dict(os.environ)
@@ -128,7 +136,7 @@ class Nursery:
         finally:
             os.close(owner)
             theirs.close()
-        self._pidfd = os.pidfd_open(self._process.pid)
+        self._pidfd = pidfd_of(self._process.pid)
         self._end = weakref.finalize(self, _kill, self._process, os.getpid())
 
     @property
@@ -170,11 +178,7 @@ class Nursery:
             SpawnError: The process ended instead; its last output is quoted.
         """
         if self._info is None:
-            watch = Watch(self._channel.fileno(), self._pidfd)
-            try:
-                await watch.wait()
-            finally:
-                watch.close()
+            await self._until(self._channel.fileno())
             data = _received(self._channel)
             if not data:
                 raise SpawnError(self._epitaph())
@@ -223,29 +227,63 @@ class Nursery:
             worker_end.close()
             keeper_end.close()
 
+    async def last_words(self, what: str) -> str:
+        """Return a sentence about a process that is to be given up, with its output and its stacks.
+
+        Args:
+            what: What it did, or did not do.
+        """
+        if self.alive:
+            self._process.send_signal(signal.SIGUSR2)
+            with anyio.move_on_after(_LAST_WAIT):
+                await self._until()  # a stopped one writes nothing, and a young one ends of it
+        return self._epitaph(what)
+
     async def aclose(self) -> None:
-        """End the process and wait for its end, in bounded time."""
-        if self._pidfd < 0:
-            return
-        if self._info is not None:
-            self._channel.close()  # it listens: let it reap its last keepers
-        else:
-            self._process.kill()
+        """End the process and wait for its end, in bounded time; who waits for it is woken."""
         try:
-            with anyio.move_on_after(_LAST_WAIT, shield=True):
-                await anyio.wait_readable(self._pidfd)
+            if self.alive and self._info is not None:
+                self._channel.close()  # it listens: let it reap its last keepers
+                await self._end_within(_LAST_WAIT)
+            if self.alive:
+                self._process.kill()
+                await self._end_within(_LAST_WAIT)
         finally:
             self.close()
+        if adopts_orphans():
+            with anyio.CancelScope(shield=True):
+                await in_thread(reap_keepers)
 
     def close(self) -> None:
         """Kill the process at once; running workers go on until their channels are closed."""
         if self._pidfd < 0:
             return
         self._end()
+        for watch in list(self._watches):
+            watch.close()
         os.close(self._pidfd)
         self._pidfd = -1
         self._channel.close()
         self._output.close()
+
+    async def _until(self, *fds: int, writable: int | None = None) -> None:
+        """Wait for one of these descriptors, for the end of the process or for :meth:`close`.
+
+        Each wait has a watch of its own: two tasks cannot wait for the same descriptor.
+        """
+        if self._pidfd < 0:
+            return
+        watch = Watch(*fds, self._pidfd, writable=writable)
+        self._watches.add(watch)
+        try:
+            await watch.wait()
+        finally:
+            self._watches.discard(watch)
+            watch.close()
+
+    async def _end_within(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds, shield=True):
+            await self._until()
 
     async def _send(self, request: bytes, fds: list[int]) -> None:
         async with self._sending:
@@ -253,28 +291,24 @@ class Nursery:
                 try:
                     socket.send_fds(self._channel, [request], fds)
                 except BlockingIOError:
-                    await anyio.wait_writable(self._channel)
+                    await self._until(writable=self._channel.fileno())
                 except OSError as error:
                     raise NurseryLost(self._epitaph()) from error
                 else:
                     return
 
     async def _started(self, worker: socket.socket, keeper: socket.socket) -> Started:
-        watch = Watch(keeper.fileno(), self._pidfd)
-        try:
-            await watch.wait()
-        finally:
-            watch.close()
+        await self._until(keeper.fileno())
         try:
             data, fds, _, _ = socket.recv_fds(keeper, _PACKET, _PIDFDS, socket.MSG_CMSG_CLOEXEC)
         except OSError:  # nothing there: the nursery has ended
             data, fds = b"", []
-        if not data and self._pidfd >= 0:
+        if not data:
             # A process that exits closes its descriptors a moment before it counts as ended.
             with anyio.move_on_after(_LAST_WAIT):
-                await anyio.wait_readable(self._pidfd)
+                await self._until()
+            if not self.alive:
                 raise NurseryLost(self._epitaph())
-        if not data:
             raise SpawnError("The process that should have kept the worker ended before it began.")
         (message,) = FrameReader[WorkerStarted | ForkFailed](FromKeeper).feed(data)
         if isinstance(message, ForkFailed):
@@ -292,14 +326,14 @@ class Nursery:
             keeper_pid=message.keeper_pid,
         )
 
-    def _epitaph(self) -> str:
+    def _epitaph(self, what: str = "ended") -> str:
         if self._pidfd < 0:
             return "The process that forks workers was closed."
         size = os.fstat(self.output_fd).st_size
         tail = os.pread(self.output_fd, _TAIL, max(0, size - _TAIL)).decode(errors="replace")
         imports = ", ".join(self.imports) or "nothing"
         said = f" Its last output:\n{tail}" if tail.strip() else ""
-        return f"The process that forks workers ended; it had to import {imports}.{said}"
+        return f"The process that forks workers {what}; it had to import {imports}.{said}"
 
 
 @contextmanager
@@ -349,5 +383,6 @@ def _kill(process: subprocess.Popen[bytes], owner: int) -> None:
     # A child that the user's program forked runs this at its exit, too; the
     # nursery is not its own.
     if os.getpid() == owner:
+        # Not waited for: one that is stuck in a driver, or in a file system, does not end of it.
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.poll()

@@ -13,6 +13,7 @@ import anyio
 
 from aiotune._offload import Overdue, in_thread
 from aiotune.executors._base import WorkerExit, WorkerMessage
+from aiotune.executors._kernel import reap
 from aiotune.executors._nursery import Started
 from aiotune.executors._pace import Pace
 from aiotune.executors._sweep import sweep
@@ -53,6 +54,7 @@ class ProcessWorker:
         started: Its descriptors; owned from now on.
         markers: The attempt ids that its processes are marked with.
         on_end: Called once, when all processes are gone.
+        review: Says what a failure that it reports is to be taken for.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class ProcessWorker:
         started: Started,
         markers: tuple[str, ...],
         on_end: Callable[[ProcessWorker], None],
+        review: Callable[[Failed], Failed] = lambda failed: failed,
     ) -> None:
         self._started, self._markers, self._on_end = started, markers, on_end
+        self._review = review
         self._reader = FrameReader[FromWorker](FromWorker)
         self._speech = Watch(started.channel.fileno(), started.worker_pidfd)
         self._life = Watch(started.keeper.fileno(), started.keeper_pidfd)
@@ -119,7 +123,7 @@ class ProcessWorker:
                 self._read(dead=self._started.worker_pidfd in ready)
         message = self._inbox.popleft()
         self._concluded = isinstance(message, (Done, Failed, Probed, Weighed))
-        return message
+        return self._review(message) if isinstance(message, Failed) else message
 
     async def _keep_pace(self) -> None:
         """Leave a worker unheard for a while that says more than anybody needs; not one that has ended."""
@@ -268,6 +272,8 @@ class ProcessWorker:
             self._read(dead=True)
         self._speech.close()
         self._life.close()
+        for pidfd in (self._started.worker_pidfd, self._started.keeper_pidfd):
+            reap(pidfd)
         self._started.close()
         self._on_end(self)
 

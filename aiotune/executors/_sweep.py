@@ -14,7 +14,9 @@ import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-__all__ = ("left_processes", "marked_processes", "sweep")
+from aiotune.executors._kernel import reap
+
+__all__ = ("left_processes", "marked_processes", "reap_keepers", "sweep")
 
 _ROUNDS = 100
 _PATIENCE_MS = 100
@@ -58,6 +60,24 @@ def marked_processes(attempt_ids: Iterable[str]) -> Iterator[int]:
                 yield int(entry.name)
         except OSError:
             continue  # it ended while it was looked at
+
+
+def reap_keepers() -> None:
+    """Reap the keepers that a dead nursery has left to this process, ended and not reaped.
+
+    Only what has the name of ours: the program's own children are for the program to wait for.
+    """
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread that ended, or a kernel without such lists
+            for pid in map(int, (task / "children").read_text(encoding="ascii").split()):
+                _reap_keeper(pid)
+
+
+def _reap_keeper(pid: int) -> None:
+    with contextlib.suppress(OSError):  # who has its pidfd was faster
+        name, state, _ = _state(pid)
+        if name == _KEEPER and state == "Z":
+            os.waitpid(pid, os.WNOHANG)
 
 
 def _is_marked(entry: Path, ids: tuple[str, ...]) -> bool:
@@ -128,6 +148,7 @@ def _kill(pid: int, ids: tuple[str, ...]) -> bool:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         poll.poll(_PATIENCE_MS)
+        reap(pidfd)
     except OSError:
         return False  # it ended by itself
     finally:

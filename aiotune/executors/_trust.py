@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 import anyio
+import msgspec
 
 from aiotune._asking import ENDS_WORKERS
 from aiotune.executors._process import ProcessWorker
+from aiotune.failures import FailureKind, TrialFailure
 from aiotune.wire import Failed, Probed, RunSelfTest
 
-__all__ = ("SelfTest", "end")
+__all__ = ("SelfTest", "end", "not_its_fault", "refuses_forks")
+
+_REFUSALS = re.compile(
+    # torch; the driver's own words in JAX, TensorFlow, CuPy and others; CUDA's runtime
+    r"re-initialize CUDA in forked subprocess|CUDA_ERROR_NOT_INITIALIZED|cudaErrorInitializationError"
+    r"|CUDA error: initialization error|(cuInit|on GPU:\d+) failed\W.{0,20}initialization error",
+    re.DOTALL,
+)
 
 _DEADLINE = 60.0  # seconds
 _END_DEADLINE = 10.0  # seconds
@@ -58,6 +69,17 @@ class SelfTest:
         ending = await self._worker.wait()
         self.interrupted = ending.signal in ENDS_WORKERS
         return f"its process ended with code {ending.exit_code}, signal {ending.signal}"
+
+
+def refuses_forks(failure: TrialFailure) -> bool:
+    """Whether a back end says that it does not work in a forked process: something was started before the fork."""
+    return failure.kind is FailureKind.ERROR and _REFUSALS.search(failure.message) is not None
+
+
+def not_its_fault(failed: Failed) -> Failed:
+    """Return what to make of such a failure: an attempt that is made again, and costs no retry."""
+    failure = msgspec.structs.replace(failed.failure, kind=FailureKind.FORK_REFUSED)
+    return msgspec.structs.replace(failed, failure=failure)
 
 
 async def end(worker: ProcessWorker) -> None:

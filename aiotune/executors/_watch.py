@@ -17,10 +17,13 @@ class Watch:
 
     Args:
         *fds: What to wait for; still owned by the caller.
+        writable: One that is waited for until it can be written to.
     """
 
-    def __init__(self, *fds: int) -> None:
+    def __init__(self, *fds: int, writable: int | None = None) -> None:
         self._epoll = select.epoll()
+        if writable is not None:
+            self._epoll.register(writable, select.EPOLLOUT)
         for fd in fds:
             self._epoll.register(fd, select.EPOLLIN)
 

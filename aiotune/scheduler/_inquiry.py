@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from aiotune.executors import Executor, Worker, WorkerExit, WorkSpec
+from aiotune.failures import FailureKind
 from aiotune.scheduler import _activity
 from aiotune.scheduler._losses import lost_again
 from aiotune.wire import Discovered, Failed, Probed, Weighed
@@ -129,7 +130,7 @@ class Inquirer:
             SpawnError: No process could be started.
         """
         tries, found = 0, await self._ask(work, owns_log, on_quiet, on_discovered)
-        while isinstance(found, WorkerExit) and await lost_again(found, tries := tries + 1):
+        while await _says_nothing(found, tries := tries + 1):
             again = replace(work, attempt_id=f"{work.attempt_id}-{tries}")
             found = await self._ask(again, owns_log, on_quiet, on_discovered)
         return found
@@ -238,6 +239,14 @@ class _Asked:
     async def _measure(self) -> Activity:
         measure = _activity.measure_activity
         return await self.offload.run("watch", measure, self.worker.pid, str(self.log))
+
+
+async def _says_nothing(found: Answer | WorkerExit | Overdue, tries: int) -> bool:
+    """Whether to ask again: it was ended by others, or no fork can answer, and the next is not forked."""
+    if isinstance(found, WorkerExit):
+        return await lost_again(found, tries)
+    refused = isinstance(found, Failed) and found.failure.kind is FailureKind.FORK_REFUSED
+    return refused and tries == 1
 
 
 async def _end(worker: Worker) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -11,9 +12,12 @@ import weakref
 from pathlib import Path
 
 from aiotune import __version__
-from aiotune.errors import ProjectLocked
+from aiotune.errors import ProjectError, ProjectLocked
 
 __all__ = ("ProjectLock",)
+
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL})
+"""How file systems say that they lock nothing: Lustre, NFS, others."""
 
 
 class ProjectLock:
@@ -24,6 +28,7 @@ class ProjectLock:
 
     Raises:
         ProjectLocked: Another process holds it.
+        ProjectError: The file system gives no locks.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,6 +62,11 @@ class ProjectLock:
                 holder = os.pread(fd, 4096, 0)
                 os.close(fd)
                 raise ProjectLocked(_who(path, holder)) from None
+            except OSError as error:
+                os.close(fd)
+                if error.errno not in _NO_LOCKS:
+                    raise
+                raise _without_locks(path, error) from error
             if _same_file(fd, path):
                 return fd
             os.close(fd)  # it was deleted between opening and locking: a lock on nothing
@@ -85,6 +95,15 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def _without_locks(path: Path, error: OSError) -> ProjectError:
+    return ProjectError(
+        f"The file system of {path.parent} gives no locks (flock: {error.strerror or error}), and without one two "
+        "searches could write into the same project.",
+        hint="Lustre gives them where it is mounted with `-o flock`, NFS where its lock service runs: ask who "
+        "runs this machine. Or choose a directory=... on another disk, and copy the project when it is finished.",
+    )
 
 
 def _same_file(fd: int, path: Path) -> bool:

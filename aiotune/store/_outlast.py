@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Coroutine, Generator
-from typing import Any
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, TypeVar
 
 import anyio
 
-__all__ = ("BegunInAnyCase", "outlast")
+__all__ = ("BegunInAnyCase", "held", "outlast")
+
+T = TypeVar("T")
 
 _LINGER = 5.0
 """Seconds after a cancellation until a thread is left behind: it hangs in a disk or a file server."""
@@ -87,3 +89,23 @@ class BegunInAnyCase(Coroutine[Any, Any, None]):
     def __await__(self) -> Generator[Any, Any, None]:
         """Be awaited as what it wraps is."""
         return self._whole.__await__()
+
+
+async def held(work: asyncio.Future[T], let_go: Callable[[T], object] = lambda _: None) -> T:
+    """Wait for what is being opened, or closed, and let go of it if the caller is cancelled meanwhile.
+
+    The data may be gigabytes, and nobody else knows of them.
+    """
+    cancelled = await outlast(work)
+    if cancelled is None:
+        return work.result()
+
+    def over(done: asyncio.Future[T]) -> None:
+        if done.exception() is None:
+            let_go(done.result())
+
+    if work.done():
+        over(work)
+    else:
+        work.add_done_callback(over)  # it hangs in a disk; perhaps it comes back
+    raise cancelled

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from aiotune.wire._rebuilt import reduced_python
 
@@ -119,13 +119,16 @@ class _Restorer(pickle.Unpickler):
         return self._same[pid]
 
 
-@cache
-def _kinds(cls: Hashable) -> frozenset[str]:
-    assert isinstance(cls, type)
-    names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
-    kinds = frozenset(kind for name, kind in _BASES.items() if name in names)
-    # What pickles itself in a way of its own is left to do so.
-    return frozenset() if kinds and _has_own_way(cls) else kinds
+_known: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()
+
+
+def _kinds(cls: type) -> frozenset[str]:
+    if cls not in _known:
+        names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
+        kinds = frozenset(kind for name, kind in _BASES.items() if name in names)
+        # What pickles itself in a way of its own is left to do so.
+        _known[cls] = frozenset() if kinds and _has_own_way(cls) else kinds
+    return _known[cls]
 
 
 def _has_own_way(cls: type) -> bool:

@@ -270,6 +270,8 @@ class NurseryReady(_Message, frozen=True, kw_only=True):
 
     ``imported`` are those it was asked for, with their versions; ``loaded``
     all packages that this brought along; ``threads`` counts its native threads.
+    ``left_out``: modules that started a back end when they were imported, with what they
+    started; the workers import them. ``in_use``: what was started before anything was imported.
     """
 
     pid: int
@@ -277,6 +279,8 @@ class NurseryReady(_Message, frozen=True, kw_only=True):
     loaded: list[str]
     import_seconds: float
     threads: int
+    left_out: dict[str, str] = {}
+    in_use: list[str] = []
 
 
 class ForkFailed(_Message, frozen=True, kw_only=True):

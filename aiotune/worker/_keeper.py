@@ -30,11 +30,11 @@ from aiotune.worker._linux import (
     die_with_parent,
     fork_quietly,
     mark,
-    oom_kills,
     punch_hole,
     set_name,
     spare_the_host,
 )
+from aiotune.worker._oom_kills import OomKills
 from aiotune.worker._tree import Reaper
 
 __all__ = ("Charge", "keep")
@@ -78,7 +78,7 @@ def keep(charge: Charge) -> NoReturn:
     signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
     become_subreaper()
     channel = socket.socket(fileno=charge.keeper_fd)
-    kills_before = oom_kills()
+    kills = OomKills()
     keeper = os.getpid()
     try:
         pid = fork_quietly()
@@ -90,10 +90,10 @@ def keep(charge: Charge) -> NoReturn:
     worker_fd = os.pidfd_open(pid)
     os.close(charge.worker_fd)
     os.close(charge.payload_fd)
-    watch = _Watch(charge, channel, pid, worker_fd)
+    watch = _Watch(charge, channel, pid, worker_fd, kills)
     if watch.announce():
         watch.run()
-    watch.finish(kills_before)
+    watch.finish()
     os._exit(0)
 
 
@@ -105,6 +105,7 @@ class _Watch:
     channel: socket.socket
     worker: int
     worker_fd: int
+    kills: OomKills
     log_fd: int = field(init=False)
     deadline: float | None = None
     forced: bool = False
@@ -143,8 +144,9 @@ class _Watch:
                 self.forced = True
                 return
             self._bound_log()
+            self.kills.look()
 
-    def finish(self, kills_before: int) -> None:
+    def finish(self) -> None:
         """End what is left of the tree and report."""
         reaper = Reaper(self.worker)
         reaper.end_all()
@@ -157,7 +159,7 @@ class _Watch:
             swept=0 if self.forced else len(reaper.killed),
             cpu_seconds=reaper.cpu_seconds,
             peak_host_bytes=reaper.peak_host_bytes,
-            oom_kills=oom_kills() - kills_before if died_of_kill else 0,
+            oom_kills=self.kills.so_far() if died_of_kill else 0,
             forced=self.forced,
         )
         try:

@@ -14,7 +14,10 @@ import sysconfig
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-__all__ = ("interpreter", "restore_path", "worker_environment")
+__all__ = ("LEFT_OUT", "interpreter", "restore_path", "worker_environment")
+
+LEFT_OUT = "--"
+"""Before the modules that are left out, on a command line: ``NAME=REASON``."""
 
 _SAVED_PATH = "AIOTUNE_PYTHONPATH"
 

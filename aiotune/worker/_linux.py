@@ -9,11 +9,11 @@ import warnings
 from pathlib import Path
 
 __all__ = (
+    "adopts_orphans",
     "become_subreaper",
     "die_with_parent",
     "fork_quietly",
     "mark",
-    "oom_kills",
     "punch_hole",
     "set_name",
     "spare_the_host",
@@ -22,6 +22,7 @@ __all__ = (
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_GET_CHILD_SUBREAPER = 37
 _FALLOC_KEEP_SIZE = 0x01
 _FALLOC_PUNCH_HOLE = 0x02
 
@@ -39,6 +40,13 @@ def set_name(name: str) -> None:
 def become_subreaper() -> None:
     """Become the parent of every orphan among the descendants."""
     _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+
+
+def adopts_orphans() -> bool:
+    """Whether this process becomes the parent of orphans: as the first of a container, or as a subreaper."""
+    wanted = ctypes.c_int(0)
+    _libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(wanted), 0, 0, 0)
+    return os.getpid() == 1 or bool(wanted.value)
 
 
 def die_with_parent(parent: int, signal: int) -> None:
@@ -83,18 +91,6 @@ def spare_the_host() -> None:
         Path("/proc/self/oom_score_adj").write_text(str(min(1000, score + _OOM_SCORE)))
     except OSError:
         return  # a sandbox without /proc: a preference, not a need
-
-
-def oom_kills() -> int:
-    """Return how many processes the kernel has killed for want of memory since it started."""
-    try:
-        with Path("/proc/vmstat").open() as lines:
-            for line in lines:
-                if line.startswith("oom_kill "):
-                    return int(line.split()[1])
-    except OSError:
-        pass  # not readable in some sandboxes
-    return 0
 
 
 def punch_hole(fd: int, start: int, length: int) -> bool:

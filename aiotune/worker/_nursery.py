@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 from typing import NoReturn
@@ -31,6 +31,7 @@ from aiotune.wire import (
     encode,
     surroundings_of,
 )
+from aiotune.worker._beginning import Beginning
 from aiotune.worker._keeper import Charge, keep
 from aiotune.worker._linux import fork_quietly, set_name
 from aiotune.worker._room import tolerate_full_disk
@@ -49,12 +50,19 @@ _OWN_MODULES = (
     "aiotune.worker._launch",
     "aiotune.worker._weighing",
     "cloudpickle",
+    "threadpoolctl",
 )
 # And what its Keras models need; not before keras was wanted.
 _KERAS_MODULES = ("aiotune.worker._keras", "aiotune.worker._scales")
 
 
-def serve(channel_fd: int, owner_fd: int, payload_fd: int, modules: Iterable[str]) -> NoReturn:
+def serve(
+    channel_fd: int,
+    owner_fd: int,
+    payload_fd: int,
+    modules: Iterable[str],
+    left_out: Mapping[str, str],
+) -> NoReturn:
     """Import modules, then fork workers until the tuner closes the channel or is gone.
 
     Args:
@@ -63,15 +71,17 @@ def serve(channel_fd: int, owner_fd: int, payload_fd: int, modules: Iterable[str
         payload_fd: A packed payload, for its program's directories and import path; each
             request brings its own for the worker.
         modules: What to import; what fails to import is left to the workers.
+        left_out: What this process had to begin anew without, and why.
     """
+    began = Beginning(["nursery", str(channel_fd), str(owner_fd), str(payload_fd)], left_out)
     set_name("aiotune-nursery")
     listen_for_dumps()
     channel = socket.socket(fileno=channel_fd)
     surroundings_of(payload_fd).enter()
-    os.close(payload_fd)  # a later program's payload may replace it: keep no copy alive
     started = time.perf_counter()
     with _leaving_with(owner_fd):
-        imported = import_all(modules)
+        imported = import_all(modules, began)
+    os.close(payload_fd)  # a later program's payload may replace it: keep no copy alive
     seconds = time.perf_counter() - started
     # Objects that are never collected are never written to, and their pages stay shared.
     gc.collect()
@@ -84,6 +94,8 @@ def serve(channel_fd: int, owner_fd: int, payload_fd: int, modules: Iterable[str
         loaded=[name for name in sys.modules if "." not in name],
         import_seconds=seconds,
         threads=len(os.listdir("/proc/self/task")),  # noqa: PTH208 - a count
+        left_out=dict(left_out),
+        in_use=sorted(began.in_use),
     )
     try:
         channel.send(encode(ready))
@@ -127,11 +139,18 @@ def listen_for_dumps() -> None:
     faulthandler.register(signal.SIGUSR2, all_threads=True, chain=False)
 
 
-def import_all(modules: Iterable[str]) -> dict[str, str]:
-    """Import modules, and what a session needs; return the versions of what worked."""
+def import_all(modules: Iterable[str], began: Beginning | None = None) -> dict[str, str]:
+    """Import modules, and what a session needs; return the versions of what worked.
+
+    What starts a back end when it is imported is left to the workers, each of which has its own
+    devices by then: this process begins anew without it, if it is known how it began.
+    """
     imported: dict[str, str] = {}
-    for name in (*_OWN_MODULES, *modules):
+    wanted = tuple(modules)
+    for name in (*_OWN_MODULES, *wanted):
         module = _import(name)
+        if began is not None and name in wanted:
+            began.check(name, wanted)
         if module is not None and name not in _OWN_MODULES:
             imported[name] = str(getattr(module, "__version__", ""))
     for name in _KERAS_MODULES if "keras" in sys.modules else ():

@@ -38,9 +38,10 @@ from aiotune.worker._failures import describe_exception
 from aiotune.worker._limits import limit_memory
 from aiotune.worker._linux import mark, set_name
 from aiotune.worker._peaks import device_peak, memory_counters
+from aiotune.worker._pools import limit_threads
 from aiotune.worker._room import complain
 
-__all__ = ("RESULT_FILE", "limit_threads", "run_session")
+__all__ = ("RESULT_FILE", "run_session")
 
 RESULT_FILE = "result.json"
 """Name of the spooled result in the attempt's directory."""
@@ -67,23 +68,6 @@ def run_session(channel_fd: int, payload_fd: int) -> NoReturn:
             with contextlib.suppress(BaseException):
                 stream.flush()
         os._exit(code)
-
-
-def limit_threads(threads: int) -> None:
-    """Bound the thread pools of the back ends that are imported; 0 leaves them alone.
-
-    It has to come before the back end's first operation. JAX has no such
-    setting; it follows the CPU affinity and the environment.
-    """
-    if threads <= 0:
-        return
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is not None:
-        tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
-        tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(threads)
 
 
 class _Session:
@@ -123,7 +107,7 @@ class _Session:
         # Imported by the nursery beforehand; here for workers that have none.
         match order:
             case RunAttempt():
-                limit_threads(order.threads)
+                limit_threads(order.threads, order.environment)
                 limit_memory(order.memory, order.cpus)
                 from aiotune.worker._attempt import run_attempt
 
@@ -134,12 +118,12 @@ class _Session:
                     self._channel.asked_to_finish,
                 )
             case RunWeighing():
-                limit_threads(order.threads)
+                limit_threads(order.threads, order.environment)
                 from aiotune.worker._weighing import run_weighing
 
                 return run_weighing(order, load(self._payload_fd))
             case RunProbe():
-                limit_threads(order.threads)
+                limit_threads(order.threads, order.environment)
                 from aiotune.worker._probe import run_probe
 
                 return run_probe(order, load(self._payload_fd), self._channel.say)

@@ -179,6 +179,8 @@ ROWS = [
     resource("executor: an unknown word", {"executor": "cluster"}, ConfigurationError, "executor", "'cluster'", "'local', 'inline'"),
     resource("executor: a number", {"executor": 4}, ConfigurationError, "executor", "4", "'local', 'inline'"),
     resource("executor: a class", {"executor": aiotune.Tuner}, ConfigurationError, "executor", "Tuner", "'local', 'inline'"),
+    resource("start_method: a word of multiprocessing", {"start_method": "forkserver"}, ConfigurationError, "start_method", "'forkserver'", "'auto', 'fork' or 'spawn'"),
+    resource("start_method: nothing", {"start_method": None}, ConfigurationError, "start_method", "None", "'auto', 'fork' or 'spawn'"),
     resource("pruner: a word", {"pruner": "median"}, WrongType, "pruner", "'median' of type str", "aiotune.pruners"),
     resource("distribution_strategy: an object", {"distribution_strategy": object()}, ConfigurationError, "distribution_strategy", "object", "Pass a function"),
     # ── hypermodels ──

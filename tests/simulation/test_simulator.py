@@ -22,6 +22,7 @@ QUICKLY_FOUND = [
     "end_waits_for_the_terminal",
     "ended_by_others_fails",
     "ended_with_the_job_alone",
+    "launch_lost_with_the_nursery",
     "failed_try_not_cut",
     "free_is_all",
     "full_disk_not_waited_for",

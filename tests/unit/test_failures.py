@@ -25,6 +25,7 @@ _EXPECTED = {
     FailureKind.LOST: (False, True),
     FailureKind.SPAWN_FAILED: (False, True),
     FailureKind.TERMINATED: (False, True),
+    FailureKind.FORK_REFUSED: (False, True),
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aiotune import _host
+from aiotune import _cgroups, _host
 
 GIB = 1 << 30
 OWN, OLD = "0::/\n", "4:memory:/\n1:cpu,cpuacct:/\n0::/\n"
@@ -22,9 +22,9 @@ def _write(folder: Path, **files: str) -> None:
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand for ``/sys/fs/cgroup`` on a host with 64 GiB free and 16 processors."""
-    monkeypatch.setattr(_host, "_CGROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(_cgroups, "_CGROUP", tmp_path / "cgroup")
     monkeypatch.setattr(_host, "_MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(_host, "_MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr(_cgroups, "_MEMBERSHIP", tmp_path / "membership")
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)))
     _write(tmp_path, meminfo=f"MemAvailable: {64 << 20} kB", membership=OWN)
     return tmp_path / "cgroup"
@@ -85,3 +85,13 @@ def test_a_job_has_the_processors_of_its_quota(root: Path, tmp_path: Path) -> No
     _write(tmp_path, membership="1:cpu,cpuacct:/docker/12\n")
     _write(root / "cpu", cpu__cfs_quota_us="400000", cpu__cfs_period_us="100000")
     assert _host.cores() == 4
+
+
+def test_memory_beyond_which_the_kernel_slows_a_group_down_is_none(root: Path) -> None:
+    """Trials in what lies between memory.high and memory.max would stand still for hours."""
+    _write(root, memory__max=str(16 * GIB), memory__high=str(10 * GIB))
+    _write(root, memory__current=str(3 * GIB))
+
+    assert _host.available_ram() == 7 * GIB
+    _write(root, memory__max="max")
+    assert _host.available_ram() == 7 * GIB

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aiotune.errors import ProjectLocked
+from aiotune.errors import ProjectError, ProjectLocked
 from aiotune.store._lock import ProjectLock
 
 
@@ -172,3 +172,21 @@ def test_full_disk_leaves_no_lock_behind(tmp_path: Path, monkeypatch: pytest.Mon
     assert caught.value.errno == errno.ENOSPC
     with _held(tmp_path / "LOCK"):
         assert (tmp_path / "LOCK").read_text() != ""
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_file_system_without_locks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Lustre without its option, NFS without its service: that is the cause, not the right to write."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    before = set(Path("/proc/self/fd").iterdir())
+
+    with pytest.raises(ProjectError, match=r"gives no locks.*Lustre.*NFS"):
+        ProjectLock(tmp_path / "LOCK")
+
+    assert set(Path("/proc/self/fd").iterdir()) == before

@@ -28,7 +28,8 @@ from aiotune.wire import (
     read_result,
 )
 from aiotune.worker._channel import Channel
-from aiotune.worker._session import RESULT_FILE, _Session, limit_threads
+from aiotune.worker._pools import limit_threads
+from aiotune.worker._session import RESULT_FILE, _Session
 
 
 class _Target:

@@ -8,6 +8,7 @@ from aiotune.testing.simulator import (
     _bugs_of_disks,  # noqa: F401
     _bugs_of_history,  # noqa: F401
     _bugs_of_lanes,  # noqa: F401
+    _bugs_of_nurseries,  # noqa: F401
     _bugs_of_records,  # noqa: F401
     _bugs_of_refusals,  # noqa: F401
     _bugs_of_signals,  # noqa: F401

@@ -11,7 +11,7 @@ from aiotune.testing.simulator._plan import Plan
 from aiotune.testing.simulator._training import Training, size_of
 from aiotune.wire import Failed, Hello, RunAttempt, RunWeighing, Weighed
 
-__all__ = ("career_of",)
+__all__ = ("career_of", "refused")
 
 _SLOW = 40.0
 """Longer than a weighing may be silent, and not as long as it may take."""
@@ -29,6 +29,17 @@ def career_of(plan: Plan, order: RunAttempt | RunWeighing, pid: int, saved: int 
     if isinstance(order, RunWeighing):
         return _weighing(plan, order, pid)
     return Training(plan, order, pid, plan.fault_of(order), saved).career
+
+
+def refused(pid: int) -> Career:
+    """Return what a worker does whose back end does not work in a fork."""
+    career = Career(fault=Fault.FORK_REFUSED)
+    career.says(Hello(pid=pid), 0.05)
+    text = "Cannot re-initialize CUDA in forked subprocess. To use CUDA with multiprocessing, ..."
+    failure = TrialFailure(kind=FailureKind.ERROR, type="RuntimeError", message=text)
+    career.says(Failed(failure=failure, values={}, entries=[]), 0.5)
+    career.ends(exit_code=1)
+    return career
 
 
 def _weighing(plan: Plan, order: RunWeighing, pid: int) -> Career:

@@ -12,6 +12,7 @@ __all__ = (
     "ENDING",
     "JOB",
     "LANES",
+    "NURSERY",
     "ORACLE",
     "PROGRAM",
     "SPAWN",
@@ -136,6 +137,11 @@ class Fault(Enum):
     DRIVER_SLOW = "each call of the driver takes a second and a half, for half a minute"
     DRIVER_STUCK = "who asks the driver is stuck for five minutes, past all deadlines"
     DISK_HANGS = "a file server does not answer for twenty or fifty seconds"
+    # ── the process that forks workers, and the host ───────────────────────
+    NURSERY_DIES = "the process that forks workers dies while launches wait for it"
+    NURSERY_STOPPED = "the process that forks workers is stopped, and answers nobody"
+    FORK_REFUSED = "the back end does not work in a fork: an import had started it"
+    FOREIGN_OOM_KILL = "the kernel kills somebody else's process for want of memory"
 
 
 def _between(first: Fault, last: Fault) -> tuple[Fault, ...]:
@@ -171,3 +177,5 @@ TERMINAL = _between(Fault.TERMINAL_UNREAD, Fault.LOG_HANGS)
 """Of the terminal and the log."""
 LANES = _between(Fault.DRIVER_HANGS, Fault.DISK_HANGS)
 """Of calls that hang."""
+NURSERY = _between(Fault.NURSERY_DIES, Fault.FOREIGN_OOM_KILL)
+"""Of the process that forks workers, and of the host beside them."""

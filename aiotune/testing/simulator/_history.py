@@ -232,6 +232,9 @@ class _Judge:
             self._wrong("I28", f"{record['attempt_id']} ran out of time after {trained:.1f} s")
         if trial.failure == "terminated" and record["attempt_id"] in self._truth.with_the_job:
             self._wrong("I34", f"{record['attempt_id']} was ended with the job, and not cancelled")
+        killed = failure is not None and failure.get("signal") == "SIGKILL"
+        if killed and trial.failure == "out_of_memory":
+            self._died_for_memory(record["attempt_id"])
         if trial.failure in {"cancelled", "fatal"}:
             trial.concluded = False  # a later life takes it up
 
@@ -302,6 +305,10 @@ class _Judge:
         tried = sum(t.status != "REJECTED" for t in self.history.trials.values())
         if self._setup.oracle == "random" and tried != self._budget:
             self._wrong("I4", f"the search finished with {tried} of {self._budget} trials")
+
+    def _died_for_memory(self, attempt_id: str) -> None:
+        if attempt_id not in self._truth.lacked_memory:
+            self._wrong("I45", f"the kernel is said to have killed {attempt_id} for its memory")
 
     # ── what must follow ───────────────────────────────────────────────────
 

@@ -33,13 +33,14 @@ from aiotune.store._space import PATIENCE
 from aiotune.testing._loop import Deadlock, Livelock
 from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._disk import SimDisk
+from aiotune.testing.simulator._executor import SimExecutor
 from aiotune.testing.simulator._faults import CLOCK, DEVICE, JOB, LANES, Fault
 from aiotune.testing.simulator._folding import check_fold, check_verdicts
 from aiotune.testing.simulator._job import signal_job
 from aiotune.testing.simulator._lanes import HangingProvider, Lanes, WatchedCore
 from aiotune.testing.simulator._monitors import WEIGHING_DEADLINES, Monitors
 from aiotune.testing.simulator._plan import Happening, Setup
-from aiotune.testing.simulator._processes import Crowd, SimExecutor
+from aiotune.testing.simulator._processes import Crowd
 from aiotune.testing.simulator._program import SimLog, let_it_await, make_oracle
 from aiotune.testing.simulator._refusals import note_refusals
 from aiotune.testing.simulator._script import when_reported
@@ -88,8 +89,9 @@ class Life:
         self.devices = SimDevices(world, setup)
         self.lanes = Lanes(world, disk.threads, self.devices.provider)
         self.log = SimLog(world, monitors, self.devices, str(disk.layout.project_dir.parent))
-        self.executor = SimExecutor(Crowd(world, disk, self.devices, monitors))
         self.terminal = SimTerminal(world, disk.threads, lambda: self._broken or self._slept)
+        self._crowd = Crowd(world, disk, self.devices, monitors)
+        self.executor = SimExecutor(self._crowd)
         self.end = "killed"
         self._oracle: Oracle
         self._search: SearchLoop | None = None
@@ -112,6 +114,7 @@ class Life:
             (_oracle, "time", world),
             (_adoption, "time", world),
             (_activity, "measure_activity", self.executor.measure),
+            *self._crowd.kills.seams(),
             *self.disk.seams(self.setup.segment_bytes),
             *self.terminal.seams(),
         )

@@ -37,6 +37,7 @@ class Truth:
         hung: Attempts that hung before they ended.
         with_the_job: Attempts that somebody else ended together with the whole search.
         together: Attempts that somebody else ended together with others.
+        lacked_memory: Attempts during which the kernel killed a process of the search for want of memory.
         refused: Trials that were refused, with what each device could give that was left then.
     """
 
@@ -44,6 +45,7 @@ class Truth:
         self.hung: set[str] = set()
         self.with_the_job: set[str] = set()
         self.together: set[str] = set()
+        self.lacked_memory: set[str] = set()
         self.refused: dict[str, dict[str, int]] = {}
         self.trained: dict[str, float] = {}
         self.launched: list[tuple[int, RunAttempt]] = []
@@ -183,6 +185,8 @@ class Monitors:
     def ended(self, worker: SimWorker) -> None:
         """Check that no process hung for longer than it may."""
         self.truth.trained[worker.attempt_id] = worker.trained
+        if worker.lacked_memory:
+            self.truth.lacked_memory.add(worker.attempt_id)
         setup, since = self._world.plan.setup, worker.idles_since
         if since is None:
             return

@@ -15,6 +15,7 @@ from aiotune.testing.simulator._faults import (
     ENDING,
     JOB,
     LANES,
+    NURSERY,
     ORACLE,
     PROGRAM,
     SPAWN,
@@ -45,7 +46,9 @@ _TROUBLED_LIVES = 5
 _BY_COMMIT = frozenset({*TUNER, *DISK} - {Fault.TUNER_KILLED})
 _ORDER = {fault: number for number, fault in enumerate(Fault)}
 _IN_ATTEMPT = (*PROGRAM, *ENDING, *CHANNEL)
-_ATTEMPT = frozenset({*_IN_ATTEMPT, *SPAWN, *WEIGHING, Fault.MEMORY_LATE, Fault.MEMORY_LEAKED})
+_ATTEMPT = frozenset(
+    {*_IN_ATTEMPT, *SPAWN, *NURSERY, *WEIGHING, Fault.MEMORY_LATE, Fault.MEMORY_LEAKED}
+)
 _EVENTUAL = frozenset({Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN, Fault.ORACLE_AWAITS, *TERMINAL})
 
 
@@ -250,6 +253,8 @@ def draw_plan(
         setup = replace(setup, host=host.choice([6, 24]), weighs=True)
     drawn = _drawn(numbers, _FAMILIES)
     drawn |= _drawn(random.Random(f"later/{seed}"), _LATER_FAMILIES)  # noqa: S311 - likewise
+    beside = random.Random(f"nursery/{seed}")  # noqa: S311 - a simulation is no secret
+    drawn |= {fault for fault in NURSERY if beside.random() < 0.3}  # noqa: PLR2004
     # With numbers of their own, as the host.
     unread = random.Random(f"terminal/{seed}")  # noqa: S311 - a simulation is no secret
     drawn |= {fault for fault in TERMINAL if unread.random() < 0.4}  # noqa: PLR2004

@@ -1,22 +1,20 @@
-"""Simulated worker processes, and the executor that starts them."""
+"""Simulated worker processes."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 from collections import deque
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 import anyio
 
-from aiotune.executors import SpawnError, WorkerExit, WorkSpec
+from aiotune.executors import WorkerExit, WorkSpec
 from aiotune.executors._base import WorkerMessage
 from aiotune.executors._process import unreadable
 from aiotune.scheduler._activity import Activity
-from aiotune.testing.simulator._careers import career_of
+from aiotune.testing.simulator._careers import career_of, refused
 from aiotune.testing.simulator._deeds import (
     Career,
     Compiles,
@@ -31,7 +29,8 @@ from aiotune.testing.simulator._deeds import (
 )
 from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._disk import SimDisk
-from aiotune.testing.simulator._faults import SPAWN, Fault
+from aiotune.testing.simulator._faults import Fault
+from aiotune.testing.simulator._host import Kills
 from aiotune.testing.simulator._witness import Witness
 from aiotune.testing.simulator._world import World
 from aiotune.wire import (
@@ -51,14 +50,12 @@ from aiotune.wire import (
     Weighed,
     encode,
 )
+from aiotune.worker._oom_kills import OomKills
 
-__all__ = ("Crowd", "SimExecutor", "SimWorker")
+__all__ = ("Crowd", "SimWorker", "Witness")
 
 _LINGER = 5.0
 _FIRST_PID = 1 << 30  # beyond what a kernel gives out, so that no real process is meant
-_HOPELESS_LIVES, _HOPELESS = 2, 0.2
-_NO_LOG = 0.5
-"""How often not even an empty file can be made on a full disk."""
 _KILLED, _TERMINATED = 9, 15
 _LOOKS_FOR_ROOM, _PATIENCE = 5.0, 3600.0
 _STACKS = 4_000
@@ -73,6 +70,7 @@ class Crowd:
     disk: SimDisk
     devices: SimDevices
     witness: Witness
+    kills: Kills = field(default_factory=Kills)
     pids: int = _FIRST_PID
 
     def next_pid(self) -> int:
@@ -82,9 +80,25 @@ class Crowd:
 
 
 class SimWorker:
-    """A process that follows its career whether or not anybody listens."""
+    """A process that follows its career whether or not anybody listens.
 
-    def __init__(self, crowd: Crowd, spec: WorkSpec, on_end: dict[SimWorker, None]) -> None:
+    Args:
+        crowd: Shared by all.
+        spec: What it is to do.
+        on_end: Where it is until it is gone.
+        review: Says what a failure that it reports is to be taken for.
+        is_poisoned: Whether its back end does not work, since it was forked.
+    """
+
+    def __init__(
+        self,
+        crowd: Crowd,
+        spec: WorkSpec,
+        on_end: dict[SimWorker, None],
+        *,
+        review: Callable[[Failed], Failed],
+        is_poisoned: bool,
+    ) -> None:
         assert not isinstance(spec.order, RunProbe)
         self.order: RunAttempt | RunWeighing = spec.order
         self.attempt_id, self.pid = spec.attempt_id, crowd.next_pid()
@@ -97,7 +111,13 @@ class SimWorker:
         self._exit: WorkerExit | None = None
         self._muted = self._concluded = self._stopped = self.has_spoken = False
         saved = crowd.disk.saved_epochs(spec.order) if isinstance(spec.order, RunAttempt) else 0
-        self.career: Career = career_of(crowd.world.plan, self.order, self.pid, saved)
+        self.career: Career = (
+            refused(self.pid)
+            if is_poisoned
+            else career_of(crowd.world.plan, self.order, self.pid, saved)
+        )
+        self._review, self.kills = review, OomKills()
+        self.oom_before = crowd.kills.of_ours
         self._next = iter(self.career.deeds)
         self._timer: asyncio.TimerHandle | None = None
         self._reports = self._dumps = 0
@@ -139,6 +159,11 @@ class SimWorker:
     def reports(self) -> int:
         """How many epochs it has reported."""
         return self._reports
+
+    @property
+    def lacked_memory(self) -> bool:
+        """Whether the kernel has killed a process of the search for want of memory since it began."""
+        return self._crowd.kills.of_ours > self.oom_before
 
     @property
     def trained(self) -> float:
@@ -228,6 +253,10 @@ class SimWorker:
     def _end(self, ending: WorkerExit) -> None:
         if self._exit is not None or self._world.dead:
             return
+        if ending.oom_kills:
+            self._crowd.kills.kill_ours()
+        if ending.signal == _KILLED:  # as its keeper does
+            ending = replace(ending, oom_kills=self.kills.so_far())
         self._exit = ending
         self._live.pop(self, None)
         fault = self._world.plan.strikes(
@@ -268,7 +297,7 @@ class SimWorker:
             message = self._inbox.popleft()
             self._concluded = isinstance(message, (Done, Failed, Probed, Weighed))
             self._crowd.witness.heard(self, message)
-            yield message
+            yield self._review(message) if isinstance(message, Failed) else message
 
     async def finish_early(self, reason: str) -> None:
         """Let the training end after its next batch, if it has epochs left."""
@@ -332,67 +361,3 @@ def _devices_of(order: RunAttempt | RunWeighing) -> tuple[str, ...]:
         return ()
     listed = order.environment.get("CUDA_VISIBLE_DEVICES", "")
     return tuple(uuid for uuid in listed.split(",") if uuid.startswith("GPU-"))
-
-
-class SimExecutor:
-    """Starts simulated processes, where the faults of the plan let it.
-
-    Attributes:
-        live: Processes that are not gone, in the order of their start.
-    """
-
-    def __init__(self, crowd: Crowd) -> None:
-        self._crowd, self._world = crowd, crowd.world
-        self._tries: dict[str, int] = {}
-        self.live: dict[SimWorker, None] = {}
-
-    async def launch(self, work: WorkSpec) -> SimWorker:
-        """Start a process on an order.
-
-        Raises:
-            SpawnError: The plan wants it so.
-        """
-        if isinstance(work.order, RunAttempt) and not self._world.dead:
-            self._crowd.witness.asked(work.attempt_id)
-        await self._trouble(work)
-        if self._world.dead:
-            await self._world.running.create_future()  # a dead tuner starts nothing
-        worker = SimWorker(self._crowd, work, self.live)
-        self.live[worker] = None
-        if worker.career.fault is not None:
-            self._world.strike(worker.career.fault, "worker", work.attempt_id)
-        self._world.say("worker", f"{work.attempt_id} starts as process {worker.pid}")
-        self._crowd.witness.launched(worker)
-        return worker
-
-    async def _trouble(self, work: WorkSpec) -> None:
-        numbers = self._world.plan.numbers("log", work.attempt_id)
-        if self._crowd.disk.is_full() and numbers.random() < _NO_LOG:
-            raise SpawnError("Simulated: the output log cannot be opened.") from OSError(
-                errno.ENOSPC, os.strerror(errno.ENOSPC)
-            )
-        fault = self._world.plan.strikes(SPAWN, "spawn", work.attempt_id)
-        tries = self._tries[work.attempt_id] = self._tries.get(work.attempt_id, 0) + 1
-        if fault is Fault.SLOW_SPAWN and tries == 1:
-            self._world.strike(fault, "nursery", work.attempt_id)
-            await anyio.sleep(10.0)
-        fails = {
-            Fault.SPAWN_FAILS: tries == 1,
-            Fault.SPAWN_FAILS_OFTEN: tries <= 3,  # noqa: PLR2004 - one try less than are made
-            Fault.SPAWN_NEVER: self._world.life < _HOPELESS_LIVES
-            and self._world.plan.numbers("never", work.attempt_id).random() < _HOPELESS,
-        }
-        if fault is not None and fails.get(fault, False):
-            self._world.strike(fault, "nursery", work.attempt_id)
-            raise SpawnError(f"Simulated: {fault.value}.")
-
-    def measure(self, pid: int | None, output_log: str) -> Activity:
-        """Return what a process has done so far, as a look into ``/proc`` and at its log does."""
-        return next((w.activity() for w in self.live if w.pid == pid), Activity(0.0, 0))
-
-    async def aclose(self) -> None:
-        """Kill whatever still lives, and wait for it."""
-        for worker in list(self.live):
-            await worker.stop(grace=0.0)
-        for worker in list(self.live):
-            await worker.wait()
