@@ -74,9 +74,17 @@ class _Account:
         return max(0, self.total - self.reserve - self.kept)
 
     @property
+    def given(self) -> int:
+        return sum(self.promised.values())
+
+    @property
     def available(self) -> int:
-        taken = sum(self.promised.values()) + self.foreign + self.over
-        return max(0, self.capacity - taken)
+        return max(0, self.capacity - self.given - self.foreign - self.over)
+
+    @property
+    def guests(self) -> int:
+        # Less may be a desktop's, a monitor's or the driver's.
+        return int(self.foreign > usual_reserve(self.total))
 
     def measure(self, used: int, own: Mapping[int, int]) -> None:
         known = {number: own[number] for number in self.promised if number in own}
@@ -291,6 +299,9 @@ class LeaseLedger:
                 away=uuid in self._away,
                 broken=uuid in self._broken,
                 others=0 if account.least == _UNLIMITED else account.least,
+                promised=account.given,
+                foreign=account.foreign,
+                guests=account.guests,
             )
 
     def _touched(self, lease: Lease) -> list[_Account]:

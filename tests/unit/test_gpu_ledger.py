@@ -293,3 +293,14 @@ def test_what_others_hold_all_the_time_is_measured_while_nothing_of_ours_is_ther
     (alone,) = ledger.states()
 
     assert (beside.others, alone.others) == (2 * GIB, GIB)
+
+
+def test_a_desktop_is_no_stranger_that_a_device_is_avoided_for() -> None:
+    """Half a GiB leaves the small device the first choice for small requests; six do not."""
+    large, small = fake_devices(1)[0], replace(fake_devices(2)[1], total_bytes=8 * GIB)
+    ledger = LeaseLedger([large, small])
+    ledger.measure(small.uuid, memory(GIB // 2, total=8 * GIB))
+    assert ledger.decide("h", MemoryRequest(GIB)) == Placement((small.uuid,))
+
+    ledger.measure(small.uuid, memory(6 * GIB, total=8 * GIB))
+    assert ledger.decide("h", MemoryRequest(GIB)) == Placement((large.uuid,))
