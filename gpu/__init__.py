@@ -5,6 +5,7 @@ Synchronous, standard library only, plus ``pynvml`` in one file, ``driver.py``.
 
 from gpu import mps
 from gpu.bytesize import GIB, MIB, format_bytes, parse_bytes
+from gpu.claims import Claim, HostClaims, claims_directory
 from gpu.device import (
     ComputeMode,
     Device,
@@ -28,6 +29,7 @@ __all__ = (
     "ApplicationFault",
     "BadVisibleDevices",
     "Broken",
+    "Claim",
     "ComputeMode",
     "Device",
     "DeviceFault",
@@ -39,6 +41,7 @@ __all__ = (
     "DeviceState",
     "GpuError",
     "Healthy",
+    "HostClaims",
     "Lease",
     "LeaseError",
     "LeaseLedger",
@@ -50,6 +53,7 @@ __all__ = (
     "Placement",
     "Verdict",
     "best_fit",
+    "claims_directory",
     "describe_xid",
     "environment_for",
     "format_bytes",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gpu.bytesize import MIB, format_bytes
+from gpu.claims import Claim
 from gpu.device import ComputeMode, Device, DeviceMemory
 from gpu.errors import LeaseError
 from gpu.placement import (
@@ -56,7 +57,8 @@ class _Account:
     What others use is not told; it is inferred. Where it is known how much
     each holder uses, the rest of what is used is others'. Where it is not, as
     in most containers, a holder may have taken anything up to its promise; but
-    what was in use before the first lease was granted was nobody's of ours.
+    what was in use before the first lease was granted was nobody's of ours. What other
+    searches claim they may take yet; what they have taken already is measured.
     """
 
     total: int
@@ -68,6 +70,7 @@ class _Account:
     over: int = 0
     before: int = 0
     promised: dict[int, int] = field(default_factory=dict)
+    claims: list[Claim] = field(default_factory=list)
 
     @property
     def capacity(self) -> int:
@@ -82,9 +85,13 @@ class _Account:
         return max(0, self.capacity - self.given - self.foreign - self.over)
 
     @property
+    def expected(self) -> int:
+        return max(self.foreign, sum(claim.bytes for claim in self.claims))
+
+    @property
     def guests(self) -> int:
         # Less may be a desktop's, a monitor's or the driver's.
-        return int(self.foreign > usual_reserve(self.total))
+        return max(len(self.claims), self.foreign > usual_reserve(self.total))
 
     def measure(self, used: int, own: Mapping[int, int]) -> None:
         known = {number: own[number] for number in self.promised if number in own}
@@ -131,6 +138,7 @@ class LeaseLedger:
         self._kept_for: dict[str, str] = {}
         self._leases: dict[int, Lease] = {}
         self._alone: str | None = None
+        self._known: frozenset[str] = frozenset()
         self._next = 0
 
     # ── asking and giving back ─────────────────────────────────────────────
@@ -259,6 +267,22 @@ class LeaseLedger:
         """Take in what the host has free now, and what holders use of it, as far as it is known."""
         self._host.measure(max(0, self._host.total - available), own or {})
 
+    def heed(self, claims: Sequence[Claim]) -> None:
+        """Take in what other searches of this host claim now, of any devices.
+
+        A claim makes a device the less eligible, and its bytes are left free as long
+        as anything is held here. A holder that would be the only one may try
+        with what is measured to be free, so nobody's claim is waited for for ever.
+        """
+        self._known = frozenset(claim.name for claim in claims)
+        for uuid, account in self._accounts.items():
+            account.claims = [claim for claim in claims if claim.uuid == uuid]
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Names of the claims that are heeded."""
+        return self._known
+
     # ── devices ────────────────────────────────────────────────────────────
 
     def limit(self, uuid: str, most: int) -> None:
@@ -289,10 +313,11 @@ class LeaseLedger:
     def _states(self, holder: str | None) -> Iterator[DeviceState]:
         for uuid, account in self._accounts.items():
             alone = any(self._leases[number].exclusive for number in account.promised)
+            yet = account.expected - account.foreign if self._leases else 0
             yield DeviceState(
                 uuid,
                 account.capacity,
-                account.available,
+                max(0, account.available - yet),
                 leases=len(account.promised),
                 most=account.most,
                 closed=alone or self._kept_for.get(uuid, holder) != holder,
@@ -300,7 +325,7 @@ class LeaseLedger:
                 broken=uuid in self._broken,
                 others=0 if account.least == _UNLIMITED else account.least,
                 promised=account.given,
-                foreign=account.foreign,
+                foreign=account.expected,
                 guests=account.guests,
             )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from aiotune._gpu import DeviceMemory, Lease
+from aiotune._gpu import Claim, DeviceMemory, Lease
 from aiotune.scheduler._admission import Need
 
 __all__ = (
@@ -21,6 +21,7 @@ __all__ = (
     "LimitSharing",
     "Measurement",
     "MemoryMeasured",
+    "PlaceTaken",
     "ProposalEnded",
     "Propose",
     "Reject",
@@ -67,12 +68,14 @@ class Measurement:
         own: Of each device, bytes that trials' processes use, as far as it is told.
         host_free: Bytes that the host can still give; ``None``: not looked at.
         host_own: Bytes that trials' processes have for themselves.
+        claims: What other searches of this host hold; ``None``: not looked at.
     """
 
     devices: Mapping[str, DeviceMemory] = field(default_factory=dict)
     own: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     host_free: int | None = None
     host_own: Mapping[str, int] = field(default_factory=dict)
+    claims: Sequence[Claim] | None = None
 
 
 # ── stimuli: what happened ─────────────────────────────────────────────────
@@ -131,6 +134,15 @@ class MemoryMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceTaken:
+    """Another search has claimed a device of an attempt that has not begun; the trial is to go elsewhere."""
+
+    trial_id: str
+    need: Need
+    claims: Sequence[Claim]
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceBroke:
     """A device is lost, or not to be trusted any more; or for now, if it may return."""
 
@@ -170,6 +182,7 @@ Stimulus = (
     | TrialDropped
     | AttemptConcluded
     | MemoryMeasured
+    | PlaceTaken
     | DeviceBroke
     | DeviceBack
     | StepsTimed

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 import anyio
@@ -32,6 +32,7 @@ from aiotune.errors import AiotuneError, DeviceError, SearchAborted, StorageErro
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.scheduler._admission import Need
 from aiotune.scheduler._attempts import AttemptRunner, Running
+from aiotune.scheduler._claiming import Claiming
 from aiotune.scheduler._commands import (
     AttemptConcluded,
     CancelProposals,
@@ -43,6 +44,7 @@ from aiotune.scheduler._commands import (
     Launch,
     LimitSharing,
     MemoryMeasured,
+    PlaceTaken,
     ProposalEnded,
     Propose,
     Reject,
@@ -58,7 +60,8 @@ from aiotune.scheduler._commands import (
 )
 from aiotune.scheduler._core import SchedulerCore
 from aiotune.scheduler._fatal import rebuild_fatal
-from aiotune.scheduler._patience import Limits, Patience
+from aiotune.scheduler._patience import Patience
+from aiotune.scheduler._timing import Timing
 from aiotune.scheduler._watch import DeviceWatch, Findings
 from aiotune.scheduler._weigher import Weigher, known_need
 from aiotune.status import TrialStatus
@@ -69,28 +72,7 @@ if TYPE_CHECKING:
     from aiotune.oracles import Oracle
     from aiotune.trial import Trial
 
-__all__ = ("SearchLoop", "Timing")
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """The loop's times, in seconds.
-
-    Attributes:
-        grace: How long a worker may take to end after a stop, before it is killed.
-        fatal_grace: The same after a FatalError, when nobody wants to wait.
-        limits: How long an attempt may take, and be silent.
-        tick: Period of the ticker.
-        shutdown: How long everything may take beyond the grace before it is abandoned.
-        watch: Period of looking at devices and host.
-    """
-
-    grace: float = 10.0
-    fatal_grace: float = 0.5
-    limits: Limits = field(default_factory=Limits)
-    tick: float = 0.25
-    shutdown: float = 10.0
-    watch: float = 1.0
+__all__ = ("SearchLoop",)
 
 
 class SearchLoop:
@@ -133,9 +115,11 @@ class SearchLoop:
         self._log, self._clock, self._timing, self._on_tick = log, clock, timing, on_tick
         self._before_proposal, self._on_stop = before_proposal, on_stop
         self.running: dict[str, Running] = {}
+        offload = offload or ThreadOffloader()
         self._patience = Patience(
-            timing.limits, self.running, clock, log, offload or ThreadOffloader(), self._end_attempt
+            timing.limits, self.running, clock, log, offload, self._end_attempt
         )
+        self._claiming = Claiming(core.admission.resources.claims, offload, log)
         self._inbox: deque[Stimulus] = deque()
         self._draining = False
         # In the order in which they began: by address, no two runs would end them alike.
@@ -202,6 +186,8 @@ class SearchLoop:
         finally:
             # Also when the deadline of a stop cut it short: what is left over
             # dies with the executor, whose keepers hang on this process.
+            with anyio.CancelScope(shield=True):
+                await self._claiming.close()
             self._finished.set()
 
     def _post(self, stimulus: Stimulus) -> None:
@@ -233,7 +219,7 @@ class SearchLoop:
             case Launch(trial_id):
                 running = self._runner.begin(self._oracle.trials[trial_id], command)
                 self.running[trial_id] = running
-                self._tasks.start_soon(self._attempt, running)
+                self._tasks.start_soon(self._attempt, running, self._core.admission.ledger.known)
             case StopAttempt(trial_id, grace, why):
                 self._tasks.start_soon(self.running[trial_id].stop, why, grace)
             case LimitSharing(uuid, most, reason):
@@ -288,8 +274,12 @@ class SearchLoop:
             self._fail_with(error)
         self._post(TrialDropped(trial_id))
 
-    async def _attempt(self, running: Running) -> None:
+    async def _attempt(self, running: Running, known: frozenset[str]) -> None:
         trial_id = running.trial.trial_id
+        if others := await self._claiming.claim(running.lease, known):
+            del self.running[trial_id]
+            self._post(PlaceTaken(trial_id, running.need, others))
+            return
         requeued = False
         try:
             failure = await self._runner.run(running)
@@ -301,6 +291,7 @@ class SearchLoop:
         # Asked after the process's end and before its lease is given to another:
         # a driver may take a moment to free what a killed process had.
         findings = await self._watch.look(self.running, only=running.lease.uuids)
+        await self._claiming.withdraw(running.lease)
         del self.running[trial_id]
         self._post(AttemptConcluded(trial_id, requeued, findings.measured))
         self._found_broken(findings)
@@ -350,7 +341,8 @@ class SearchLoop:
 
     async def _look_once(self) -> None:
         findings = await self._watch.look(self.running)
-        self._post(MemoryMeasured(findings.measured))
+        claims = await self._claiming.others()
+        self._post(MemoryMeasured(replace(findings.measured, claims=claims)))
         self._found_broken(findings)
 
     def _found_broken(self, findings: Findings) -> None:
