@@ -61,6 +61,7 @@ class Resources:
         mps: Whether CUDA's Multi-Process Service runs here; then trials on one GPU
             run side by side instead of in turns.
         claims: Shows other searches of the host what this one holds, and what they do.
+        doubts: Sentences about what the choice of the GPUs may have been meant for otherwise.
     """
 
     most: int
@@ -75,6 +76,7 @@ class Resources:
     provider: DeviceProvider | None = None
     mps: bool = False
     claims: HostClaims | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def probe_environment(self) -> Mapping[str, str]:
@@ -110,6 +112,8 @@ class Resources:
         limit = MemoryLimit(
             bytes=max(MIB, lease.bytes - context),
             device_total=min(device.total_bytes for device in chosen),
+            totals=tuple(device.total_bytes for device in chosen) if len(chosen) > 1 else (),
+            alone=lease.exclusive,
         )
         return Place(label, lease.uuids, environment, threads, _near(chosen), limit)
 
@@ -152,13 +156,13 @@ def find_resources(
         gpus_per_trial=wanted.gpus_per_trial,
     )
     environ = os.environ if environ is None else environ
-    source, chosen, why = _gpus(wanted, provider, environ)
+    source, chosen, why, doubts = _gpus(wanted, provider, environ)
     if chosen:
         mps = _gpu.running_daemon(environ) is not None
         folder = _gpu.claims_directory(environ)
         claims = None if folder is None else HostClaims(folder)
         base = replace(base, devices=tuple(chosen), provider=source, mps=mps, claims=claims)
-        return _on_gpus(base, wanted)
+        return _on_gpus(replace(base, doubts=doubts), wanted)
     if wanted.gpus_per_trial > 1:
         raise NoUsableDevice(
             f"gpus_per_trial={wanted.gpus_per_trial} asks for GPUs, and there is none to use: {why}.",
@@ -184,7 +188,9 @@ def _on_gpus(base: Resources, wanted: Wanted) -> Resources:
     most = min(limit or room, room)
     sharing = f", at most {per_device} trials on one as far as they fit" if per_device > 1 else ""
     mps = " (side by side, by the MPS daemon that runs here)" if base.mps and sharing else ""
-    reason = f"on {count} GPU(s){sharing}{mps}, {base.cores} CPU cores."
+    cut = sum(device.mig_parent is not None for device in base.devices)
+    kind = f", {cut} of them instances of one that is cut" if cut else ""
+    reason = f"on {count} GPU(s){kind}{sharing}{mps}, {base.cores} CPU cores."
     if limit is not None and limit > room:
         reason += f" max_parallel_trials={limit} is more than there is room for."
     return replace(
@@ -233,25 +239,25 @@ def _thread_variables(threads: int) -> dict[str, str]:
 
 def _gpus(
     wanted: Wanted, provider: DeviceProvider | None, environ: Mapping[str, str]
-) -> tuple[DeviceProvider | None, list[Device], str]:
-    """Return the GPUs to use and whom to ask about them, or none and why."""
+) -> tuple[DeviceProvider | None, list[Device], str, tuple[str, ...]]:
+    """Return the GPUs to use, whom to ask about them, why there is none, and what is in doubt."""
     asked = wanted.devices
     if asked is not None and len(asked) == 0:
-        return None, [], "devices=[]"
+        return None, [], "devices=[]", ()
     try:
         source = provider if provider is not None else _gpu.NvmlProvider()
     except _gpu.NvmlUnavailable as error:
         if asked:
             raise _none_usable(asked, str(error)) from None
-        return None, [], "no GPU"
+        return None, [], "no GPU", ()
     try:
-        chosen, why = _chosen(asked, source, environ)
+        chosen, why, doubts = _chosen(asked, source, environ)
     except BaseException:
         let_go(source)
         raise
     if not chosen:
         let_go(source)
-    return source, chosen, why
+    return source, chosen, why, doubts
 
 
 def let_go(provider: DeviceProvider) -> None:
@@ -262,14 +268,15 @@ def let_go(provider: DeviceProvider) -> None:
 
 def _chosen(
     asked: Sequence[int | str] | None, source: DeviceProvider, environ: Mapping[str, str]
-) -> tuple[list[Device], str]:
+) -> tuple[list[Device], str, tuple[str, ...]]:
     try:
         present = source.devices()
         visible = _gpu.visible_devices(present, environ)
+        doubts = _gpu.doubts(present, environ)
     except _gpu.NvmlUnavailable as error:
         if asked:
             raise _none_usable(asked, str(error)) from None
-        return [], "no GPU"
+        return [], "no GPU", ()
     except _gpu.BadVisibleDevices as error:
         raise ConfigurationError(str(error)) from error
     except _gpu.GpuError as error:
@@ -278,8 +285,8 @@ def _chosen(
             hint="Mend the driver, or pass devices=[] to train on the CPU.",
         ) from error
     if asked:
-        return _asked_for(asked, visible), ""
-    return list(visible), "no GPU is visible" if present else "no GPU"
+        return _asked_for(asked, visible), "", doubts
+    return list(visible), "no GPU is visible" if present else "no GPU", doubts
 
 
 def _asked_for(asked: Sequence[int | str], visible: Sequence[Device]) -> list[Device]:
@@ -287,12 +294,13 @@ def _asked_for(asked: Sequence[int | str], visible: Sequence[Device]) -> list[De
         raise _none_usable(asked, "none is visible to this process.")
     chosen: list[Device] = []
     for name in asked:
-        match = next((d for d in visible if name in (d.index, d.uuid)), None)
-        if match is None or match in chosen:
+        # A GPU that is cut into instances stands for all of them: each can have a trial.
+        matches = [d for d in visible if name in (d.index, d.uuid, d.mig_parent)]
+        if not matches or set(matches) & set(chosen):
             known = ", ".join(f"{d.index} ({d.uuid}, {d.name})" for d in visible)
-            what = "names a GPU twice" if match else "names no GPU of this process"
+            what = "names a GPU twice" if matches else "names no GPU of this process"
             raise ConfigurationError(f"devices={list(asked)!r}: {name!r} {what}; there is {known}.")
-        chosen.append(match)
+        chosen += matches
     return chosen
 
 

@@ -72,6 +72,8 @@ DEVICE_FAULT = "device_fault"
 """What ran on a GPU did something wrong there; ``fault``, and the trials that were there."""
 CLAIMS_UNUSABLE = "claims_unusable"
 """Other searches of this host do not see which GPUs this one holds, nor it theirs; ``reason``."""
+DEVICES_IN_DOUBT = "devices_in_doubt"
+"""CUDA_VISIBLE_DEVICES may mean other GPUs, or leaves some out; ``reason``."""
 PARENT_HOLDS_MEMORY = "parent_holds_memory"
 """The program itself holds memory of a GPU that trials could have."""
 WAITING_FOR_MEMORY = "waiting_for_memory"
@@ -342,6 +344,7 @@ _SENTENCES = {
         "Other searches of this host do not see which GPUs this one holds, nor it theirs ({reason}); what "
         "the driver tells of their memory is all it goes by."
     ),
+    DEVICES_IN_DOUBT: "{reason}",
     WAITING_FOR_MEMORY: "Nothing runs until others free memory: {reason}",
     CALIBRATION_UNREADABLE: "What earlier searches taught is not used: {path}: {error_message}",
     TRIAL_FAILED: "Trial {trial} failed{given}: {error}",

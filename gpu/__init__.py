@@ -20,7 +20,7 @@ from gpu.health import ApplicationFault, Broken, Healthy, Verdict, describe_xid,
 from gpu.ledger import Lease, LeaseLedger
 from gpu.nvml import NvmlProvider
 from gpu.placement import DeviceState, MemoryRequest, NeverFits, NotNow, Placement, best_fit
-from gpu.visibility import environment_for, visible_devices
+from gpu.visibility import doubts, environment_for, visible_devices
 
 __all__ = (
     "GIB",
@@ -55,6 +55,7 @@ __all__ = (
     "best_fit",
     "claims_directory",
     "describe_xid",
+    "doubts",
     "environment_for",
     "format_bytes",
     "mps",

@@ -42,7 +42,8 @@ class FakeGpu:
 
     Attributes:
         uuid: Its name.
-        total: Bytes.
+        total: Bytes; -1: it uses the host's memory, and has none of its own.
+        cores: How many it has; -1: not told.
         reserved: Bytes that the driver keeps.
         used: Bytes in use.
         mode: ``default``, ``exclusive`` or ``prohibited``.
@@ -56,6 +57,7 @@ class FakeGpu:
         crowded: Whether its processes change faster than they can be listed.
         denied: Whether this process may not see others.
         silent: Whether it tells no faults.
+        name: Its model, without blanks.
         deaf: The code that waiting for its faults ends with at once; 0: it can be waited for.
     """
 
@@ -75,6 +77,8 @@ class FakeGpu:
     denied: bool = False
     silent: bool = False
     deaf: int = 0
+    cores: int = 1024
+    name: str = "Fake"
 
 
 @dataclass(slots=True)
@@ -172,8 +176,9 @@ class FakeDriver:
     def _gpu(self, gpu: FakeGpu) -> str:
         health = gpu.health
         values = {
-            "name": "Fake",
+            "name": gpu.name,
             "total": gpu.total,
+            "cores": gpu.cores,
             "reserved": gpu.reserved,
             "used": gpu.used,
             "mode": _MODES[gpu.mode],

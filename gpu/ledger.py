@@ -108,7 +108,8 @@ class LeaseLedger:
     """Grants leases that together never exceed a device's capacity, nor the host's.
 
     Args:
-        devices: What there is. On one in exclusive mode there is one lease at a time.
+        devices: What there is. On one in exclusive mode there is one lease at a time, and
+            on one whose memory is the host's, where nothing tells who has what of it.
         reserve: Bytes of each device that are never given out; default
             :func:`usual_reserve` of it.
         most: How many leases may be on one device at once; default any number.
@@ -127,12 +128,12 @@ class LeaseLedger:
             d.uuid: _Account(
                 d.total_bytes,
                 usual_reserve(d.total_bytes) if reserve is None else reserve,
-                1 if d.mode is ComputeMode.EXCLUSIVE else most or _UNLIMITED,
+                1 if _takes_one(d) else most or _UNLIMITED,
             )
             for d in devices
         }
         self._host = _Account(_UNLIMITED if host is None else host, 0)
-        self._exclusive = {d.uuid for d in devices if d.mode is ComputeMode.EXCLUSIVE}
+        self._exclusive = {d.uuid for d in devices if _takes_one(d)}
         self._away: set[str] = set()
         self._broken: set[str] = set()
         self._kept_for: dict[str, str] = {}
@@ -331,6 +332,10 @@ class LeaseLedger:
 
     def _touched(self, lease: Lease) -> list[_Account]:
         return [self._accounts[uuid] for uuid in lease.uuids]
+
+
+def _takes_one(device: Device) -> bool:
+    return device.mode is ComputeMode.EXCLUSIVE or device.unified
 
 
 def _check(holder: str, request: MemoryRequest, uuid: str, state: DeviceState | None) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from gpu.device import ComputeMode, Device
 from gpu.errors import BadVisibleDevices
 
-__all__ = ("VARIABLE", "environment_for", "visible_devices")
+__all__ = ("VARIABLE", "doubts", "environment_for", "visible_devices")
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
-_ORDER = "CUDA_DEVICE_ORDER"
+_ORDER, _BY_BUS = "CUDA_DEVICE_ORDER", "PCI_BUS_ID"
 _GPU, _MIG = "GPU-", "MIG-"
 _NOTHING = {"", "NoDevFiles", "void", "none"}
 """What Slurm and container runtimes write for no device; to CUDA, entries that name nothing."""
@@ -25,7 +25,9 @@ def visible_devices(devices: Sequence[Device], environ: Mapping[str, str]) -> tu
     or a negative number first: none. Else a list whose first entry decides
     what it is a list of:
 
-    - numbers in PCI order, where an entry counts as far as its digits go;
+    - numbers, where an entry counts as far as its digits go: in PCI order, or, if
+      ``CUDA_DEVICE_ORDER`` does not say so and there are cards of several kinds, those with
+      the most cores first (:func:`doubts`);
     - beginnings of UUIDs, ``GPU-...``, each of one device only;
     - MIG instances, ``MIG-...`` or the older ``MIG-GPU-.../instance/instance``.
 
@@ -42,9 +44,80 @@ def visible_devices(devices: Sequence[Device], environ: Mapping[str, str]) -> tu
     value = environ.get(VARIABLE)
     if value is None:
         return usable
-    entries = [entry.strip() for entry in value.split(",")]
+    entries = _entries(value)
     if entries[0] in _NOTHING or (_number(entries[0]) or 0) < 0:
         return ()
+    chosen = _listed(entries, _as_cuda_numbers(devices, environ))
+    if chosen == []:
+        known = ", ".join(f"{d.index} ({d.uuid})" for d in devices) or "none at all"
+        raise BadVisibleDevices(
+            f"{VARIABLE}={value!r} names no device of this host; there is {known}. Correct it, unset it "
+            f"to use all, or set it to '' to use none."
+        )
+    return tuple(d for d in chosen or () if d in usable)
+
+
+def doubts(devices: Sequence[Device], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return sentences about what ``CUDA_VISIBLE_DEVICES`` may mean otherwise, or leaves out.
+
+    CUDA numbers cards of several kinds by how fast it takes them to be, by rules that are not
+    published. The number of cores is a guess at them.
+    """
+    value = environ.get(VARIABLE, "")
+    entries = _entries(value)
+    if (_number(entries[0]) if entries[0] not in _NOTHING else -1) in {None, -1}:
+        return ()
+    taken = _listed(entries, _as_cuda_numbers(devices, environ)) or []
+    by_bus = _listed(entries, devices) or []
+    found = []
+    whole = {d.index for d in taken} == {d.index for d in devices}
+    if not _is_by_bus(devices, environ) and not whole:
+        guessed = _are_counted(devices)
+        if not guessed or set(taken) != set(by_bus):
+            how = "by the number of cores" if guessed else "in the order of the PCI bus"
+            else_ = f"In the order of the PCI bus, which nvidia-smi has, it is {_told(by_bus)}. "
+            found.append(
+                f"{VARIABLE}={value!r} counts cards of several kinds, and CUDA counts those first that it "
+                f"takes to be fast. It is taken for {_told(taken)}, {how}. {else_ if guessed else ''}"
+                f"To leave no doubt, name UUIDs, or set {_ORDER}={_BY_BUS}."
+            )
+    cut = [d for d in taken if d.mig_parent]
+    left = [d for d in devices if d not in taken and d.mig_parent in {c.mig_parent for c in cut}]
+    if cut and left:
+        found.append(
+            f"{VARIABLE}={value!r} numbers a GPU that is cut into instances; CUDA takes that for the first "
+            f"of them, and so {len(left)} more are not used. Name instances by UUID to use them."
+        )
+    return tuple(found)
+
+
+def _entries(value: str) -> list[str]:
+    return [entry.strip() for entry in value.split(",")]
+
+
+def _told(devices: Sequence[Device]) -> str:
+    return ", ".join(f"GPU {d.index} ({d.name}, {d.uuid})" for d in devices) or "none"
+
+
+def _is_by_bus(devices: Sequence[Device], environ: Mapping[str, str]) -> bool:
+    """Whether numbers follow the bus for certain: CUDA is told to, or all cards are alike."""
+    kinds = {(device.name.partition(" MIG ")[0], device.cores) for device in devices}
+    return environ.get(_ORDER) == _BY_BUS or len(kinds) <= 1
+
+
+def _are_counted(devices: Sequence[Device]) -> bool:
+    return all(device.cores is not None for device in devices)
+
+
+def _as_cuda_numbers(devices: Sequence[Device], environ: Mapping[str, str]) -> Sequence[Device]:
+    """Return the devices with the places that CUDA is thought to give them."""
+    if _is_by_bus(devices, environ) or not _are_counted(devices):
+        return devices
+    return sorted(devices, key=lambda d: (-(d.cores or 0), d.index))
+
+
+def _listed(entries: Sequence[str], devices: Sequence[Device]) -> list[Device] | None:
+    """Return the devices that a list names, as far as it is followed; ``None`` if it hides all."""
     find = _finder(entries[0])
     chosen: list[Device] = []
     for entry in entries:
@@ -52,15 +125,9 @@ def visible_devices(devices: Sequence[Device], environ: Mapping[str, str]) -> tu
         if device is None:
             break
         if device in chosen:
-            return ()
+            return None
         chosen.append(device)
-    if not chosen:
-        known = ", ".join(f"{d.index} ({d.uuid})" for d in devices) or "none at all"
-        raise BadVisibleDevices(
-            f"{VARIABLE}={value!r} names no device of this host; there is {known}. Correct it, unset it "
-            f"to use all, or set it to '' to use none."
-        )
-    return tuple(d for d in chosen if d in usable)
+    return chosen
 
 
 def _finder(first: str) -> Callable[[str, Sequence[Device]], Device | None]:
@@ -76,7 +143,11 @@ def _number(entry: str) -> int | None:
 
 def _by_number(entry: str, devices: Sequence[Device]) -> Device | None:
     number = _number(entry)
-    return next((d for d in devices if d.index == number), None)
+    # A card that does not answer leaves a gap in the numbers of the others.
+    places = sorted({d.index for d in devices})
+    order = dict.fromkeys(d.index for d in devices)
+    index_of = dict(zip(places, order, strict=True))
+    return next((d for d in devices if number in index_of and d.index == index_of[number]), None)
 
 
 def _by_uuid(entry: str, devices: Sequence[Device]) -> Device | None:
@@ -122,4 +193,4 @@ def environment_for(uuids: Sequence[str]) -> dict[str, str]:
             f"The devices {', '.join(uuids)} cannot be given to one process: CUDA shows a process one MIG "
             "instance and nothing besides. Give each process one, or turn MIG mode off."
         )
-    return {VARIABLE: ",".join(uuids) if uuids else "-1", _ORDER: "PCI_BUS_ID"}
+    return {VARIABLE: ",".join(uuids) if uuids else "-1", _ORDER: _BY_BUS}
