@@ -7,6 +7,7 @@ from aiotune.testing.simulator import (
     _bugs_of_disks,  # noqa: F401
     _bugs_of_records,  # noqa: F401
     _bugs_of_refusals,  # noqa: F401
+    _bugs_of_sharing,  # noqa: F401
     _bugs_of_verdicts,  # noqa: F401
 )
 from aiotune.testing.simulator._planting import BUGS, Bug, planted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -32,9 +33,10 @@ from aiotune.store._space import PATIENCE
 from aiotune.testing._loop import Deadlock, Livelock
 from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._disk import SimDisk
-from aiotune.testing.simulator._faults import CLOCK, DEVICE, Fault
+from aiotune.testing.simulator._faults import CLOCK, DEVICE, NEIGHBOUR, Fault
 from aiotune.testing.simulator._folding import check_fold
 from aiotune.testing.simulator._monitors import Monitors
+from aiotune.testing.simulator._neighbours import Neighbours
 from aiotune.testing.simulator._plan import Happening, Setup
 from aiotune.testing.simulator._processes import Crowd, SimExecutor
 from aiotune.testing.simulator._program import SimLog, make_oracle
@@ -80,6 +82,8 @@ class Life:
     def __init__(self, world: World, disk: SimDisk, monitors: Monitors, setup: Setup) -> None:
         self.world, self.disk, self.monitors, self.setup = world, disk, monitors, setup
         self.devices = SimDevices(world, setup)
+        home = disk.layout.project_dir.parent
+        self.neighbours = Neighbours(world, self.devices, home / "claims")
         self.log = SimLog(world, monitors, self.devices, str(disk.layout.project_dir.parent))
         self.executor = SimExecutor(Crowd(world, disk, self.devices, monitors))
         self.end = "killed"
@@ -119,6 +123,7 @@ class Life:
                     world.dead = True
                 finally:
                     threads.kill_all()
+                    self.neighbours.bury()
                     loop.bury()
                     runner.close()
         finally:
@@ -215,7 +220,8 @@ class Life:
         return search.end
 
     def _wired(self, oracle: Oracle) -> SearchLoop:
-        resources = self.devices.resources()
+        claims = self.neighbours.claims if self.setup.gpus else None
+        resources = replace(self.devices.resources(), claims=claims)
         admission = Admission(
             resources, oracle.calibration, space="simulated", trains=self.setup.trains
         )
@@ -231,6 +237,7 @@ class Life:
         core = self._core = SchedulerCore(
             admission, ahead=1 if oracle.proposes_ahead else 0, weighs=self.setup.weighs
         )
+        self.neighbours.core = core
         timing = Timing(
             grace=_TIMES.grace,
             fatal_grace=_TIMES.fatal_grace,
@@ -299,6 +306,8 @@ class Life:
             return
         if fault in DEVICE:
             self.devices.suffer(fault)
+        elif fault in NEIGHBOUR:
+            self.neighbours.suffer()
         elif fault in CLOCK:
             self._time_goes_wrong(fault)
         elif fault is Fault.TUNER_KILLED:

@@ -13,6 +13,7 @@ from aiotune.testing.simulator._faults import (
     DEVICE,
     DISK,
     ENDING,
+    NEIGHBOUR,
     PROGRAM,
     SPAWN,
     TUNER,
@@ -38,7 +39,7 @@ _BY_COMMIT = frozenset({*TUNER, *DISK} - {Fault.TUNER_KILLED})
 _ORDER = {fault: number for number, fault in enumerate(Fault)}
 _IN_ATTEMPT = (*PROGRAM, *ENDING, *CHANNEL)
 _ATTEMPT = frozenset({*_IN_ATTEMPT, *SPAWN, Fault.MEMORY_LATE, Fault.MEMORY_LEAKED})
-_EVENTUAL = frozenset({Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN})
+_EVENTUAL = frozenset({Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN, *NEIGHBOUR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +184,11 @@ class Plan:
         """Return what happens to one life of the tuner."""
         numbers = self.numbers("happenings", life)
         able = [f for f in self.among(list(Fault)) if f not in _ATTEMPT and f not in _EVENTUAL]
-        if life >= _TROUBLED_LIVES or not able:
+        if life >= _TROUBLED_LIVES:
             return []
+        beside = self._neighbours(life)
+        if not able:
+            return beside
         able += [Fault.DISK_FULL] * 2 * (Fault.DISK_FULL in able)  # it takes longest, so more often
         chosen = [numbers.choice(able) for _ in range(numbers.choice([0, 1, 1, 2, 3]))]
         return [
@@ -192,7 +196,13 @@ class Plan:
             if fault in _BY_COMMIT
             else Happening(fault, second=round(numbers.uniform(0.0, 40.0), 3))
             for fault in chosen
-        ]
+        ] + beside
+
+    def _neighbours(self, life: int) -> list[Happening]:
+        numbers = self.numbers("neighbours", life)
+        count = numbers.randint(1, 4) if self.among(NEIGHBOUR) else 0
+        seconds = (round(numbers.uniform(0.0, 60.0), 3) for _ in range(count))
+        return [Happening(Fault.ANOTHER_SEARCH, second=second) for second in seconds]
 
     def calm(self) -> Plan:
         """Return the plan of the uninterrupted twin: the same programs, and nothing around them."""
@@ -225,6 +235,8 @@ def draw_plan(
         for fault in family
         if numbers.random() < 0.6  # noqa: PLR2004
     )
+    if setup.gpus and host.random() < 0.4:  # noqa: PLR2004
+        drawn |= {*NEIGHBOUR}
     rate = numbers.choice([0.0, 0.1, 0.3, 0.5])
     if trials is not None:
         setup = replace(setup, trials=trials)
