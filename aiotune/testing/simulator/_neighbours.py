@@ -51,10 +51,11 @@ class Neighbours:
         other = HostClaims(self._folder)
         other.claim("0", [device.uuid], size, {claim.name for claim in other.others()})
         self._others[other] = device.uuid
-        devices.let_others_take(device.uuid, size // 2)
+        takes = numbers.choice((0, size // 2))  # what it has not taken yet no driver tells
+        devices.let_others_take(device.uuid, takes)
         killed = numbers.random() < 0.5  # noqa: PLR2004
         stays = numbers.choice(_STAY)
-        world.running.call_later(stays, self._ends, other, device.uuid, size // 2, killed)
+        world.running.call_later(stays, self._ends, other, device.uuid, takes, killed)
 
     def _ends(self, other: HostClaims, uuid: str, size: int, killed: bool) -> None:
         self._world.say(
