@@ -1,17 +1,9 @@
-"""The only door to the package ``gpu``; it notices if that is somebody else's module of the name."""
+"""The only door to the package ``aiotune_gpu``."""
 
 from __future__ import annotations
 
-import gpu
-from aiotune.errors import ConfigurationError
-
-if not getattr(gpu, "IS_AIOTUNES_GPU", False):
-    raise ConfigurationError(
-        f"The file {getattr(gpu, '__file__', '?')} shadows the package 'gpu' that aiotune needs. "
-        "Rename it, or run the program from another directory."
-    )
-
-from gpu import (
+import aiotune._checkout  # noqa: F401 - finds it
+from aiotune_gpu import (
     MIB,
     ApplicationFault,
     BadVisibleDevices,
@@ -43,7 +35,7 @@ from gpu import (
     verdict,
     visible_devices,
 )
-from gpu.mps import client_environment, running_daemon
+from aiotune_gpu.mps import client_environment, running_daemon
 
 __all__ = (
     "MIB",

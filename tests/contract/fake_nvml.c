@@ -1,7 +1,7 @@
 /* A stand-in for libnvidia-ml.so.1 whose answers are written by a test.
 
    Every call reads the file that FAKE_NVML_STATE names, so that a test changes a
-   device by writing the file anew (FakeDriver in gpu/fake_driver.py does). Its lines:
+   device by writing the file anew (FakeDriver in gpu/aiotune_gpu/fake_driver.py does). Its lines:
 
      driver CODE                     what every call returns, 0 for an answer; 4 from
                                      nvmlInit is a driver that may not be asked

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gpu import GIB, DeviceLost, DeviceMemory, GpuError, NvmlProvider
-from gpu.fake_driver import LOST, FakeDriver
+from aiotune_gpu import GIB, DeviceLost, DeviceMemory, GpuError, NvmlProvider
+from aiotune_gpu.fake_driver import LOST, FakeDriver
 
 A = "GPU-00000000-0000-0000-0000-000000000000"
 

@@ -17,8 +17,8 @@ from aiotune.memory import ModelSize
 from aiotune.oracles import RandomSearchOracle
 from aiotune.testing import Simulation, completes
 from aiotune.wire import RunAttempt, Weighed
-from gpu import GIB, Device, HostClaims
-from gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu import GIB, Device, HostClaims
+from aiotune_gpu.fake import FakeProvider, fake_devices
 
 pytestmark = pytest.mark.virtual_time
 

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import pytest
 
-import gpu
+import aiotune_gpu as gpu
 from aiotune._devices import Place, Resources, Wanted, find_resources
 from aiotune._gpu import Lease, MemoryRequest
 from aiotune.errors import ConfigurationError, DeviceError, NoUsableDevice
-from gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu.fake import FakeProvider, fake_devices
 
 GPUS = fake_devices(4)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gpu.claims import HostClaims, claims_directory
+from aiotune_gpu.claims import HostClaims, claims_directory
 
 A, B = "GPU-a", "GPU-b"
 
@@ -74,7 +74,7 @@ def test_a_claim_ends_with_its_process(folder: Path) -> None:
     code = """
 import os, signal, sys
 from pathlib import Path
-from gpu.claims import HostClaims
+from aiotune_gpu.claims import HostClaims
 claims = HostClaims(Path(sys.argv[1]))
 claims.claim("0", ["GPU-a"], 7, ())
 print(flush=True)
@@ -178,7 +178,7 @@ def test_what_is_no_claim_claims_nothing(folder: Path, text: str) -> None:
 
 def test_only_so_many_files_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who fills the directory cannot keep others busy."""
-    monkeypatch.setattr("gpu.claims._MOST_ENTRIES", 2)
+    monkeypatch.setattr("aiotune_gpu.claims._MOST_ENTRIES", 2)
     others = HostClaims(folder)
     for number in range(5):
         others.claim(str(number), [A], 1, ())
@@ -201,7 +201,7 @@ def test_who_keeps_the_turn_for_ever_is_not_waited_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After half a second a claim is made without it."""
-    monkeypatch.setattr("gpu.claims._PAUSE", 0.0)
+    monkeypatch.setattr("aiotune_gpu.claims._PAUSE", 0.0)
     folder.mkdir()
     fd = held(folder)
 
@@ -276,7 +276,7 @@ def test_a_claim_is_kept_young(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     mine.others()
     assert file.stat().st_mtime == 1.0
 
-    monkeypatch.setattr("gpu.claims._AFRESH", 0.0)
+    monkeypatch.setattr("aiotune_gpu.claims._AFRESH", 0.0)
     mine.others()
     assert file.stat().st_mtime > 1.0
 

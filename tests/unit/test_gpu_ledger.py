@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpu import (
+from aiotune_gpu import (
     GIB,
     Claim,
     ComputeMode,
@@ -22,7 +22,7 @@ from gpu import (
     NvmlUnavailable,
     Placement,
 )
-from gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu.fake import FakeProvider, fake_devices
 
 
 @pytest.mark.parametrize("seed", range(20))

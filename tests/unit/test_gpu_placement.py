@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu import GIB, DeviceState, MemoryRequest, NeverFits, NotNow, Placement, best_fit
+from aiotune_gpu import GIB, DeviceState, MemoryRequest, NeverFits, NotNow, Placement, best_fit
 
 
 def _state(uuid: str, capacity: int, available: int | None = None, **others: int) -> DeviceState:

@@ -19,8 +19,8 @@ from aiotune.scheduler._core import SchedulerCore
 from aiotune.scheduler._memory import with_rung
 from aiotune.store import Layout
 from aiotune.trial import Trial
-from gpu import GIB, DeviceMemory, Lease, NotNow
-from gpu.fake import fake_devices
+from aiotune_gpu import GIB, DeviceMemory, Lease, NotNow
+from aiotune_gpu.fake import fake_devices
 
 OWN = OutOfMemory(cause=MemoryCause.DEVICE)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from aiotune.testing.simulator._planting import bug, instead
 from aiotune.testing.simulator._seams import Replacement
-from gpu import HostClaims
-from gpu import ledger as _ledger
+from aiotune_gpu import HostClaims
+from aiotune_gpu import ledger as _ledger
 
 __all__ = ()
 
@@ -35,7 +35,7 @@ def _claims_ignored() -> tuple[Replacement, ...]:
 
 @bug("a claim of a search that was killed counts for ever")
 def _dead_claims_count() -> tuple[Replacement, ...]:
-    from gpu import claims
+    from aiotune_gpu import claims
 
     return instead(claims, "_is_held", lambda _: lambda _: True)
 

@@ -8,8 +8,8 @@ from aiotune._devices import Resources
 from aiotune.testing.simulator._faults import Fault
 from aiotune.testing.simulator._plan import Setup
 from aiotune.testing.simulator._world import World
-from gpu import GIB, MIB, Device, DeviceProcess
-from gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu import GIB, MIB, Device, DeviceProcess
+from aiotune_gpu.fake import FakeProvider, fake_devices
 
 __all__ = ("SimDevices",)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -220,8 +219,7 @@ class Life:
         return search.end
 
     def _wired(self, oracle: Oracle) -> SearchLoop:
-        claims = self.neighbours.claims if self.setup.gpus else None
-        resources = replace(self.devices.resources(), claims=claims)
+        resources = self.neighbours.resources()
         admission = Admission(
             resources, oracle.calibration, space="simulated", trains=self.setup.trains
         )
@@ -234,10 +232,9 @@ class Life:
             "hooks": self,
         }
         ids = (f"{self.world.life}{number:03x}" for number in itertools.count())
-        core = self._core = SchedulerCore(
+        core = self._core = self.neighbours.core = SchedulerCore(
             admission, ahead=1 if oracle.proposes_ahead else 0, weighs=self.setup.weighs
         )
-        self.neighbours.core = core
         timing = Timing(
             grace=_TIMES.grace,
             fatal_grace=_TIMES.fatal_grace,

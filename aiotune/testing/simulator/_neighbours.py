@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from aiotune._devices import Resources
 from aiotune.scheduler import SchedulerCore
 from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._faults import Fault
 from aiotune.testing.simulator._world import World
-from gpu import Claim, HostClaims
+from aiotune_gpu import Claim, HostClaims
 
 __all__ = ("Neighbours",)
 
@@ -37,6 +39,11 @@ class Neighbours:
         self._others: dict[HostClaims, str] = {}
         self.claims = _WatchedClaims(folder, world, self)
         self.core: SchedulerCore | None = None
+
+    def resources(self) -> Resources:
+        """Return what the tuner's search has to run on, and what it shows of it."""
+        found = self._devices.resources()
+        return replace(found, claims=self.claims) if found.devices else found
 
     def suffer(self) -> None:
         """Let another search begin on some device."""

@@ -21,7 +21,7 @@ from aiotune.testing.simulator._faults import (
     Fault,
 )
 from aiotune.wire import RunAttempt
-from gpu import GIB
+from aiotune_gpu import GIB
 
 __all__ = ("ORACLES", "Happening", "Interruption", "Plan", "Setup", "draw_plan")
 

@@ -28,7 +28,7 @@ from aiotune.testing.simulator._plan import Plan
 from aiotune.wire import Discovered, Done, Failed, Hello, Report, RunAttempt, encode
 from aiotune.worker._failures import describe_exception
 from aiotune.worker._results import normalize_result
-from gpu import GIB, MIB
+from aiotune_gpu import GIB, MIB
 
 __all__ = ("HOPELESS_LOSS", "NASTY_TEXT", "Training", "epoch_loss", "score_of", "size_of")
 

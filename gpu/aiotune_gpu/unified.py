@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpu.device import DeviceMemory
+from aiotune_gpu.device import DeviceMemory
 
 __all__ = ("MEMINFO", "host_memory")
 

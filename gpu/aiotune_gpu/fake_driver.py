@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gpu.bytesize import GIB
-from gpu.device import DeviceHealth, DeviceProcess
+from aiotune_gpu.bytesize import GIB
+from aiotune_gpu.device import DeviceHealth, DeviceProcess
 
 __all__ = ("LOST", "RESET_REQUIRED", "FakeDriver", "FakeGpu", "FakeMig")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from gpu.device import ComputeMode, Device
-from gpu.errors import BadVisibleDevices
+from aiotune_gpu.device import ComputeMode, Device
+from aiotune_gpu.errors import BadVisibleDevices
 
 __all__ = ("VARIABLE", "doubts", "environment_for", "visible_devices")
 

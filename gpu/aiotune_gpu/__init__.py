@@ -3,10 +3,10 @@
 Synchronous, standard library only, plus ``pynvml`` in one file, ``driver.py``.
 """
 
-from gpu import mps
-from gpu.bytesize import GIB, MIB, format_bytes, parse_bytes
-from gpu.claims import Claim, HostClaims, claims_directory
-from gpu.device import (
+from aiotune_gpu import mps
+from aiotune_gpu.bytesize import GIB, MIB, format_bytes, parse_bytes
+from aiotune_gpu.claims import Claim, HostClaims, claims_directory
+from aiotune_gpu.device import (
     ComputeMode,
     Device,
     DeviceFault,
@@ -15,16 +15,15 @@ from gpu.device import (
     DeviceProcess,
     DeviceProvider,
 )
-from gpu.errors import BadVisibleDevices, DeviceLost, GpuError, LeaseError, NvmlUnavailable
-from gpu.health import ApplicationFault, Broken, Healthy, Verdict, describe_xid, verdict
-from gpu.ledger import Lease, LeaseLedger
-from gpu.nvml import NvmlProvider
-from gpu.placement import DeviceState, MemoryRequest, NeverFits, NotNow, Placement, best_fit
-from gpu.visibility import doubts, environment_for, visible_devices
+from aiotune_gpu.errors import BadVisibleDevices, DeviceLost, GpuError, LeaseError, NvmlUnavailable
+from aiotune_gpu.health import ApplicationFault, Broken, Healthy, Verdict, describe_xid, verdict
+from aiotune_gpu.ledger import Lease, LeaseLedger
+from aiotune_gpu.nvml import NvmlProvider
+from aiotune_gpu.placement import DeviceState, MemoryRequest, NeverFits, NotNow, Placement, best_fit
+from aiotune_gpu.visibility import doubts, environment_for, visible_devices
 
 __all__ = (
     "GIB",
-    "IS_AIOTUNES_GPU",
     "MIB",
     "ApplicationFault",
     "BadVisibleDevices",
@@ -63,6 +62,3 @@ __all__ = (
     "verdict",
     "visible_devices",
 )
-
-IS_AIOTUNES_GPU = True
-"""Tells this package from a ``gpu.py`` of somebody else's that shadows it."""

@@ -92,7 +92,7 @@ class DeviceProcess:
 class DeviceHealth:
     """How a device is at one moment; of a MIG instance, how its GPU is.
 
-    What it means is :func:`gpu.health.verdict`'s business.
+    What it means is :func:`aiotune_gpu.health.verdict`'s business.
 
     Attributes:
         lost: It does not answer.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gpu.bytesize import format_bytes
+from aiotune_gpu.bytesize import format_bytes
 
 __all__ = (
     "DeviceState",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gpu.device import (
+from aiotune_gpu.device import (
     ComputeMode,
     Device,
     DeviceFault,
@@ -14,10 +14,10 @@ from gpu.device import (
     DeviceMemory,
     DeviceProcess,
 )
-from gpu.driver import Driver
-from gpu.errors import DeviceLost, GpuError, NvmlUnavailable
-from gpu.unified import MEMINFO, host_memory
-from gpu.watch import FaultWatch
+from aiotune_gpu.driver import Driver
+from aiotune_gpu.errors import DeviceLost, GpuError, NvmlUnavailable
+from aiotune_gpu.unified import MEMINFO, host_memory
+from aiotune_gpu.watch import FaultWatch
 
 __all__ = ("NvmlProvider",)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gpu.bytesize import MIB, format_bytes
-from gpu.claims import Claim
-from gpu.device import ComputeMode, Device, DeviceMemory
-from gpu.errors import LeaseError
-from gpu.placement import (
+from aiotune_gpu.bytesize import MIB, format_bytes
+from aiotune_gpu.claims import Claim
+from aiotune_gpu.device import ComputeMode, Device, DeviceMemory
+from aiotune_gpu.errors import LeaseError
+from aiotune_gpu.placement import (
     DeviceState,
     MemoryRequest,
     NeverFits,
