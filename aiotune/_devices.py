@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import numbers
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
 
 from aiotune import _gpu, _host
-from aiotune._arguments import plain
-from aiotune._gpu import MIB, Device, DeviceProvider, Lease, LeaseLedger, parse_bytes
-from aiotune._printable import shown
-from aiotune.errors import ConfigurationError, DeviceError, NoUsableDevice, WrongType
+from aiotune._gpu import MIB, Device, DeviceProvider, HostClaims, Lease, LeaseLedger
+from aiotune._wanted import Wanted
+from aiotune.errors import ConfigurationError, DeviceError, NoUsableDevice
 from aiotune.memory import MemoryLimit
 
 __all__ = ("Place", "Resources", "Wanted", "find_resources", "let_go")
@@ -23,96 +20,6 @@ _WORKER_BYTES = 1536 * MIB
 _FEW_CORES = 4
 _SHARING = 4
 """How many trials may share a GPU before it is measured whether that pays."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a search asks of the host.
-
-    Attributes:
-        max_parallel_trials: At most this many attempts at once; on the CPU, exactly.
-        devices: GPUs to use, by index or UUID; ``[]``: none; ``None``: all that are visible.
-        max_trials_per_gpu: How many trials may share a GPU; ``"auto"``: as many as fit
-            and gain by it.
-        gpus_per_trial: How many GPUs each trial sees.
-        gpu_memory: What each trial is given of each of its GPUs, e.g. ``"8GiB"``;
-            ``None``: what its model is predicted to need.
-
-    Raises:
-        ConfigurationError: One of them cannot be.
-        WrongType: ``devices`` is no list.
-    """
-
-    max_parallel_trials: int | None = None
-    devices: Sequence[int | str] | None = None
-    max_trials_per_gpu: int | Literal["auto"] = "auto"
-    gpus_per_trial: int = 1
-    gpu_memory: int | str | None = None
-
-    def __post_init__(self) -> None:
-        self._keep_at_least_one("max_parallel_trials", "Or leave it out, to use all there is.")
-        self._keep_at_least_one("gpus_per_trial", "To use no GPU at all, pass devices=[].")
-        if not isinstance(self.max_trials_per_gpu, str) or self.max_trials_per_gpu != "auto":
-            self._keep_at_least_one("max_trials_per_gpu", "Or leave it out.", " or 'auto'")
-        if self.devices is not None:
-            _check_devices(self.devices)
-        self._check_memory()
-
-    def _keep_at_least_one(self, name: str, remedy: str, also: str = "") -> None:
-        value: Any = getattr(self, name)
-        if value is None:
-            return
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-            raise ConfigurationError(
-                f"{name} must be a whole number of at least 1{also}, but is {shown(value)}. {remedy}"
-            )
-        object.__setattr__(self, name, int(value))
-
-    def _check_memory(self) -> None:
-        size = self.memory_bytes
-        if size == 0:
-            raise ConfigurationError(
-                f"gpu_memory={shown(self.gpu_memory)} would give a trial no memory at all. Name a size, or "
-                "leave gpu_memory out to give it what its model is predicted to need."
-            )
-        if size is not None and size >= 1 << 63:
-            raise ConfigurationError(
-                f"gpu_memory={shown(self.gpu_memory)} is a number of bytes that does not fit into 64 bits. "
-                "Name the memory of a GPU."
-            )
-
-    @property
-    def memory_bytes(self) -> int | None:
-        """``gpu_memory`` as a number."""
-        if self.gpu_memory is None:
-            return None
-        try:
-            return parse_bytes(plain(self.gpu_memory))
-        except ValueError:
-            raise ConfigurationError(
-                f"gpu_memory={shown(self.gpu_memory)} is not a size. Write a number of bytes, or e.g. "
-                "'8GiB' or '500MB'."
-            ) from None
-
-
-def _check_devices(devices: Any) -> None:
-    form = "Write indices or UUIDs in a list, as in devices=[0], or devices=[] for none."
-    if isinstance(devices, (str, bytes)) or not isinstance(devices, Sequence):
-        raise WrongType(
-            f"devices must be a list, but is {shown(devices)} of type {type(devices).__name__}. {form}"
-        )
-    for device in devices:
-        whole = isinstance(device, numbers.Integral) and not isinstance(device, bool)
-        is_index = whole and int(device) >= 0
-        if not is_index and not (isinstance(device, str) and device.startswith(("GPU-", "MIG-"))):
-            raise ConfigurationError(
-                f"devices names {shown(device)}, which is neither the index nor the UUID of a GPU. {form}"
-            )
-        if list(devices).count(device) > 1:
-            raise ConfigurationError(
-                f"devices={shown(list(devices))} names {shown(device)} twice. Name each GPU once; "
-                "max_trials_per_gpu says how many trials share one."
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +60,8 @@ class Resources:
         provider: Answers questions about the GPUs.
         mps: Whether CUDA's Multi-Process Service runs here; then trials on one GPU
             run side by side instead of in turns.
+        claims: Shows other searches of the host what this one holds, and what they do.
+        doubts: Sentences about what the choice of the GPUs may have been meant for otherwise.
     """
 
     most: int
@@ -166,6 +75,8 @@ class Resources:
     host_bytes: int | None = None
     provider: DeviceProvider | None = None
     mps: bool = False
+    claims: HostClaims | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def probe_environment(self) -> Mapping[str, str]:
@@ -201,6 +112,8 @@ class Resources:
         limit = MemoryLimit(
             bytes=max(MIB, lease.bytes - context),
             device_total=min(device.total_bytes for device in chosen),
+            totals=tuple(device.total_bytes for device in chosen) if len(chosen) > 1 else (),
+            alone=lease.exclusive,
         )
         return Place(label, lease.uuids, environment, threads, _near(chosen), limit)
 
@@ -243,10 +156,13 @@ def find_resources(
         gpus_per_trial=wanted.gpus_per_trial,
     )
     environ = os.environ if environ is None else environ
-    source, chosen, why = _gpus(wanted, provider, environ)
+    source, chosen, why, doubts = _gpus(wanted, provider, environ)
     if chosen:
         mps = _gpu.running_daemon(environ) is not None
-        return _on_gpus(replace(base, devices=tuple(chosen), provider=source, mps=mps), wanted)
+        folder = _gpu.claims_directory(environ)
+        claims = None if folder is None else HostClaims(folder)
+        base = replace(base, devices=tuple(chosen), provider=source, mps=mps, claims=claims)
+        return _on_gpus(replace(base, doubts=doubts), wanted)
     if wanted.gpus_per_trial > 1:
         raise NoUsableDevice(
             f"gpus_per_trial={wanted.gpus_per_trial} asks for GPUs, and there is none to use: {why}.",
@@ -272,7 +188,9 @@ def _on_gpus(base: Resources, wanted: Wanted) -> Resources:
     most = min(limit or room, room)
     sharing = f", at most {per_device} trials on one as far as they fit" if per_device > 1 else ""
     mps = " (side by side, by the MPS daemon that runs here)" if base.mps and sharing else ""
-    reason = f"on {count} GPU(s){sharing}{mps}, {base.cores} CPU cores."
+    cut = sum(device.mig_parent is not None for device in base.devices)
+    kind = f", {cut} of them instances of one that is cut" if cut else ""
+    reason = f"on {count} GPU(s){kind}{sharing}{mps}, {base.cores} CPU cores."
     if limit is not None and limit > room:
         reason += f" max_parallel_trials={limit} is more than there is room for."
     return replace(
@@ -321,27 +239,27 @@ def _thread_variables(threads: int) -> dict[str, str]:
 
 def _gpus(
     wanted: Wanted, provider: DeviceProvider | None, environ: Mapping[str, str]
-) -> tuple[DeviceProvider | None, list[Device], str]:
-    """Return the GPUs to use and whom to ask about them, or none and why."""
+) -> tuple[DeviceProvider | None, list[Device], str, tuple[str, ...]]:
+    """Return the GPUs to use, whom to ask about them, why there is none, and what is in doubt."""
     asked = wanted.devices
     if asked is not None and len(asked) == 0:
-        return None, [], "devices=[]"
+        return None, [], "devices=[]", ()
     try:
         source = provider if provider is not None else _gpu.IsolatedProvider()
     except _gpu.NvmlUnavailable as error:
         if asked:
             raise _none_usable(asked, str(error)) from None
-        return None, [], "no GPU"
+        return None, [], "no GPU", ()
     except _gpu.GpuError as error:
         raise _cannot_be_listed(error) from error
     try:
-        chosen, why = _chosen(asked, source, environ)
+        chosen, why, doubts = _chosen(asked, source, environ)
     except BaseException:
         let_go(source)
         raise
     if not chosen:
         let_go(source)
-    return source, chosen, why
+    return source, chosen, why, doubts
 
 
 def let_go(provider: DeviceProvider) -> None:
@@ -352,21 +270,22 @@ def let_go(provider: DeviceProvider) -> None:
 
 def _chosen(
     asked: Sequence[int | str] | None, source: DeviceProvider, environ: Mapping[str, str]
-) -> tuple[list[Device], str]:
+) -> tuple[list[Device], str, tuple[str, ...]]:
     try:
         present = source.devices()
         visible = _gpu.visible_devices(present, environ)
+        doubts = _gpu.doubts(present, environ)
     except _gpu.NvmlUnavailable as error:
         if asked:
             raise _none_usable(asked, str(error)) from None
-        return [], "no GPU"
+        return [], "no GPU", ()
     except _gpu.BadVisibleDevices as error:
         raise ConfigurationError(str(error)) from error
     except _gpu.GpuError as error:
         raise _cannot_be_listed(error) from error
     if asked:
-        return _asked_for(asked, visible), ""
-    return list(visible), "no GPU is visible" if present else "no GPU"
+        return _asked_for(asked, visible), "", doubts
+    return list(visible), "no GPU is visible" if present else "no GPU", doubts
 
 
 def _asked_for(asked: Sequence[int | str], visible: Sequence[Device]) -> list[Device]:
@@ -374,12 +293,13 @@ def _asked_for(asked: Sequence[int | str], visible: Sequence[Device]) -> list[De
         raise _none_usable(asked, "none is visible to this process.")
     chosen: list[Device] = []
     for name in asked:
-        match = next((d for d in visible if name in (d.index, d.uuid)), None)
-        if match is None or match in chosen:
+        # A GPU that is cut into instances stands for all of them: each can have a trial.
+        matches = [d for d in visible if name in (d.index, d.uuid, d.mig_parent)]
+        if not matches or set(matches) & set(chosen):
             known = ", ".join(f"{d.index} ({d.uuid}, {d.name})" for d in visible)
-            what = "names a GPU twice" if match else "names no GPU of this process"
+            what = "names a GPU twice" if matches else "names no GPU of this process"
             raise ConfigurationError(f"devices={list(asked)!r}: {name!r} {what}; there is {known}.")
-        chosen.append(match)
+        chosen += matches
     return chosen
 
 

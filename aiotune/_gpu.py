@@ -1,21 +1,14 @@
-"""The only door to the package ``gpu``; it notices if that is somebody else's module of the name."""
+"""The only door to the package ``aiotune_gpu``."""
 
 from __future__ import annotations
 
-import gpu
-from aiotune.errors import ConfigurationError
-
-if not getattr(gpu, "IS_AIOTUNES_GPU", False):
-    raise ConfigurationError(
-        f"The file {getattr(gpu, '__file__', '?')} shadows the package 'gpu' that aiotune needs. "
-        "Rename it, or run the program from another directory."
-    )
-
-from gpu import (
+import aiotune._checkout  # noqa: F401 - finds it
+from aiotune_gpu import (
     MIB,
     ApplicationFault,
     BadVisibleDevices,
     Broken,
+    Claim,
     Device,
     DeviceFault,
     DeviceLost,
@@ -26,6 +19,7 @@ from gpu import (
     DriverHangs,
     GpuError,
     Healthy,
+    HostClaims,
     IsolatedProvider,
     Lease,
     LeaseLedger,
@@ -33,20 +27,23 @@ from gpu import (
     NeverFits,
     NotNow,
     NvmlUnavailable,
+    claims_directory,
     describe_xid,
+    doubts,
     environment_for,
     format_bytes,
     parse_bytes,
     verdict,
     visible_devices,
 )
-from gpu.mps import client_environment, running_daemon
+from aiotune_gpu.mps import client_environment, running_daemon
 
 __all__ = (
     "MIB",
     "ApplicationFault",
     "BadVisibleDevices",
     "Broken",
+    "Claim",
     "Device",
     "DeviceFault",
     "DeviceLost",
@@ -57,6 +54,7 @@ __all__ = (
     "DriverHangs",
     "GpuError",
     "Healthy",
+    "HostClaims",
     "IsolatedProvider",
     "Lease",
     "LeaseLedger",
@@ -64,8 +62,10 @@ __all__ = (
     "NeverFits",
     "NotNow",
     "NvmlUnavailable",
+    "claims_directory",
     "client_environment",
     "describe_xid",
+    "doubts",
     "environment_for",
     "format_bytes",
     "parse_bytes",

@@ -148,6 +148,8 @@ class _Search:
             await self._open(stack)
             log = await stack.enter_async_context(progress.logging(self.layout.events_log))
             log.info(logs.SEARCH_STARTED, slots=resources.most, why=resources.reason)
+            for doubt in resources.doubts:
+                log.warning(logs.DEVICES_IN_DOUBT, reason=doubt)
             await self._sweep(log)
             await self._prepare(executor, resources, log)
             await self._calibrate(stack, log)

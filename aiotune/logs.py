@@ -81,6 +81,10 @@ DEVICE_BACK = "device_back"
 """A GPU that was quarantined answers, or has its memory back, and gets trials again."""
 DEVICE_FAULT = "device_fault"
 """What ran on a GPU did something wrong there; ``fault``, and the trials that were there."""
+CLAIMS_UNUSABLE = "claims_unusable"
+"""Other searches of this host do not see which GPUs this one holds, nor it theirs; ``reason``."""
+DEVICES_IN_DOUBT = "devices_in_doubt"
+"""CUDA_VISIBLE_DEVICES may mean other GPUs, or leaves some out; ``reason``."""
 PARENT_HOLDS_MEMORY = "parent_holds_memory"
 """The program itself holds memory of a GPU that trials could have."""
 WAITING_FOR_MEMORY = "waiting_for_memory"
@@ -350,6 +354,11 @@ _SENTENCES = {
     DEVICE_BACK: "{device} answers, or has its memory back, and gets trials again.",
     DEVICE_FAULT: "{device} reported {fault}; trials {trials} ran there.",
     PARENT_HOLDS_MEMORY: "This program itself holds {bytes} bytes of {device}. {hint}",
+    CLAIMS_UNUSABLE: (
+        "Other searches of this host do not see which GPUs this one holds, nor it theirs ({reason}); what "
+        "the driver tells of their memory is all it goes by."
+    ),
+    DEVICES_IN_DOUBT: "{reason}",
     WAITING_FOR_MEMORY: "Nothing runs until others free memory: {reason}",
     CALIBRATION_UNREADABLE: "What earlier searches taught is not used: {path}: {error_message}",
     TRIAL_FAILED: "Trial {trial} failed{given}: {error}",

@@ -36,8 +36,8 @@ from aiotune.scheduler import Timing
 from aiotune.status import TrialStatus
 from aiotune.testing import Simulation, VirtualTimeLoop
 from aiotune.wire import Done, Failed, Hello, Report, RunAttempt, RunWeighing, Weighed
-from gpu import GIB, MIB
-from gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu import GIB, MIB
+from aiotune_gpu.fake import FakeProvider, fake_devices
 
 GPUS, GIB_EACH, TRIALS, EPOCHS = 8, 24, 400, 10
 CONTEXT = 600 * MIB

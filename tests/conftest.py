@@ -27,6 +27,9 @@ from aiotune.testing._loops import loop_of_kind
 # Every process that this run starts inherits it, whoever becomes its parent.
 _RUN = uuid.uuid4().hex
 os.environ["AIOTUNE_TEST_RUN"] = _RUN
+os.environ["AIOTUNE_CLAIMS"] = (
+    ""  # the GPUs of tests are made up, and have the same names in every run
+)
 _TOOLS = ["aiotune.testing"]  # what tests are made with may block
 _KIND = os.environ.get("AIOTUNE_TEST_LOOP", "asyncio")
 # Keras takes TensorFlow, also where it is not installed.

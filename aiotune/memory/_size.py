@@ -72,10 +72,30 @@ class MemoryLimit(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         bytes: On each of its devices, without the driver's context.
         device_total: All memory of the smallest of its devices.
+        totals: All memory of each device, in the order in which the worker sees them;
+            empty: each has ``device_total``.
+        alone: Whether no other trial is on them.
     """
 
     bytes: int
     device_total: int
+    totals: tuple[int, ...] = ()
+    alone: bool = False
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """Its part of each device, at most 1."""
+        totals = self.totals or (self.device_total,)
+        return tuple(min(1.0, self.bytes / total) for total in totals)
+
+    @property
+    def fraction_of_all(self) -> float:
+        """One part for a back end that has only one for all devices.
+
+        Among other trials it must not exceed the promise anywhere; one that is alone
+        harms none by it, and needs what it was promised of the smallest, too.
+        """
+        return max(self.fractions) if self.alone else min(self.fractions)
 
 
 class MemoryPeak(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

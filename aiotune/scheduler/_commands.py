@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from aiotune._gpu import DeviceMemory, Lease
+from aiotune._gpu import Claim, DeviceMemory, Lease
 from aiotune.scheduler._admission import Need
 
 __all__ = (
@@ -22,6 +22,7 @@ __all__ = (
     "LimitSharing",
     "Measurement",
     "MemoryMeasured",
+    "PlaceTaken",
     "ProposalEnded",
     "Propose",
     "Reject",
@@ -69,6 +70,7 @@ class Measurement:
         host_free: Bytes that the host can still give; ``None``: not looked at.
         host_own: Bytes that trials' processes have for themselves.
         utilization: Percent of the last second or so in which something ran, of each device that told.
+        claims: What other searches of this host hold; ``None``: not looked at.
     """
 
     devices: Mapping[str, DeviceMemory] = field(default_factory=dict)
@@ -76,6 +78,7 @@ class Measurement:
     host_free: int | None = None
     host_own: Mapping[str, int] = field(default_factory=dict)
     utilization: Mapping[str, int] = field(default_factory=dict)
+    claims: Sequence[Claim] | None = None
 
 
 # ── stimuli: what happened ─────────────────────────────────────────────────
@@ -139,6 +142,15 @@ class MemoryMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceTaken:
+    """Another search has claimed a device of an attempt that has not begun; the trial is to go elsewhere."""
+
+    trial_id: str
+    need: Need
+    claims: Sequence[Claim]
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceBroke:
     """A device is lost, or not to be trusted any more; or for now, if it may return."""
 
@@ -186,6 +198,7 @@ Stimulus = (
     | TrialDropped
     | AttemptConcluded
     | MemoryMeasured
+    | PlaceTaken
     | DeviceBroke
     | DeviceBack
     | DeviceHeld

@@ -42,6 +42,7 @@ from aiotune.scheduler._commands import (
     LimitSharing,
     Measurement,
     MemoryMeasured,
+    PlaceTaken,
     ProposalEnded,
     Propose,
     Reject,
@@ -108,7 +109,7 @@ class SchedulerCore:
         """Return the first commands."""
         return self._settle([])
 
-    def handle(self, stimulus: Stimulus) -> list[Command]:
+    def handle(self, stimulus: Stimulus) -> list[Command]:  # noqa: PLR0912 - one arm a member
         """Take in what happened and return what to do, in order.
 
         Raises:
@@ -134,6 +135,10 @@ class SchedulerCore:
                 self._concluded(stimulus, commands)
             case MemoryMeasured(measured):
                 self._measured(measured)
+            case PlaceTaken(trial_id, need, claims):
+                self._release(trial_id, commands)
+                self.ready[trial_id] = _Waiting(need)
+                self.admission.ledger.heed(claims)
             case DeviceBroke():
                 self._device_broke(stimulus, commands)
             case DeviceBack() | DeviceHeld():
@@ -176,13 +181,7 @@ class SchedulerCore:
         self.ready[trial_id] = _Waiting(need)
 
     def _concluded(self, stimulus: AttemptConcluded, commands: list[Command]) -> None:
-        lease = self.running.pop(stimulus.trial_id, None)
-        if lease is None:
-            self._broken(f"trial {stimulus.trial_id} concluded and was not running")
-        self.admission.ledger.release(lease)
-        if self.packing is not None:
-            for uuid in lease.uuids:
-                self._judged(self.packing.left(uuid, stimulus.trial_id), commands)
+        self._release(stimulus.trial_id, commands)
         self._measured(stimulus.measured)
         if stimulus.requeued:
             self._more_is_left()
@@ -190,12 +189,23 @@ class SchedulerCore:
     def _more_is_left(self) -> None:
         self.dry, self.heard_up_to = False, self.requests
 
+    def _release(self, trial_id: str, commands: list[Command]) -> None:
+        lease = self.running.pop(trial_id, None)
+        if lease is None:
+            self._broken(f"trial {trial_id} concluded and was not running")
+        self.admission.ledger.release(lease)
+        if self.packing is not None:
+            for uuid in lease.uuids:
+                self._judged(self.packing.left(uuid, trial_id), commands)
+
     def _measured(self, measured: Measurement) -> None:
         ledger = self.admission.ledger
         numbers = {lease.holder: lease.number for lease in ledger.leases}
         for uuid, memory in measured.devices.items():
             own = measured.own.get(uuid, {})
             ledger.measure(uuid, memory, {numbers[t]: b for t, b in own.items() if t in numbers})
+        if measured.claims is not None:
+            ledger.heed(measured.claims)
         if measured.host_free is not None:
             taken = {numbers[t]: b for t, b in measured.host_own.items() if t in numbers}
             ledger.measure_host(measured.host_free, taken)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 import anyio
@@ -32,6 +32,7 @@ from aiotune.errors import AiotuneError, SearchAborted
 from aiotune.failures import FailureKind, TrialFailure
 from aiotune.scheduler._admission import Need
 from aiotune.scheduler._attempts import AttemptRunner, Running
+from aiotune.scheduler._claiming import Claiming
 from aiotune.scheduler._commands import (
     AttemptConcluded,
     CancelProposals,
@@ -41,6 +42,7 @@ from aiotune.scheduler._commands import (
     Launch,
     LimitSharing,
     MemoryMeasured,
+    PlaceTaken,
     ProposalEnded,
     Propose,
     Reject,
@@ -56,8 +58,9 @@ from aiotune.scheduler._commands import (
 )
 from aiotune.scheduler._core import SchedulerCore
 from aiotune.scheduler._fatal import forgotten, rebuild_fatal
-from aiotune.scheduler._patience import Limits, Patience
+from aiotune.scheduler._patience import Patience
 from aiotune.scheduler._quarantine import Quarantine
+from aiotune.scheduler._timing import Timing
 from aiotune.scheduler._watch import DeviceWatch
 from aiotune.scheduler._weigher import Weigher, known_need
 from aiotune.status import TrialStatus
@@ -68,28 +71,7 @@ if TYPE_CHECKING:
     from aiotune.oracles import Oracle
     from aiotune.trial import Trial
 
-__all__ = ("SearchLoop", "Timing")
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """The loop's times, in seconds.
-
-    Attributes:
-        grace: How long a worker may take to end after a stop, before it is killed.
-        fatal_grace: The same after a FatalError, when nobody wants to wait.
-        limits: How long an attempt may take, and be silent.
-        tick: Period of the ticker.
-        shutdown: How long everything may take beyond the grace before it is abandoned.
-        watch: Period of looking at devices and host.
-    """
-
-    grace: float = 10.0
-    fatal_grace: float = 0.5
-    limits: Limits = field(default_factory=Limits)
-    tick: float = 0.25
-    shutdown: float = 10.0
-    watch: float = 1.0
+__all__ = ("SearchLoop",)
 
 
 class SearchLoop:
@@ -132,8 +114,9 @@ class SearchLoop:
         self._log, self._clock, self._timing, self._on_tick = log, clock, timing, on_tick
         self._before_proposal, self._on_stop = before_proposal, on_stop
         self.running: dict[str, Running] = {}
+        offload = offload or ThreadOffloader()
         self._patience = Patience(
-            timing.limits, self.running, clock, log, offload or ThreadOffloader(), self._end_attempt
+            timing.limits, self.running, clock, log, offload, self._end_attempt
         )
         self._quarantine = Quarantine(
             core.admission,
@@ -144,6 +127,7 @@ class SearchLoop:
             post=self._post,
             fail=self._fail_with,
         )
+        self._claiming = Claiming(core.admission.resources.claims, offload, log)
         self._inbox: deque[Stimulus] = deque()
         self._draining = False
         # In the order in which they began: by address, no two runs would end them alike.
@@ -210,6 +194,8 @@ class SearchLoop:
         finally:
             # Also when the deadline of a stop cut it short: what is left over
             # dies with the executor, whose keepers hang on this process.
+            with anyio.CancelScope(shield=True):
+                await self._claiming.close()
             self._finished.set()
 
     def _post(self, stimulus: Stimulus) -> None:
@@ -241,7 +227,7 @@ class SearchLoop:
             case Launch(trial_id):
                 running = self._runner.begin(self._oracle.trials[trial_id], command)
                 self.running[trial_id] = running
-                self._tasks.start_soon(self._attempt, running)
+                self._tasks.start_soon(self._attempt, running, self._core.admission.ledger.known)
             case StopAttempt(trial_id, grace, why):
                 self._tasks.start_soon(self.running[trial_id].stop, why, grace)
             case LimitSharing(uuid, most, reason):
@@ -297,8 +283,12 @@ class SearchLoop:
             self._fail_with(error)
         self._post(TrialDropped(trial_id))
 
-    async def _attempt(self, running: Running) -> None:
+    async def _attempt(self, running: Running, known: frozenset[str]) -> None:
         trial_id = running.trial.trial_id
+        if others := await self._claiming.claim(running.lease, known):
+            del self.running[trial_id]
+            self._post(PlaceTaken(trial_id, running.need, others))
+            return
         requeued = False
         try:
             failure = await self._runner.run(running)
@@ -311,6 +301,7 @@ class SearchLoop:
         # a driver may take a moment to free what a killed process had.
         # One that does not at once is not waited for, and gets nobody else until it has answered.
         findings = await self._watch.look(self.running, only=running.lease.uuids)
+        await self._claiming.withdraw(running.lease)
         del self.running[trial_id]
         self._quarantine.hold(findings)
         self._post(AttemptConcluded(trial_id, requeued, findings.measured))
@@ -361,6 +352,7 @@ class SearchLoop:
 
     async def _look_once(self) -> None:
         findings = await self._watch.look(self.running)
+        claims = await self._claiming.others()
         self._quarantine.hold(findings)
-        self._post(MemoryMeasured(findings.measured))
+        self._post(MemoryMeasured(replace(findings.measured, claims=claims)))
         self._quarantine.take(findings)

@@ -307,7 +307,7 @@ class DeviceWatch:
             self._tells.update(here)
         broken = {}
         for uuid, memory in answers.memory.items():
-            if uuid in busy:
+            if uuid in busy or self._resources.device(uuid).unified:  # all of the host's is there
                 self._left.pop(uuid, None)
                 continue
             before = self._idle.setdefault(uuid, memory.used)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import aiotune._checkout  # noqa: F401 - for what imports aiotune_gpu below
+
 if TYPE_CHECKING:
     from aiotune.testing._executors import EXECUTOR_CHECKS as EXECUTOR_CHECKS
     from aiotune.testing._executors import Behaving as Behaving

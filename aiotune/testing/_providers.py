@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from gpu import (
+from aiotune_gpu import (
     MIB,
     Broken,
     DeviceFault,
@@ -18,7 +18,7 @@ from gpu import (
     NvmlUnavailable,
     verdict,
 )
-from gpu.fake import FakeProvider
+from aiotune_gpu.fake import FakeProvider
 
 __all__ = ("PROVIDER_CHECKS", "DeviceScript", "FakeRig", "ProviderCheck", "ProviderRig")
 
@@ -66,7 +66,7 @@ class ProviderRig(Protocol):
 
 
 class FakeRig:
-    """Checks :class:`gpu.fake.FakeProvider`.
+    """Checks :class:`aiotune_gpu.fake.FakeProvider`.
 
     Args:
         provider: The one under test.

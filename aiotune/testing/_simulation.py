@@ -149,6 +149,7 @@ class Simulation:
             clock=clock,
             timing=self.timing,
             on_tick=self.core.validate,
+            offload=InlineOffloader(),
         )
 
     def make_executor(self) -> Any:

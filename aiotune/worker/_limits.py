@@ -28,7 +28,7 @@ _JAX_NAME, _JAX_OLD_NAME = "XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRA
 def limit_memory(limit: MemoryLimit | None, cpus: Iterable[int]) -> None:
     """Apply an order's memory limit and processors to this process, before any of the user's code.
 
-    On GPUs: a fraction of each visible device for torch and JAX, a logical
+    On GPUs: a fraction of each visible device for torch, one of all for JAX, a logical
     device for TensorFlow, for those of them that are imported or named by
     ``KERAS_BACKEND``; no device is touched for torch and JAX. With a
     ``device_total`` of 0 the host's memory is meant, and the process may grow
@@ -45,9 +45,8 @@ def limit_memory(limit: MemoryLimit | None, cpus: Iterable[int]) -> None:
     if limit.device_total <= 0:
         _limit_host(limit.bytes)
         return
-    fraction = min(1.0, limit.bytes / limit.device_total)
-    _limit_jax(fraction)
-    _limit_torch(fraction)
+    _limit_jax(limit.fraction_of_all)
+    _limit_torch(limit)
     _limit_tensorflow(limit.bytes)
 
 
@@ -102,11 +101,11 @@ def _code_of(value: Any) -> Any:
     return getattr(value, "__code__", None)
 
 
-def _limit_torch(fraction: float) -> None:
+def _limit_torch(limit: MemoryLimit) -> None:
     torch = sys.modules.get("torch")
     if torch is None:
         if os.environ.get("KERAS_BACKEND") == "torch":
-            _limit_torch_by_environment(fraction)
+            _limit_torch_by_environment(limit.fraction_of_all)
         return
     if not torch.backends.cuda.is_built():
         return
@@ -114,15 +113,19 @@ def _limit_torch(fraction: float) -> None:
     # memory and half a second, also where no GPU is ever used. torch keeps a
     # list of what to call once it has started; seeds are set in the same way.
     defer = getattr(torch.cuda, "_lazy_call", None)
-    apply = functools.partial(_cap_torch, torch.cuda, fraction)
+    apply = functools.partial(_cap_torch, torch.cuda, limit)
     if defer is not None:
         defer(apply)
     elif torch.cuda.is_available():
         apply()
 
 
-def _cap_torch(cuda: Any, fraction: float) -> None:
-    for index in range(cuda.device_count()):
+def _cap_torch(cuda: Any, limit: MemoryLimit) -> None:
+    # A program that has hidden some of its devices sees others under these numbers.
+    count, each = cuda.device_count(), limit.fractions
+    if count != len(each):
+        each = (limit.fraction_of_all,) * count
+    for index, fraction in enumerate(each):
         cuda.set_per_process_memory_fraction(fraction, index)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from gpu import Device, DeviceFault, DeviceHealth, DeviceMemory, DeviceProcess, NvmlProvider
+from aiotune_gpu import Device, DeviceFault, DeviceHealth, DeviceMemory, DeviceProcess, NvmlProvider
 
 __all__ = ("ForkableNvml",)
 

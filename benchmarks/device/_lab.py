@@ -16,7 +16,7 @@ from _driver import ForkableNvml
 
 from aiotune.worker._launch import worker_environment
 from aiotune.worker._nursery import import_all
-from gpu import Device, DeviceProvider, environment_for, visible_devices
+from aiotune_gpu import Device, DeviceProvider, environment_for, visible_devices
 
 __all__ = ("GIB", "MIB", "Lab", "begin", "preload")
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpu import DeviceMemory, DeviceProcess
-from gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu import DeviceMemory, DeviceProcess
+from aiotune_gpu.fake import FakeProvider, fake_devices
 
 __all__ = ("StandIn",)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from _lab import Lab, begin
 
-from gpu.driver import Driver
+from aiotune_gpu.driver import Driver
 
 _TIMES = 20
 _SLOW = 0.1

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gpu import IsolatedProvider, NvmlProvider
-from gpu.fake_driver import FakeDriver, FakeGpu, FakeMig
+from aiotune_gpu import IsolatedProvider, NvmlProvider
+from aiotune_gpu.fake_driver import FakeDriver, FakeGpu, FakeMig
 
 CODE = Path(__file__).with_name("fake_nvml.c")
 NAME = "libnvidia-ml.so.1"

@@ -1,7 +1,7 @@
 /* A stand-in for libnvidia-ml.so.1 whose answers are written by a test.
 
    Every call reads the file that FAKE_NVML_STATE names, so that a test changes a
-   device by writing the file anew (FakeDriver in gpu/fake_driver.py does). Its lines:
+   device by writing the file anew (FakeDriver in gpu/aiotune_gpu/fake_driver.py does). Its lines:
 
      driver CODE                     what every call returns, 0 for an answer; 4 from
                                      nvmlInit is a driver that may not be asked; 999: none returns
@@ -11,10 +11,10 @@
      event NUMBER UUID XID GI CI     a fault; -1: no particular instance
 
    Keys: name total reserved used mode lost (the code a lost device answers with)
-   bus cpus nodes mig gi ci ecc pending failed pages recovery util crowded denied silent
+   bus cpus nodes mig gi ci cores ecc pending failed pages recovery util crowded denied silent
    deaf (the code that waiting for its faults ends with) hangs (no call about it returns
    while this is 1) slow (milliseconds of each call about it).
-   A negative value of ecc, util, recovery, pages or nodes is "not supported".
+   A negative value of total, cores, ecc, util, recovery, pages or nodes is "not supported".
    Compiled with OLD_DRIVER it lacks what drivers before 510 lack. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@ enum { DEVICES = 16, PROCESSES = 32, EVENTS = 128, HANGS = 999, PERIOD = 5000 };
 typedef struct {
   char uuid[96], parent[96], name[64], bus[32];
   long long total, reserved, used, mode, lost, cpus, nodes, mig, gi, ci;
-  long long ecc, pending, failed, pages, recovery, util, crowded, denied, silent, deaf, hangs, slow;
+  long long ecc, pending, failed, pages, recovery, util, crowded, denied, silent, deaf, hangs, slow, cores;
   int is_mig;
 } Row;
 typedef struct { char uuid[96], kind[16]; u32 pid; long long used; } Process;
@@ -50,7 +50,7 @@ static void set(Row *row, const char *key, const char *value) {
       {"total", &row->total}, {"reserved", &row->reserved}, {"used", &row->used},
       {"mode", &row->mode}, {"lost", &row->lost}, {"cpus", &row->cpus},
       {"nodes", &row->nodes}, {"mig", &row->mig}, {"gi", &row->gi}, {"ci", &row->ci},
-      {"ecc", &row->ecc}, {"pending", &row->pending}, {"failed", &row->failed},
+      {"cores", &row->cores}, {"ecc", &row->ecc}, {"pending", &row->pending}, {"failed", &row->failed},
       {"pages", &row->pages}, {"recovery", &row->recovery}, {"util", &row->util},
       {"crowded", &row->crowded}, {"denied", &row->denied}, {"silent", &row->silent}, {"deaf", &row->deaf},
       {"hangs", &row->hangs}, {"slow", &row->slow}};
@@ -186,6 +186,7 @@ int nvmlDeviceGetComputeMode(Dev d, int *mode) { ROW(d); *mode = (int)r->mode; r
 int nvmlDeviceGetMemoryInfo(Dev d, void *out) {
   struct { u64 total, free, used; } *m = out;
   ROW(d);
+  if (r->total < 0) return NOT_SUPPORTED;
   m->total = r->total; m->used = r->used + r->reserved; m->free = m->total - m->used;
   return OK;
 }
@@ -243,10 +244,13 @@ int nvmlDeviceGetComputeRunningProcesses_v2(Dev d, u32 *count, void *out) { retu
 int nvmlDeviceGetComputeRunningProcesses_v3(Dev d, u32 *count, void *out) { return processes(d, count, out, "compute"); }
 int nvmlDeviceGetMPSComputeRunningProcesses_v3(Dev d, u32 *count, void *out) { return processes(d, count, out, "mps"); }
 
+int nvmlDeviceGetNumGpuCores(Dev d, u32 *count) { ROW(d); *count = (u32)r->cores; return r->cores < 0 ? NOT_SUPPORTED : OK; }
+
 int nvmlDeviceGetMemoryInfo_v2(Dev d, void *out) {
   struct { u32 version; u64 total, reserved, free, used; } *m = out;
   ROW(d);
   if (m->version != 0x02000028) return BAD_VERSION;
+  if (r->total < 0) return NOT_SUPPORTED;
   m->total = r->total; m->reserved = r->reserved; m->used = r->used;
   m->free = m->total - m->used - m->reserved;
   return OK;

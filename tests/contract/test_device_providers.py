@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from aiotune.testing._providers import PROVIDER_CHECKS, DeviceScript, FakeRig, ProviderCheck
-from gpu import DeviceProvider, IsolatedProvider, NvmlProvider
-from gpu.fake import FakeProvider, fake_devices
-from gpu.fake_driver import FakeDriver
+from aiotune_gpu import DeviceProvider, IsolatedProvider, NvmlProvider
+from aiotune_gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu.fake_driver import FakeDriver
 
 # Before driver 565 a device could not say that it must be reset.
 KNOWN_OF_OLD = [c for c in PROVIDER_CHECKS if c.__name__ != "check_health_is_as_of_now"]

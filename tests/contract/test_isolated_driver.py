@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gpu import (
+from aiotune_gpu import (
     MIB,
     DeviceFault,
     DeviceLost,
@@ -24,7 +24,7 @@ from gpu import (
     NvmlUnavailable,
     child,
 )
-from gpu.fake_driver import HANGS, FakeDriver
+from aiotune_gpu.fake_driver import HANGS, FakeDriver
 
 A = "GPU-00000000-0000-0000-0000-000000000000"
 B = "GPU-11111111-1111-1111-1111-111111111111"
@@ -218,7 +218,7 @@ def test_the_process_ends_with_its_parent_although_a_call_hangs(
 ) -> None:
     """Nobody is left behind in the driver when the program is killed."""
     script = (
-        "import os, sys, threading; from gpu import IsolatedProvider\n"
+        "import os, sys, threading; from aiotune_gpu import IsolatedProvider\n"
         "provider = IsolatedProvider(); print(provider._shared.pid, flush=True)\n"
         f"threading.Thread(target=provider.memory, args=({A!r},), daemon=True).start()\n"
         "while not provider._shared.hangs: pass\n"

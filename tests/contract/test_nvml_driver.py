@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gpu import (
+from aiotune_gpu import (
     GIB,
     MIB,
     ComputeMode,
@@ -23,7 +23,7 @@ from gpu import (
     NvmlProvider,
     NvmlUnavailable,
 )
-from gpu.fake_driver import LOST, RESET_REQUIRED, FakeDriver
+from aiotune_gpu.fake_driver import LOST, RESET_REQUIRED, FakeDriver
 
 A = "GPU-00000000-0000-0000-0000-000000000000"
 B = "GPU-11111111-1111-1111-1111-111111111111"
@@ -244,7 +244,7 @@ def test_a_driver_that_may_not_be_asked_is_unavailable(
 
 
 CHILD = """
-from gpu import DeviceLost, NvmlProvider, verdict
+from aiotune_gpu import DeviceLost, NvmlProvider, verdict
 from aiotune._devices import Wanted, find_resources
 
 provider = NvmlProvider()

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from gpu import DeviceFault, DeviceHealth, NvmlProvider, NvmlUnavailable
-from gpu.fake_driver import LOST, FakeDriver
+from aiotune_gpu import DeviceFault, DeviceHealth, NvmlProvider, NvmlUnavailable
+from aiotune_gpu.fake_driver import LOST, FakeDriver
 
 A = "GPU-00000000-0000-0000-0000-000000000000"
 B = "GPU-11111111-1111-1111-1111-111111111111"

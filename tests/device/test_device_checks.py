@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from gpu.fake import FakeProvider, fake_devices
-from gpu.fake_driver import FakeDriver, FakeGpu
+from aiotune_gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu.fake_driver import FakeDriver, FakeGpu
 
 ROOT = Path(__file__).parents[2]
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gpu import DeviceLost, Healthy, NvmlProvider, environment_for, verdict, visible_devices
+from aiotune_gpu import DeviceLost, Healthy, NvmlProvider, environment_for, verdict, visible_devices
 
 pytestmark = pytest.mark.gpu
 

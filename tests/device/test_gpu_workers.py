@@ -16,7 +16,7 @@ import aiotune
 from aiotune._devices import Wanted, find_resources
 from aiotune.memory import MemoryLimit
 from aiotune.status import TrialStatus
-from gpu import Lease
+from aiotune_gpu import Lease
 
 pytestmark = pytest.mark.gpu
 
@@ -115,7 +115,7 @@ def test_the_nursery_is_used_and_holds_no_context(tmp_path: Path) -> None:
 
 def test_the_memory_is_free_again_afterwards(tmp_path: Path) -> None:
     """When search() has returned, no process of its holds memory on the device."""
-    import gpu
+    import aiotune_gpu as gpu
 
     provider = gpu.NvmlProvider()
     before = {d.uuid: provider.memory(d.uuid).used for d in provider.devices()}

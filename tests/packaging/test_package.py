@@ -52,7 +52,7 @@ def imported_by(code: str) -> set[str]:
 
 
 def test_the_wheel_holds_both_packages_and_nothing_else(tmp_path: Path) -> None:
-    """What users install: aiotune and gpu, typed, without tests."""
+    """What users install: aiotune and aiotune_gpu, typed, without tests."""
     build = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
     subprocess.run(
         [sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, check=True, capture_output=True
@@ -62,8 +62,8 @@ def test_the_wheel_holds_both_packages_and_nothing_else(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
     tops = {name.split("/")[0] for name in names}
-    assert {t for t in tops if not t.endswith(".dist-info")} == {"aiotune", "gpu"}
-    assert {"aiotune/py.typed", "gpu/py.typed", "aiotune/worker/__main__.py"} <= set(names)
+    assert {t for t in tops if not t.endswith(".dist-info")} == {"aiotune", "aiotune_gpu"}
+    assert {"aiotune/py.typed", "aiotune_gpu/py.typed", "aiotune/worker/__main__.py"} <= set(names)
     assert not any("test_" in name for name in names)
     assert f"aiotune-{aiotune.__version__}-py3-none-any.whl" == wheel.name
     assert f"aiotune-{aiotune.__version__}.dist-info/licenses/LICENSE" in names
@@ -215,10 +215,10 @@ def test_importing_gpu_asks_no_driver() -> None:
     """Only what constructs the real provider loads its library; nothing of aiotune comes along."""
     beyond = {"pynvml", "numpy", "aiotune", "asyncio", "structlog", "msgspec"}
 
-    assert imported_by("import gpu; gpu.NvmlProvider") & beyond == set()
+    assert imported_by("import aiotune_gpu; aiotune_gpu.NvmlProvider") & beyond == set()
 
 
-@pytest.mark.parametrize("name", ["gpu", "aiotune.testing"])
+@pytest.mark.parametrize("name", ["aiotune_gpu", "aiotune.testing"])
 def test_every_exported_name_exists(name: str) -> None:
     """The other public packages promise no more than they have, and nothing twice."""
     module = importlib.import_module(name)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiotune
-from gpu.fake_driver import LOST, FakeDriver, FakeGpu
+from aiotune_gpu.fake_driver import LOST, FakeDriver, FakeGpu
 
 A = "GPU-00000000-0000-0000-0000-000000000000"
 B = "GPU-11111111-1111-1111-1111-111111111111"

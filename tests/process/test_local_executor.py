@@ -232,7 +232,7 @@ async def test_worker_imports_only_what_it_needs(tmp_path: Path, executing: Exec
     modules = set(ran.log.split())
 
     assert "aiotune.worker._session" in modules
-    forbidden = {"anyio", "asyncio", "gpu", "keras", "tensorflow", "aiotune.store._journal"}
+    forbidden = {"anyio", "asyncio", "aiotune_gpu", "keras", "tensorflow", "aiotune.store._journal"}
     forbidden |= {"aiotune.scheduler", "aiotune.oracles", "aiotune.executors"}
     assert modules & forbidden == set()
 

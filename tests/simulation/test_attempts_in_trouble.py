@@ -26,7 +26,7 @@ from aiotune.store import MemoryStore
 from aiotune.testing import Simulation, completes, fails
 from aiotune.trial import Trial
 from aiotune.wire import DiskPaused, Done, RunAttempt
-from gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu.fake import FakeProvider, fake_devices
 
 pytestmark = pytest.mark.virtual_time
 

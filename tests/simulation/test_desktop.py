@@ -12,8 +12,8 @@ from aiotune.memory import ModelSize
 from aiotune.oracles import RandomSearchOracle
 from aiotune.testing import Simulation, completes
 from aiotune.wire import Failed, RunAttempt, Weighed
-from gpu import GIB
-from gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu import GIB
+from aiotune_gpu.fake import FakeProvider, fake_devices
 
 pytestmark = pytest.mark.virtual_time
 

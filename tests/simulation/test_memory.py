@@ -19,8 +19,8 @@ from aiotune.oracles import RandomSearchOracle
 from aiotune.status import TrialStatus
 from aiotune.testing import Simulation, completes
 from aiotune.wire import Done, Failed, Hello, RunAttempt, RunWeighing, Weighed
-from gpu import GIB, MIB, Device, DeviceProcess
-from gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu import GIB, MIB, Device, DeviceProcess
+from aiotune_gpu.fake import FakeProvider, fake_devices
 
 pytestmark = pytest.mark.virtual_time
 

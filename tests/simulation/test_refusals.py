@@ -12,7 +12,7 @@ from aiotune.testing.simulator import Plan, Setup
 from aiotune.testing.simulator._monitors import Truth
 from aiotune.testing.simulator._refusals import check_refusals
 from aiotune.testing.simulator._training import size_of
-from gpu import GIB
+from aiotune_gpu import GIB
 
 SMALL, LARGE = "GPU-small", "GPU-large"
 COULD = {SMALL: 7 * GIB, LARGE: 39 * GIB}

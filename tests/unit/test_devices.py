@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import pytest
 
-import gpu
+import aiotune_gpu as gpu
 from aiotune._devices import Place, Resources, Wanted, find_resources
 from aiotune._gpu import Lease, MemoryRequest
 from aiotune.errors import ConfigurationError, DeviceError, NoUsableDevice
-from gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu.fake import FakeProvider, fake_devices
 
 GPUS = fake_devices(4)
 
@@ -248,3 +248,56 @@ def test_a_driver_that_fails_in_the_middle_is_reported() -> None:
 
     with pytest.raises(DeviceError, match="devices=\\[\\] to train on the CPU"):
         find_resources(Wanted(), provider=Dying(GPUS), environ={})
+
+
+@pytest.mark.parametrize("named", [0, "GPU-x"], ids=str)
+def test_a_gpu_that_is_cut_stands_for_all_its_instances(named: int | str) -> None:
+    """By index or UUID: each instance can have a trial; an instance's own UUID is that instance."""
+    cut = [replace(GPUS[0], uuid=f"MIG-{n}", mig_parent="GPU-x") for n in range(3)]
+    provider = FakeProvider([*cut, GPUS[1]])
+
+    found = find_resources(Wanted(devices=[named]), provider=provider, environ={})
+    one = find_resources(Wanted(devices=["MIG-1"]), provider=provider, environ={})
+
+    assert found.devices == tuple(cut)
+    assert "on 3 GPU(s), 3 of them instances of one that is cut" in found.reason
+    assert one.devices == (cut[1],)
+    with pytest.raises(ConfigurationError, match="names a GPU twice"):
+        find_resources(Wanted(devices=[0, "MIG-1"]), provider=provider, environ={})
+
+
+def test_what_the_choice_may_have_meant_otherwise_comes_along() -> None:
+    """A number among cards of several kinds is read as CUDA reads it, and the doubt is told."""
+    mixed = [replace(GPUS[0], name="T400", cores=384), replace(GPUS[1], name="A100", cores=6912)]
+
+    found = find_resources(
+        Wanted(), provider=FakeProvider(mixed), environ={"CUDA_VISIBLE_DEVICES": "0"}
+    )
+
+    assert found.devices == (mixed[1],)
+    assert len(found.doubts) == 1
+
+
+def test_searches_of_a_host_meet_where_the_environment_says() -> None:
+    """In one directory for all, or in none."""
+    some = find_resources(Wanted(), provider=FakeProvider(GPUS), environ={})
+    none = find_resources(Wanted(), provider=FakeProvider(GPUS), environ={"AIOTUNE_CLAIMS": ""})
+
+    assert some.claims is not None
+    assert none.claims is None
+
+
+def test_a_trial_on_two_unlike_gpus_is_held_to_its_promise_on_each() -> None:
+    """The worker learns what each of them has, in the order in which it sees them."""
+    unlike = [
+        replace(GPUS[0], total_bytes=80 * gpu.GIB),
+        replace(GPUS[1], total_bytes=24 * gpu.GIB),
+    ]
+    found = find_resources(Wanted(gpus_per_trial=2), provider=FakeProvider(unlike), environ={})
+
+    place = place_of(found, MemoryRequest(20 * gpu.GIB, 2))
+
+    assert place.limit is not None
+    assert place.environment["CUDA_VISIBLE_DEVICES"] == f"{GPUS[1].uuid},{GPUS[0].uuid}"
+    assert place.limit.totals == (24 * gpu.GIB, 80 * gpu.GIB)
+    assert place.limit.fractions == (20 / 24, 0.25)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu import GIB, MIB, format_bytes, parse_bytes
+from aiotune_gpu import GIB, MIB, format_bytes, parse_bytes
 
 
 @pytest.mark.parametrize(

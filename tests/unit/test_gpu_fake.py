@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gpu import DeviceFault, DeviceHealth, DeviceLost, NvmlUnavailable
-from gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu import DeviceFault, DeviceHealth, DeviceLost, NvmlUnavailable
+from aiotune_gpu.fake import FakeProvider, fake_devices
 
 DEVICES = fake_devices(2)
 A, B = (device.uuid for device in DEVICES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpu import (
+from aiotune_gpu import (
     ApplicationFault,
     Broken,
     DeviceFault,

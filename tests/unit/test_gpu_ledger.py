@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from gpu import (
+from aiotune_gpu import (
     GIB,
+    Claim,
     ComputeMode,
     DeviceLost,
     DeviceMemory,
@@ -21,7 +22,7 @@ from gpu import (
     NvmlUnavailable,
     Placement,
 )
-from gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu.fake import FakeProvider, fake_devices
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -293,3 +294,53 @@ def test_what_others_hold_all_the_time_is_measured_while_nothing_of_ours_is_ther
     (alone,) = ledger.states()
 
     assert (beside.others, alone.others) == (2 * GIB, GIB)
+
+
+def test_a_desktop_is_no_stranger_that_a_device_is_avoided_for() -> None:
+    """Half a GiB leaves the small device the first choice for small requests; six do not."""
+    large, small = fake_devices(1)[0], replace(fake_devices(2)[1], total_bytes=8 * GIB)
+    ledger = LeaseLedger([large, small])
+    ledger.measure(small.uuid, memory(GIB // 2, total=8 * GIB))
+    assert ledger.decide("h", MemoryRequest(GIB)) == Placement((small.uuid,))
+
+    ledger.measure(small.uuid, memory(6 * GIB, total=8 * GIB))
+    assert ledger.decide("h", MemoryRequest(GIB)) == Placement((large.uuid,))
+
+
+def test_a_device_that_has_the_hosts_memory_takes_one_at_a_time() -> None:
+    """Nothing tells who has what of it, and the others are shared as ever."""
+    unified, other = fake_devices(2)
+    ledger = LeaseLedger([replace(unified, unified=True), other], most=4)
+    ledger.limit(unified.uuid, 4)
+
+    places = [granted(ledger, str(i), MemoryRequest(GIB)).uuids[0] for i in range(5)]
+
+    assert places.count(unified.uuid) == 1
+    assert places.count(other.uuid) == 4
+
+
+def test_what_others_claim_makes_a_device_the_less_eligible() -> None:
+    """One claim counts like one lease, and once with the memory that is already in use."""
+    first, second = fake_devices(2)
+    ledger = LeaseLedger([first, second], reserve=0)
+    ledger.measure(first.uuid, memory(8 * GIB))
+    ledger.heed([Claim("a", first.uuid, 8 * GIB), Claim("a", "GPU-x", 8 * GIB)])
+
+    (state, _) = ledger.states()
+    assert (state.guests, state.foreign, state.available) == (1, 8 * GIB, 8 * GIB)
+    assert ledger.known == {"a"}
+    assert ledger.decide("h", MemoryRequest(GIB)) == Placement((second.uuid,))
+    ledger.heed([])
+    ledger.measure(first.uuid, memory(0))
+    assert ledger.decide("h", MemoryRequest(GIB)) == Placement((first.uuid,))
+
+
+def test_what_is_claimed_is_left_free_by_all_but_the_first() -> None:
+    """Who holds nothing may try with what is measured; who holds something leaves the rest to the claim."""
+    (device,) = fake_devices(1)
+    ledger = LeaseLedger([device], reserve=0)
+    ledger.heed([Claim("a", device.uuid, 14 * GIB)])
+
+    granted(ledger, "first", MemoryRequest(4 * GIB))
+
+    assert isinstance(ledger.request("second", MemoryRequest(GIB)), NotNow)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gpu import GIB, MIB
-from gpu.mps import client_environment, running_daemon
+from aiotune_gpu import GIB, MIB
+from aiotune_gpu.mps import client_environment, running_daemon
 
 
 @pytest.fixture

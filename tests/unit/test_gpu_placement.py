@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu import GIB, DeviceState, MemoryRequest, NeverFits, NotNow, Placement, best_fit
+from aiotune_gpu import GIB, DeviceState, MemoryRequest, NeverFits, NotNow, Placement, best_fit
 
 
 def _state(uuid: str, capacity: int, available: int | None = None, **others: int) -> DeviceState:
@@ -66,28 +66,80 @@ def test_a_request_is_placed_exactly_where_it_can_be(
 def test_no_device_passed_over_would_have_fitted_better(
     request: MemoryRequest, states: list[DeviceState]
 ) -> None:
-    """Of the devices with room the emptiest of leases are taken, and of these the fullest."""
+    """Of the devices with room those with the fewest holders are taken, and of these the smallest."""
     decision = best_fit(request, states)
     if isinstance(decision, Placement):
         free = [s for s in states if _fits(request, s)]
-        taken = [(s.leases, s.available) for s in free if s.uuid in decision.uuids]
-        left = [(s.leases, s.available) for s in free if s.uuid not in decision.uuids]
+        taken = [(s.leases + s.guests, s.capacity) for s in free if s.uuid in decision.uuids]
+        left = [(s.leases + s.guests, s.capacity) for s in free if s.uuid not in decision.uuids]
         assert max(taken) <= min(left, default=max(taken))
 
 
 @given(_requests, st.permutations(range(4)))
-def test_the_order_of_the_states_does_not_matter(request: MemoryRequest, order: list[int]) -> None:
-    """Equal devices are told apart by UUID, so the same question has one answer."""
-    states = [DeviceState(f"GPU-{i}", 20, 20) for i in range(4)]
+def test_equal_devices_are_taken_in_the_order_given(
+    request: MemoryRequest, order: list[int]
+) -> None:
+    """That is the order in which the user named them, or that of their indices."""
+    states = [DeviceState(f"GPU-{i}", 20, 20) for i in order]
+    decision = best_fit(request, states)
 
-    assert best_fit(request, states) == best_fit(request, [states[i] for i in order])
+    if isinstance(decision, Placement):
+        assert decision.uuids == tuple(f"GPU-{i}" for i in order[: request.devices])
 
 
 def test_a_small_request_leaves_the_large_device_whole() -> None:
-    """It goes to the partly filled device, which it fills up."""
-    states = [_state("large", 80), _state("part", 80, 10), _state("small", 24)]
+    """It goes to the smallest kind of device that is large enough, and is idle."""
+    states = [_state("large", 80), _state("small", 24), _state("tiny", 6)]
 
-    assert best_fit(MemoryRequest(8 * GIB), states) == Placement(("part",))
+    assert best_fit(MemoryRequest(8 * GIB), states) == Placement(("small",))
+
+
+def test_what_strangers_left_of_a_device_makes_it_no_better() -> None:
+    """A colleague holds 60 of 80 GiB of the fourth of eight: it comes last, alone or not."""
+    states = [_state(str(number), 80) for number in range(8)]
+    states[3] = DeviceState("3", 80 * GIB, 20 * GIB, foreign=60 * GIB, guests=1)
+
+    for exclusive in (True, False):
+        request = MemoryRequest(8 * GIB, exclusive=exclusive)
+        assert best_fit(request, states) == Placement(("0",))
+        assert best_fit(request, [states[3], *states[4:]]) == Placement(("4",))
+        assert best_fit(MemoryRequest(8 * GIB, 8, exclusive=exclusive), states) == Placement(
+            ("0", "1", "2", "4", "5", "6", "7", "3")
+        )
+
+
+def test_where_others_are_everywhere_the_least_used_device_is_taken() -> None:
+    """Of one kind the one of which they hold least, and a smaller kind before it."""
+    busy = [
+        DeviceState("full", 80 * GIB, 20 * GIB, foreign=60 * GIB, guests=1),
+        DeviceState("half", 80 * GIB, 40 * GIB, foreign=40 * GIB, guests=1),
+        DeviceState("small", 24 * GIB, 12 * GIB, foreign=12 * GIB, guests=1),
+    ]
+
+    assert best_fit(MemoryRequest(8 * GIB), busy) == Placement(("small",))
+    assert best_fit(MemoryRequest(16 * GIB), busy) == Placement(("half",))
+
+
+def test_two_devices_of_a_kind_may_differ_by_a_little() -> None:
+    """A few MiB that a driver keeps do not make the smaller of two the better place beside others."""
+    states = [
+        DeviceState("a", 79 * GIB, 19 * GIB, foreign=60 * GIB, guests=1),
+        DeviceState("b", 80 * GIB, 70 * GIB, foreign=10 * GIB, guests=1),
+    ]
+
+    assert best_fit(MemoryRequest(8 * GIB), states) == Placement(("b",))
+
+
+def test_leases_gather_where_ours_are() -> None:
+    """Where every device is shared, the fullest of ours that has room, before one with strangers."""
+    states = [
+        DeviceState("stranger", 80 * GIB, 70 * GIB, foreign=10 * GIB, guests=1),
+        DeviceState("little", 80 * GIB, 70 * GIB, leases=1, promised=10 * GIB),
+        DeviceState("much", 80 * GIB, 20 * GIB, leases=1, promised=60 * GIB),
+    ]
+
+    assert best_fit(MemoryRequest(8 * GIB), states) == Placement(("much",))
+    assert best_fit(MemoryRequest(30 * GIB), states) == Placement(("little",))
 
 
 def test_an_exclusive_request_waits_for_an_empty_device() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from gpu import (
+from aiotune_gpu import (
     GIB,
     BadVisibleDevices,
     ComputeMode,
     Device,
+    doubts,
     environment_for,
     visible_devices,
 )
@@ -158,3 +159,87 @@ def test_an_instance_is_given_to_a_child_alone(chosen: tuple[Device, ...]) -> No
     """CUDA would show it one of them without a word."""
     with pytest.raises(BadVisibleDevices, match="one MIG instance"):
         environment_for([d.uuid for d in chosen])
+
+
+def _card(index: int, name: str, cores: int | None) -> Device:
+    return Device(f"GPU-{index}{name}", index, name, 16 * GIB, cores=cores)
+
+
+SCREEN, LARGE, SMALL = _card(0, "T400", 384), _card(1, "A100", 6912), _card(2, "A10", 9216 // 2)
+MIXED = (SCREEN, LARGE, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("value", "fastest", "by_bus"),
+    [
+        ("0", (LARGE,), (SCREEN,)),
+        ("1", (SMALL,), (LARGE,)),
+        ("2,0", (SCREEN, LARGE), (SMALL, SCREEN)),
+        ("0,1,2", (LARGE, SMALL, SCREEN), (SCREEN, LARGE, SMALL)),
+    ],
+)
+def test_cards_of_several_kinds_are_counted_as_cuda_counts_them(
+    value: str, fastest: tuple[Device, ...], by_bus: tuple[Device, ...]
+) -> None:
+    """The fastest first, as far as cores tell, unless CUDA is told to follow the bus."""
+    environ = {"CUDA_VISIBLE_DEVICES": value}
+
+    assert visible_devices(MIXED, environ) == fastest
+    assert visible_devices(MIXED, environ | {"CUDA_DEVICE_ORDER": "FASTEST_FIRST"}) == fastest
+    assert visible_devices(MIXED, environ | {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}) == by_bus
+
+
+def test_a_number_that_may_mean_another_card_is_told_with_both_readings() -> None:
+    """What it was taken for, what it would be by the bus, and what leaves no doubt."""
+    (told,) = doubts(MIXED, {"CUDA_VISIBLE_DEVICES": "0"})
+
+    assert told == (
+        "CUDA_VISIBLE_DEVICES='0' counts cards of several kinds, and CUDA counts those first that it takes "
+        "to be fast. It is taken for GPU 1 (A100, GPU-1A100), by the number of cores. In the order of the "
+        "PCI bus, which nvidia-smi has, it is GPU 0 (T400, GPU-0T400). To leave no doubt, name UUIDs, or "
+        "set CUDA_DEVICE_ORDER=PCI_BUS_ID."
+    )
+
+
+def test_without_cores_numbers_follow_the_bus_and_are_in_doubt() -> None:
+    """An old driver does not tell them; then there is nothing to guess by."""
+    untold = (_card(0, "T400", None), _card(1, "A100", None))
+    environ = {"CUDA_VISIBLE_DEVICES": "1"}
+
+    assert visible_devices(untold, environ) == (untold[1],)
+    (told,) = doubts(untold, environ)
+    assert "It is taken for GPU 1 (A100, GPU-1A100), in the order of the PCI bus." in told
+
+
+@pytest.mark.parametrize(
+    ("devices", "environ"),
+    [
+        (MIXED, {}),
+        (MIXED, {"CUDA_VISIBLE_DEVICES": "2,0,1"}),
+        (MIXED, {"CUDA_VISIBLE_DEVICES": "GPU-1"}),
+        (MIXED, {"CUDA_VISIBLE_DEVICES": ""}),
+        (MIXED, {"CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
+        ((A, B, C), {"CUDA_VISIBLE_DEVICES": "1"}),
+        ((LARGE, SMALL), {"CUDA_VISIBLE_DEVICES": "1"}),
+        ((), {"CUDA_VISIBLE_DEVICES": "1"}),
+    ],
+    ids=str,
+)
+def test_what_can_be_read_in_one_way_only_is_not_in_doubt(
+    devices: tuple[Device, ...], environ: dict[str, str]
+) -> None:
+    """All cards, UUIDs, cards alike, CUDA told to follow the bus, or both readings the same."""
+    assert doubts(devices, environ) == ()
+
+
+def test_a_card_that_does_not_answer_leaves_the_numbers_of_the_others() -> None:
+    """They are alike, and the one in the middle is lost."""
+    assert visible_devices((A, C), {"CUDA_VISIBLE_DEVICES": "2"}) == (C,)
+
+
+def test_instances_that_a_number_leaves_out_are_told() -> None:
+    """To CUDA the number of a GPU that is cut is its first instance."""
+    (told,) = doubts((M0, M1), {"CUDA_VISIBLE_DEVICES": "3"})
+
+    assert "the first of them, and so 1 more are not used. Name instances by UUID" in told
+    assert doubts((M0, M1), {"CUDA_VISIBLE_DEVICES": "MIG-dddd4444"}) == ()

@@ -20,7 +20,7 @@ from aiotune.scheduler._last_words import printed_last, written_result
 from aiotune.store import Layout, _journal, open_project
 from aiotune.store._outlast import outlast
 from aiotune.store._segment import SegmentFile
-from gpu import DriverHangs
+from aiotune_gpu import DriverHangs
 
 T = TypeVar("T")
 

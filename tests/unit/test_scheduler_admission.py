@@ -19,8 +19,8 @@ from aiotune.scheduler._core import SchedulerCore
 from aiotune.scheduler._memory import with_rung
 from aiotune.store import Layout
 from aiotune.trial import Trial
-from gpu import GIB, DeviceMemory, Lease, NotNow
-from gpu.fake import fake_devices
+from aiotune_gpu import GIB, DeviceMemory, Lease, NotNow
+from aiotune_gpu.fake import fake_devices
 
 OWN = OutOfMemory(cause=MemoryCause.DEVICE)
 
@@ -224,13 +224,25 @@ def test_the_last_try_is_made_on_the_gpu_without_the_desktop() -> None:
     """Of two alike the one that drives a screen gives less: what failed there was not on the largest."""
     found = admission(12, 12)
     used(found, 0, 7 * GIB // 4)
-    beside = lease(found, Need())
+    first, beside = lease(found, Need()), lease(found, Need())
+    found.ledger.release(first)
 
     last = climb(found, beside, MemoryCause.DEVICE, 1)
 
-    assert beside.uuids == (uuid(0),)
+    assert (first.uuids, beside.uuids) == ((uuid(1),), (uuid(0),))
     assert last is not None
     assert last.uuids == (uuid(1),)
+
+
+def test_a_trial_that_is_alone_does_not_choose_the_gpu_that_a_colleague_fills() -> None:
+    """Eight of 80 GiB, and 60 GiB of the fourth are a stranger's: it comes last."""
+    found = admission(*[80] * 8)
+    used(found, 3, 60 * GIB)
+
+    taken = [lease(found, Need()) for _ in range(8)]
+
+    assert [held.uuids for held in taken] == [(uuid(n),) for n in (0, 1, 2, 4, 5, 6, 7, 3)]
+    assert all(held.exclusive for held in taken)
 
 
 def test_the_last_try_waits_for_what_others_have_taken_meanwhile() -> None:

@@ -31,8 +31,8 @@ from aiotune.scheduler._commands import (
     Weigh,
 )
 from aiotune.scheduler._core import SchedulerCore
-from gpu import GIB, DeviceMemory, Lease
-from gpu.fake import fake_devices
+from aiotune_gpu import GIB, DeviceMemory, Lease
+from aiotune_gpu.fake import fake_devices
 
 BLOCKS, SEEDS = 10, 80
 

@@ -13,8 +13,8 @@ from aiotune.scheduler import Need, Running
 from aiotune.scheduler._watch import DeviceWatch
 from aiotune.store import AttemptPaths
 from aiotune.trial import Trial
-from gpu import GIB, DeviceFault, DeviceHealth, DeviceProcess, GpuError
-from gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu import GIB, DeviceFault, DeviceHealth, DeviceProcess, GpuError
+from aiotune_gpu.fake import FakeProvider, fake_devices
 
 A, B = (device.uuid for device in fake_devices(2))
 

@@ -13,8 +13,8 @@ from aiotune._offload import InlineOffloader, Overdue, ThreadOffloader
 from aiotune.scheduler._commands import DeviceBroke, DeviceHeld, Measurement, Stimulus
 from aiotune.scheduler._quarantine import Quarantine
 from aiotune.scheduler._watch import DeviceWatch, Findings
-from gpu import DeviceHealth, DeviceMemory, DriverHangs
-from gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu import DeviceHealth, DeviceMemory, DriverHangs
+from aiotune_gpu.fake import FakeProvider, fake_devices
 
 T = TypeVar("T")
 A, B = (device.uuid for device in fake_devices(2))

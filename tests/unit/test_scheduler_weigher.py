@@ -23,8 +23,8 @@ from aiotune.store import Layout
 from aiotune.testing import RecordingLog
 from aiotune.trial import Trial
 from aiotune.wire import Failed, RunWeighing, Weighed
-from gpu import GIB
-from gpu.fake import fake_devices
+from aiotune_gpu import GIB
+from aiotune_gpu.fake import fake_devices
 
 pytestmark = pytest.mark.virtual_time
 

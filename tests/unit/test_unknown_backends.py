@@ -25,8 +25,8 @@ from aiotune.scheduler._admission import Need
 from aiotune.worker import _cpu, _oom, _selftest, _tracing
 from aiotune.worker._limits import limit_memory
 from aiotune.worker._oom import Counters, classify_memory
-from gpu import NeverFits
-from gpu.fake import fake_devices
+from aiotune_gpu import NeverFits
+from aiotune_gpu.fake import fake_devices
 
 GIB = 1 << 30
 KNOWN = ["tensorflow", "jax", "torch"]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from aiotune.memory import MemoryLimit
@@ -97,6 +98,42 @@ def test_torch_gets_its_fraction_when_cuda_starts(monkeypatch: pytest.MonkeyPatc
     for call in torch.waiting:
         call()
     assert torch.fractions == {0: 0.125, 1: 0.125}
+
+
+UNLIKE = MemoryLimit(bytes=20 * GIB, device_total=24 * GIB, totals=(24 * GIB, 80 * GIB))
+
+
+def test_torch_gets_of_each_device_what_it_was_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 of 24 and 20 of 80 GiB; with devices hidden, what is promised of each of them at most."""
+    torch = FakeTorch()
+    install(monkeypatch, "torch", torch)
+
+    limit_memory(UNLIKE, [])
+    for call in torch.waiting:
+        call()
+    each = dict(torch.fractions)
+    torch.fractions.clear()
+    torch.cuda.device_count = lambda: 1
+    for call in torch.waiting:
+        call()
+
+    assert each == {0: 20 / 24, 1: 0.25}
+    assert torch.fractions == {0: 0.25}
+
+
+@pytest.mark.parametrize(("alone", "expected"), [(False, "0.250000"), (True, "0.833333")])
+def test_one_fraction_for_all_exceeds_the_promise_nowhere(
+    monkeypatch: pytest.MonkeyPatch, alone: bool, expected: str
+) -> None:
+    """JAX, and torch that is not imported yet, have one; a trial that is alone takes from nobody."""
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.setattr(_limits, "_version_of", lambda _: (2, 13))
+
+    limit_memory(msgspec.structs.replace(UNLIKE, alone=alone), [])
+
+    name = next(n for n in os.environ if n.endswith("MEM_FRACTION"))
+    assert os.environ[name] == expected
+    assert os.environ["PYTORCH_ALLOC_CONF"] == f"per_process_memory_fraction:{expected}"
 
 
 def test_torch_without_deferred_calls_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

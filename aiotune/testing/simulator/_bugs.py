@@ -11,6 +11,7 @@ from aiotune.testing.simulator import (
     _bugs_of_nurseries,  # noqa: F401
     _bugs_of_records,  # noqa: F401
     _bugs_of_refusals,  # noqa: F401
+    _bugs_of_sharing,  # noqa: F401
     _bugs_of_signals,  # noqa: F401
     _bugs_of_terminals,  # noqa: F401
     _bugs_of_verdicts,  # noqa: F401

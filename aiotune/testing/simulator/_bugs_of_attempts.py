@@ -16,7 +16,7 @@ from aiotune.scheduler._starting import start_worker
 from aiotune.testing.simulator._planting import bug, instead
 from aiotune.testing.simulator._seams import Replacement
 from aiotune.wire import Done, read_result
-from gpu import ledger as _ledger
+from aiotune_gpu import ledger as _ledger
 
 __all__ = ()
 

@@ -8,8 +8,8 @@ from aiotune._devices import Resources
 from aiotune.testing.simulator._faults import Fault
 from aiotune.testing.simulator._plan import Setup
 from aiotune.testing.simulator._world import World
-from gpu import GIB, MIB, Device, DeviceHealth, DeviceProcess
-from gpu.fake import FakeProvider, fake_devices
+from aiotune_gpu import GIB, MIB, Device, DeviceHealth, DeviceProcess
+from aiotune_gpu.fake import FakeProvider, fake_devices
 
 __all__ = ("SimDevices",)
 
@@ -33,6 +33,7 @@ class SimDevices:
         provider: Answers the product's questions.
         lost: Devices that do not work any more.
         away: Devices that the tuner has said it does not use now, with the second that it did.
+        changed: The second at which it last changed what others hold of each device.
     """
 
     def __init__(self, world: World, setup: Setup) -> None:
@@ -45,6 +46,8 @@ class SimDevices:
         self._worked_until: dict[str, float] = {}
         self._ghosts: dict[str, int] = dict.fromkeys(self._held, 0)
         self._foreign: dict[str, int] = dict.fromkeys(self._held, 0)
+        self.changed: dict[str, float] = {}
+        self._others: dict[str, int] = {}
         self._withheld = 0
         self._desktop = self.provider.present[0].total_bytes // 6 if setup.desktop else 0
         self._tells = True
@@ -127,6 +130,15 @@ class SimDevices:
                 self._world.running.call_later(after, self._exorcise, uuid, size)
         self._tell()
 
+    def let_others_take(self, uuid: str, size: int) -> None:
+        """Let others use more of a device, or less."""
+        self._foreign[uuid] += size
+        self._tell()
+
+    def others_hold(self, uuid: str) -> int:
+        """Return what a device has in use that is of no process of the tuner's."""
+        return self._others[uuid]
+
     def suffer(self, fault: Fault) -> None:
         """Let something happen to a device."""
         numbers = self._world.plan.numbers("device", self._world.life, self._world.monotonic())
@@ -167,12 +179,16 @@ class SimDevices:
 
     def _speak(self) -> None:
         self.provider.unavailable = None
+        self.changed = dict.fromkeys(self._held, self._world.monotonic())
 
     def _tell(self) -> None:
         busy = {uuid for uuids in self._working.values() for uuid in uuids}
         for device in self.provider.present:
             uuid, held = device.uuid, self._held[device.uuid]
             others = self._ghosts[uuid] + self._foreign[uuid] + self._lives_on(device)
+            if uuid in self._others and self._others[uuid] != others:
+                self.changed[uuid] = self._world.monotonic()
+            self._others[uuid] = others
             used = sum(held.values()) + others
             self.provider.used[uuid] = min(device.total_bytes, used)
             listed = [DeviceProcess(pid, size) for pid, size in held.items()]

@@ -12,6 +12,7 @@ __all__ = (
     "ENDING",
     "JOB",
     "LANES",
+    "NEIGHBOUR",
     "NURSERY",
     "ORACLE",
     "PROGRAM",
@@ -90,6 +91,8 @@ class Fault(Enum):
     FOREIGN_MEMORY = "another user takes memory of a device"
     MEMORY_LATE = "memory is given back seconds or minutes after the process's end"
     MEMORY_LEAKED = "memory is given back only when the driver is restarted"
+    # ── other searches of the host ─────────────────────────────────────────
+    ANOTHER_SEARCH = "another search of the host claims a device and uses it, and ends or is killed"
     # ── the disk ───────────────────────────────────────────────────────────
     DISK_FULL = "there is no space for some minutes"
     WRITE_ERROR = "a write fails with EIO, and half of it is there"
@@ -159,6 +162,8 @@ SPAWN = _between(Fault.SPAWN_FAILS, Fault.SLOW_SPAWN)
 """Of starting processes."""
 DEVICE = _between(Fault.DEVICE_LOST, Fault.MEMORY_LEAKED)
 """Of GPUs and their driver."""
+NEIGHBOUR = (Fault.ANOTHER_SEARCH,)
+"""Of other searches."""
 DISK = _between(Fault.DISK_FULL, Fault.POWER_LOSS)
 """Of the disk."""
 TUNER = _between(Fault.KILLED_BEFORE_WRITE, Fault.TUNER_KILLED)

@@ -20,8 +20,8 @@ from aiotune.scheduler._commands import (
 from aiotune.testing.simulator._faults import LANES, Fault
 from aiotune.testing.simulator._threads import Threads
 from aiotune.testing.simulator._world import World
-from gpu import DeviceFault, DeviceHealth, DeviceMemory, DeviceProcess, DriverHangs
-from gpu.fake import FakeProvider
+from aiotune_gpu import DeviceFault, DeviceHealth, DeviceMemory, DeviceProcess, DriverHangs
+from aiotune_gpu.fake import FakeProvider
 
 if TYPE_CHECKING:
     from aiotune.failures import TrialFailure

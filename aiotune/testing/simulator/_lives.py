@@ -34,11 +34,12 @@ from aiotune.testing._loop import Deadlock, Livelock
 from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._disk import SimDisk
 from aiotune.testing.simulator._executor import SimExecutor
-from aiotune.testing.simulator._faults import CLOCK, DEVICE, JOB, LANES, Fault
+from aiotune.testing.simulator._faults import CLOCK, DEVICE, JOB, LANES, NEIGHBOUR, Fault
 from aiotune.testing.simulator._folding import check_fold, check_verdicts
 from aiotune.testing.simulator._job import signal_job
 from aiotune.testing.simulator._lanes import HangingProvider, Lanes, WatchedCore
 from aiotune.testing.simulator._monitors import WEIGHING_DEADLINES, Monitors
+from aiotune.testing.simulator._neighbours import Neighbours
 from aiotune.testing.simulator._plan import Happening, Setup
 from aiotune.testing.simulator._processes import Crowd
 from aiotune.testing.simulator._program import SimLog, let_it_await, make_oracle
@@ -88,6 +89,8 @@ class Life:
         self.world, self.disk, self.monitors, self.setup = world, disk, monitors, setup
         self.devices = SimDevices(world, setup)
         self.lanes = Lanes(world, disk.threads, self.devices.provider)
+        home = disk.layout.project_dir.parent
+        self.neighbours = Neighbours(world, self.devices, home / "claims")
         self.log = SimLog(world, monitors, self.devices, str(disk.layout.project_dir.parent))
         self.terminal = SimTerminal(world, disk.threads, lambda: self._broken or self._slept)
         self._crowd = Crowd(world, disk, self.devices, monitors)
@@ -131,6 +134,7 @@ class Life:
                     world.dead = True
                 finally:
                     threads.kill_all()
+                    self.neighbours.bury()
                     loop.bury()
                     runner.close()
         finally:
@@ -233,7 +237,7 @@ class Life:
         return search.end
 
     def _wired(self, oracle: Oracle) -> SearchLoop:
-        resources = self.devices.resources()
+        resources = self.neighbours.resources()
         offload = oracle.offload
         if resources.provider is not None:
             hanging = HangingProvider(self.lanes, self.devices.provider)
@@ -253,7 +257,7 @@ class Life:
         core = WatchedCore(
             admission, ahead=1 if oracle.proposes_ahead else 0, weighs=self.setup.weighs
         ).watched(self.lanes, self.world)
-        self._core = core
+        self._core = self.neighbours.core = core
         timing = Timing(
             grace=_TIMES.grace,
             fatal_grace=_TIMES.fatal_grace,
@@ -338,6 +342,8 @@ class Life:
             self.devices.suffer(fault)
         elif fault in LANES:
             self.lanes.suffer(fault)
+        elif fault in NEIGHBOUR:
+            self.neighbours.suffer()
         elif fault in CLOCK:
             self._time_goes_wrong(fault)
         elif fault is Fault.TUNER_KILLED:

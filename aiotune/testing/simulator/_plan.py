@@ -15,6 +15,7 @@ from aiotune.testing.simulator._faults import (
     ENDING,
     JOB,
     LANES,
+    NEIGHBOUR,
     NURSERY,
     ORACLE,
     PROGRAM,
@@ -26,7 +27,7 @@ from aiotune.testing.simulator._faults import (
     Fault,
 )
 from aiotune.wire import RunAttempt
-from gpu import GIB
+from aiotune_gpu import GIB
 
 __all__ = ("ORACLES", "Happening", "Interruption", "Plan", "Setup", "draw_plan")
 
@@ -49,7 +50,9 @@ _IN_ATTEMPT = (*PROGRAM, *ENDING, *CHANNEL)
 _ATTEMPT = frozenset(
     {*_IN_ATTEMPT, *SPAWN, *NURSERY, *WEIGHING, Fault.MEMORY_LATE, Fault.MEMORY_LEAKED}
 )
-_EVENTUAL = frozenset({Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN, Fault.ORACLE_AWAITS, *TERMINAL})
+_EVENTUAL = frozenset(
+    {Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN, Fault.ORACLE_AWAITS, *NEIGHBOUR, *TERMINAL}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +205,15 @@ class Plan:
         """Return what happens to one life of the tuner."""
         numbers = self.numbers("happenings", life)
         able = [f for f in self.among(list(Fault)) if f not in _ATTEMPT and f not in _EVENTUAL]
-        if life >= _TROUBLED_LIVES or not able:
+        if life >= _TROUBLED_LIVES:
             return []
+        beside = self._neighbours(life)
+        if not able:
+            return beside
         able += 3 * self.among(LANES)  # few seeds have them
+        beside = self._neighbours(life)
+        if not able:
+            return beside
         able += [Fault.DISK_FULL] * 2 * (Fault.DISK_FULL in able)  # it takes longest, so more often
         able += [f for f in able if f in JOB] * 2  # which need somebody who is there
         chosen = [numbers.choice(able) for _ in range(numbers.choice([0, 1, 1, 2, 3]))]
@@ -214,7 +223,13 @@ class Plan:
             else Happening(fault, second=round(numbers.uniform(0.0, 40.0), 3))
             for fault in chosen
         ]
-        return [*found, *self._impatience(found, life)]
+        return [*found, *beside, *self._impatience(found, life)]
+
+    def _neighbours(self, life: int) -> list[Happening]:
+        numbers = self.numbers("neighbours", life)
+        count = numbers.randint(1, 4) if self.among(NEIGHBOUR) else 0
+        seconds = (round(numbers.uniform(0.0, 60.0), 3) for _ in range(count))
+        return [Happening(Fault.ANOTHER_SEARCH, second=second) for second in seconds]
 
     def _impatience(self, found: Sequence[Happening], life: int) -> list[Happening]:
         """Return the Ctrl-C of people who see something hang."""
@@ -260,6 +275,8 @@ def draw_plan(
     drawn |= {fault for fault in TERMINAL if unread.random() < 0.4}  # noqa: PLR2004
     # With numbers of their own, too.
     lanes = random.Random(f"lanes/{seed}")  # noqa: S311 - a simulation is no secret
+    if setup.gpus and host.random() < 0.4:  # noqa: PLR2004
+        drawn |= {*NEIGHBOUR}
     if lanes.random() < 0.25:  # noqa: PLR2004
         drawn |= {fault for fault in LANES if lanes.random() < 0.6}  # noqa: PLR2004
     rate = numbers.choice([0.0, 0.1, 0.3, 0.5])

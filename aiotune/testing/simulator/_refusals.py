@@ -17,7 +17,7 @@ from aiotune.testing.simulator._monitors import Truth
 from aiotune.testing.simulator._plan import Plan
 from aiotune.testing.simulator._training import size_of
 from aiotune.wire import RunAttempt
-from gpu import MIB
+from aiotune_gpu import MIB
 
 __all__ = ("check_refusals", "note_refusals")
 

@@ -30,7 +30,7 @@ from aiotune.testing.simulator._plan import Plan
 from aiotune.wire import Discovered, Done, Failed, Hello, Report, RunAttempt, encode
 from aiotune.worker._failures import describe_exception
 from aiotune.worker._results import normalize_result
-from gpu import GIB, MIB
+from aiotune_gpu import GIB, MIB
 
 __all__ = (
     "DISCOVERED",

@@ -14,15 +14,15 @@ import threading
 from collections.abc import Container
 from typing import Any
 
-from gpu.errors import GpuError
-from gpu.nvml import NvmlProvider
+from aiotune_gpu.errors import GpuError
+from aiotune_gpu.nvml import NvmlProvider
 
 __all__ = ("LONGEST", "QUESTIONS", "main")
 
 LONGEST = 1 << 20
 """Bytes of the longest message."""
 QUESTIONS = frozenset({"count", "at", "memory", "processes", "health", "faults"})
-"""What may be asked, besides ``open``: methods of :class:`gpu.nvml.NvmlProvider`."""
+"""What may be asked, besides ``open``: methods of :class:`aiotune_gpu.nvml.NvmlProvider`."""
 
 
 def main(descriptor: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any
 
-from gpu.device import (
+from aiotune_gpu.device import (
     ComputeMode,
     Device,
     DeviceFault,
@@ -14,9 +14,10 @@ from gpu.device import (
     DeviceMemory,
     DeviceProcess,
 )
-from gpu.driver import Driver
-from gpu.errors import DeviceLost, GpuError, NvmlUnavailable
-from gpu.watch import FaultWatch
+from aiotune_gpu.driver import Driver
+from aiotune_gpu.errors import DeviceLost, GpuError, NvmlUnavailable
+from aiotune_gpu.unified import MEMINFO, host_memory
+from aiotune_gpu.watch import FaultWatch
 
 __all__ = ("NvmlProvider",)
 
@@ -40,17 +41,20 @@ class NvmlProvider:
     Args:
         sysfs: Where the kernel tells about PCI devices.
         skip: Indices of GPUs that are neither listed nor watched for faults.
+        meminfo: Where it tells of the host's memory, for devices that have none of their own.
 
     Raises:
         NvmlUnavailable: There is no driver, it does not fit its library, this
             process may not ask it, or ``pynvml`` is another distribution's.
     """
 
-    def __init__(self, *, sysfs: Path = Path("/sys"), skip: Container[int] = ()) -> None:
+    def __init__(
+        self, *, sysfs: Path = Path("/sys"), meminfo: Path = MEMINFO, skip: Container[int] = ()
+    ) -> None:
         self._driver = Driver()
         self._skip = skip
         self._nvml = self._driver.nvml
-        self._sysfs = sysfs
+        self._sysfs, self._meminfo = sysfs, meminfo
         self._watch = FaultWatch(self._driver, self.devices)
 
     # ── the questions of DeviceProvider ────────────────────────────────────
@@ -134,14 +138,17 @@ class NvmlProvider:
     def _device(self, handle: Any, index: int) -> Device:
         nvml, driver, what = self._nvml, self._driver, f"GPU {index}"
         uuid = _text(driver.ask(what, nvml.nvmlDeviceGetUUID, handle))
+        own = self._own_memory(uuid, handle)
         return Device(
             uuid=uuid,
             index=index,
             name=_text(driver.ask(what, nvml.nvmlDeviceGetName, handle)),
-            total_bytes=self._memory(uuid, handle).total,
+            total_bytes=(own or self._memory(uuid, handle)).total,
             mode=_mode(driver.optional(what, nvml.nvmlDeviceGetComputeMode, handle)),
             numa_node=self._numa_node(what, handle),
             cpus=self._cpus(what, handle),
+            cores=driver.optional(what, nvml.nvmlDeviceGetNumGpuCores, handle),
+            unified=own is None,
         )
 
     def _instances(self, handle: Any, parent: Device) -> list[Device]:
@@ -172,6 +179,7 @@ class NvmlProvider:
             cpus=parent.cpus,
             gpu_instance=driver.optional(uuid, nvml.nvmlDeviceGetGpuInstanceId, handle),
             compute_instance=driver.optional(uuid, nvml.nvmlDeviceGetComputeInstanceId, handle),
+            cores=parent.cores,
         )
 
     def _cpus(self, what: str, handle: Any) -> frozenset[int]:
@@ -203,13 +211,26 @@ class NvmlProvider:
     # ── what they are doing ────────────────────────────────────────────────
 
     def _memory(self, what: str, handle: Any) -> DeviceMemory:
+        memory = self._own_memory(what, handle) or host_memory(self._meminfo)
+        if memory is None:
+            raise GpuError(f"Neither the driver nor the kernel tells what memory {what} has.")
+        return memory
+
+    def _own_memory(self, what: str, handle: Any) -> DeviceMemory | None:
+        """Return a device's memory; ``None`` if it has none of its own, as on DGX Spark and Jetson."""
         nvml, driver = self._nvml, self._driver
         info = driver.optional(what, nvml.nvmlDeviceGetMemoryInfo, handle, nvml.nvmlMemory_v2)
         if info is not None:
             return DeviceMemory(info.total, info.used, info.free, info.reserved)
         # Drivers before 515 know only the first form, which counts what the
         # driver keeps as used.
-        info = driver.ask(what, nvml.nvmlDeviceGetMemoryInfo, handle)
+        try:
+            info = driver.ask(what, nvml.nvmlDeviceGetMemoryInfo, handle)
+        except GpuError as error:
+            cause = error.__cause__
+            if isinstance(cause, Exception) and driver.is_error(cause, ["NOT_SUPPORTED"]):
+                return None
+            raise
         return DeviceMemory(info.total, info.used, info.free)
 
     def _listed(self, what: str, function: Callable[..., Any], handle: Any) -> list[Any] | None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gpu.bytesize import GIB
-from gpu.device import DeviceHealth, DeviceProcess
+from aiotune_gpu.bytesize import GIB
+from aiotune_gpu.device import DeviceHealth, DeviceProcess
 
 __all__ = ("HANGS", "LOST", "RESET_REQUIRED", "FakeDriver", "FakeGpu", "FakeMig")
 
@@ -44,7 +44,8 @@ class FakeGpu:
 
     Attributes:
         uuid: Its name.
-        total: Bytes.
+        total: Bytes; -1: it uses the host's memory, and has none of its own.
+        cores: How many it has; -1: not told.
         reserved: Bytes that the driver keeps.
         used: Bytes in use.
         mode: ``default``, ``exclusive`` or ``prohibited``.
@@ -58,6 +59,7 @@ class FakeGpu:
         crowded: Whether its processes change faster than they can be listed.
         denied: Whether this process may not see others.
         silent: Whether it tells no faults.
+        name: Its model, without blanks.
         deaf: The code that waiting for its faults ends with at once; 0: it can be waited for.
         hangs: Whether calls about it return only when this is changed.
         slow: Milliseconds that each call about it takes.
@@ -81,6 +83,8 @@ class FakeGpu:
     deaf: int = 0
     hangs: bool = False
     slow: int = 0
+    cores: int = 1024
+    name: str = "Fake"
 
 
 @dataclass(slots=True)
@@ -178,8 +182,9 @@ class FakeDriver:
     def _gpu(self, gpu: FakeGpu) -> str:
         health = gpu.health
         values = {
-            "name": "Fake",
+            "name": gpu.name,
             "total": gpu.total,
+            "cores": gpu.cores,
             "reserved": gpu.reserved,
             "used": gpu.used,
             "mode": _MODES[gpu.mode],

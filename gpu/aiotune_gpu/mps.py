@@ -12,7 +12,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from gpu.bytesize import MIB
+from aiotune_gpu.bytesize import MIB
 
 __all__ = ("client_environment", "running_daemon")
 

@@ -46,6 +46,8 @@ class Device:
             This process may not be allowed to run on all of them.
         gpu_instance: Of a MIG instance, the number of its GPU instance within its parent.
         compute_instance: Of a MIG instance, its number within its GPU instance.
+        cores: How many CUDA cores it has, all of its GPU's; ``None`` if unknown.
+        unified: Whether its memory is the host's, with which it is then measured.
     """
 
     uuid: str
@@ -58,6 +60,8 @@ class Device:
     cpus: frozenset[int] = frozenset()
     gpu_instance: int | None = None
     compute_instance: int | None = None
+    cores: int | None = None
+    unified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class DeviceProcess:
 class DeviceHealth:
     """How a device is at one moment; of a MIG instance, how its GPU is.
 
-    What it means is :func:`gpu.health.verdict`'s business.
+    What it means is :func:`aiotune_gpu.health.verdict`'s business.
 
     Attributes:
         lost: It does not answer.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gpu.bytesize import format_bytes
+from aiotune_gpu.bytesize import format_bytes
 
 __all__ = (
     "DeviceState",
@@ -16,6 +16,9 @@ __all__ = (
     "PlacementDecision",
     "best_fit",
 )
+
+_LIKE = 0.98
+"""Of a device's size: so much of it makes a smaller one the same kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,10 @@ class DeviceState:
         away: Whether it is out of use, perhaps for a while only.
         broken: Whether nothing will ever be put on it again.
         others: What others have held of it all the time, at least.
+        promised: What the leases on it may take.
+        foreign: What others hold of it now, or have said that they will.
+        guests: How many others are there: searches that say so, or else anybody who holds
+            more than a desktop does.
     """
 
     uuid: str
@@ -66,6 +73,9 @@ class DeviceState:
     away: bool = False
     broken: bool = False
     others: int = 0
+    promised: int = 0
+    foreign: int = 0
+    guests: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +103,13 @@ PlacementDecision = Placement | NotNow | NeverFits
 
 
 def best_fit(request: MemoryRequest, states: Sequence[DeviceState]) -> PlacementDecision:
-    """Choose the devices on which a request leaves the least memory unused.
+    """Choose the devices of the fewest holders, and among these the smallest that are large enough.
 
-    An idle device comes before a shared one; among equals, small requests go
-    to small devices, and large devices stay whole for large requests.
+    An idle device comes before one that is shared, with us or with strangers. How
+    large a device is decides by what it has, never by what strangers have left of it:
+    small requests go to small kinds of devices, and large devices stay whole for large
+    requests. Of one kind, leases gather where ours are already, then where others
+    hold the least, then in the order given.
     """
     able = [s for s in states if not s.broken and s.capacity >= request.on(s.uuid)]
     if len(able) < request.devices:
@@ -106,8 +119,20 @@ def best_fit(request: MemoryRequest, states: Sequence[DeviceState]) -> Placement
         away = sum(s.away for s in able)
         text = f"{len(free)} of {request.devices} device(s) have {format_bytes(request.bytes)} free now."
         return NotNow(f"{text} {away} more may come back into use." if away else text)
-    free.sort(key=lambda s: (s.leases, s.available - request.on(s.uuid), s.uuid))
+    kinds = _kinds(states)
+    free.sort(key=lambda s: (s.leases + s.guests, kinds[s.uuid], -s.promised, s.foreign))
     return Placement(tuple(s.uuid for s in free[: request.devices]))
+
+
+def _kinds(states: Sequence[DeviceState]) -> dict[str, int]:
+    """Number the kinds of devices by size; two of a kind may differ by what their drivers keep."""
+    kinds: dict[str, int] = {}
+    kind, smallest = 0, 0
+    for state in sorted(states, key=lambda s: s.capacity):
+        if state.capacity * _LIKE > smallest:
+            kind, smallest = kind + 1, state.capacity
+        kinds[state.uuid] = kind
+    return kinds
 
 
 def _fits_now(request: MemoryRequest, state: DeviceState) -> bool:

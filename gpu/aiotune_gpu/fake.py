@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gpu.bytesize import GIB
-from gpu.device import Device, DeviceFault, DeviceHealth, DeviceMemory, DeviceProcess
-from gpu.errors import DeviceLost, NvmlUnavailable
+from aiotune_gpu.bytesize import GIB
+from aiotune_gpu.device import Device, DeviceFault, DeviceHealth, DeviceMemory, DeviceProcess
+from aiotune_gpu.errors import DeviceLost, NvmlUnavailable
 
 __all__ = ("FakeProvider", "fake_devices")
 

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gpu.device import Device, DeviceFault
-from gpu.driver import Driver
-from gpu.errors import DeviceLost, GpuError, NvmlUnavailable
+from aiotune_gpu.device import Device, DeviceFault
+from aiotune_gpu.driver import Driver
+from aiotune_gpu.errors import DeviceLost, GpuError, NvmlUnavailable
 
 __all__ = ("FaultWatch",)
 

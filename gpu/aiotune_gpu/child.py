@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gpu.errors import DriverHangs, GpuError
-from gpu.server import LONGEST
+from aiotune_gpu.errors import DriverHangs, GpuError
+from aiotune_gpu.server import LONGEST
 
 __all__ = ("DriverProcess",)
 
 _BEGIN = (
     "import json, sys; sys.path += json.loads(sys.argv[2]); "
-    "from gpu.server import main; main(int(sys.argv[1]))"
+    "from aiotune_gpu.server import main; main(int(sys.argv[1]))"
 )
 _ANEW = 30.0
 """Seconds after which a process whose question is not answered is given up for a new one."""
@@ -69,7 +69,7 @@ class DriverProcess:
 
         Args:
             within: Seconds to wait for the answer.
-            name: One of :data:`gpu.server.QUESTIONS`.
+            name: One of :data:`aiotune_gpu.server.QUESTIONS`.
             *arguments: Its arguments.
 
         Raises:

@@ -8,9 +8,10 @@ Synchronous, standard library only, plus ``pynvml`` in one file, ``driver.py``.
     deadlines           one process       packets    that process   questions       errors
 """
 
-from gpu import mps
-from gpu.bytesize import GIB, MIB, format_bytes, parse_bytes
-from gpu.device import (
+from aiotune_gpu import mps
+from aiotune_gpu.bytesize import GIB, MIB, format_bytes, parse_bytes
+from aiotune_gpu.claims import Claim, HostClaims, claims_directory
+from aiotune_gpu.device import (
     ComputeMode,
     Device,
     DeviceFault,
@@ -19,7 +20,7 @@ from gpu.device import (
     DeviceProcess,
     DeviceProvider,
 )
-from gpu.errors import (
+from aiotune_gpu.errors import (
     BadVisibleDevices,
     DeviceLost,
     DriverHangs,
@@ -27,20 +28,20 @@ from gpu.errors import (
     LeaseError,
     NvmlUnavailable,
 )
-from gpu.health import ApplicationFault, Broken, Healthy, Verdict, describe_xid, verdict
-from gpu.isolated import IsolatedProvider
-from gpu.ledger import Lease, LeaseLedger
-from gpu.nvml import NvmlProvider
-from gpu.placement import DeviceState, MemoryRequest, NeverFits, NotNow, Placement, best_fit
-from gpu.visibility import environment_for, visible_devices
+from aiotune_gpu.health import ApplicationFault, Broken, Healthy, Verdict, describe_xid, verdict
+from aiotune_gpu.isolated import IsolatedProvider
+from aiotune_gpu.ledger import Lease, LeaseLedger
+from aiotune_gpu.nvml import NvmlProvider
+from aiotune_gpu.placement import DeviceState, MemoryRequest, NeverFits, NotNow, Placement, best_fit
+from aiotune_gpu.visibility import doubts, environment_for, visible_devices
 
 __all__ = (
     "GIB",
-    "IS_AIOTUNES_GPU",
     "MIB",
     "ApplicationFault",
     "BadVisibleDevices",
     "Broken",
+    "Claim",
     "ComputeMode",
     "Device",
     "DeviceFault",
@@ -53,6 +54,7 @@ __all__ = (
     "DriverHangs",
     "GpuError",
     "Healthy",
+    "HostClaims",
     "IsolatedProvider",
     "Lease",
     "LeaseError",
@@ -65,7 +67,9 @@ __all__ = (
     "Placement",
     "Verdict",
     "best_fit",
+    "claims_directory",
     "describe_xid",
+    "doubts",
     "environment_for",
     "format_bytes",
     "mps",
@@ -73,6 +77,3 @@ __all__ = (
     "verdict",
     "visible_devices",
 )
-
-IS_AIOTUNES_GPU = True
-"""Tells this package from a ``gpu.py`` of somebody else's that shadows it."""

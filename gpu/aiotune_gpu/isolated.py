@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from gpu.child import DriverProcess
-from gpu.device import Device, DeviceFault, DeviceHealth, DeviceMemory, DeviceProcess
-from gpu.errors import DeviceLost, DriverHangs, GpuError, NvmlUnavailable
+from aiotune_gpu.child import DriverProcess
+from aiotune_gpu.device import Device, DeviceFault, DeviceHealth, DeviceMemory, DeviceProcess
+from aiotune_gpu.errors import DeviceLost, DriverHangs, GpuError, NvmlUnavailable
 
 __all__ = ("IsolatedProvider",)
 
@@ -24,7 +24,7 @@ _WATCH = 0.25
 
 
 class IsolatedProvider:
-    """Answers as :class:`gpu.nvml.NvmlProvider` does, each question within a deadline.
+    """Answers as :class:`aiotune_gpu.nvml.NvmlProvider` does, each question within a deadline.
 
     One process asks about all devices. A device that does not answer in time
     keeps that process, which is in its call, for itself from then on, and the others get a new
@@ -38,7 +38,7 @@ class IsolatedProvider:
         left_out: Why devices were left out of the last listing, by index.
 
     Raises:
-        NvmlUnavailable: As for :class:`gpu.nvml.NvmlProvider`.
+        NvmlUnavailable: As for :class:`aiotune_gpu.nvml.NvmlProvider`.
         DriverHangs: The driver does not let itself be opened.
     """
 

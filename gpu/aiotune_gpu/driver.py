@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
-from gpu.errors import DeviceLost, GpuError, NvmlUnavailable
+from aiotune_gpu.errors import DeviceLost, GpuError, NvmlUnavailable
 
 __all__ = ("Driver",)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gpu.bytesize import MIB, format_bytes
-from gpu.device import ComputeMode, Device, DeviceMemory
-from gpu.errors import LeaseError
-from gpu.placement import (
+from aiotune_gpu.bytesize import MIB, format_bytes
+from aiotune_gpu.claims import Claim
+from aiotune_gpu.device import ComputeMode, Device, DeviceMemory
+from aiotune_gpu.errors import LeaseError
+from aiotune_gpu.placement import (
     DeviceState,
     MemoryRequest,
     NeverFits,
@@ -56,7 +57,8 @@ class _Account:
     What others use is not told; it is inferred. Where it is known how much
     each holder uses, the rest of what is used is others'. Where it is not, as
     in most containers, a holder may have taken anything up to its promise; but
-    what was in use before the first lease was granted was nobody's of ours.
+    what was in use before the first lease was granted was nobody's of ours. What other
+    searches claim they may take yet; what they have taken already is measured.
     """
 
     total: int
@@ -68,15 +70,28 @@ class _Account:
     over: int = 0
     before: int = 0
     promised: dict[int, int] = field(default_factory=dict)
+    claims: list[Claim] = field(default_factory=list)
 
     @property
     def capacity(self) -> int:
         return max(0, self.total - self.reserve - self.kept)
 
     @property
+    def given(self) -> int:
+        return sum(self.promised.values())
+
+    @property
     def available(self) -> int:
-        taken = sum(self.promised.values()) + self.foreign + self.over
-        return max(0, self.capacity - taken)
+        return max(0, self.capacity - self.given - self.foreign - self.over)
+
+    @property
+    def expected(self) -> int:
+        return max(self.foreign, sum(claim.bytes for claim in self.claims))
+
+    @property
+    def guests(self) -> int:
+        # Less may be a desktop's, a monitor's or the driver's.
+        return max(len(self.claims), self.foreign > usual_reserve(self.total))
 
     def measure(self, used: int, own: Mapping[int, int]) -> None:
         known = {number: own[number] for number in self.promised if number in own}
@@ -93,7 +108,8 @@ class LeaseLedger:
     """Grants leases that together never exceed a device's capacity, nor the host's.
 
     Args:
-        devices: What there is. On one in exclusive mode there is one lease at a time.
+        devices: What there is. On one in exclusive mode there is one lease at a time, and
+            on one whose memory is the host's, where nothing tells who has what of it.
         reserve: Bytes of each device that are never given out; default
             :func:`usual_reserve` of it.
         most: How many leases may be on one device at once; default any number.
@@ -112,17 +128,18 @@ class LeaseLedger:
             d.uuid: _Account(
                 d.total_bytes,
                 usual_reserve(d.total_bytes) if reserve is None else reserve,
-                1 if d.mode is ComputeMode.EXCLUSIVE else most or _UNLIMITED,
+                1 if _takes_one(d) else most or _UNLIMITED,
             )
             for d in devices
         }
         self._host = _Account(_UNLIMITED if host is None else host, 0)
-        self._exclusive = {d.uuid for d in devices if d.mode is ComputeMode.EXCLUSIVE}
+        self._exclusive = {d.uuid for d in devices if _takes_one(d)}
         self._away: set[str] = set()
         self._broken: set[str] = set()
         self._kept_for: dict[str, str] = {}
         self._leases: dict[int, Lease] = {}
         self._alone: str | None = None
+        self._known: frozenset[str] = frozenset()
         self._next = 0
 
     # ── asking and giving back ─────────────────────────────────────────────
@@ -251,6 +268,22 @@ class LeaseLedger:
         """Take in what the host has free now, and what holders use of it, as far as it is known."""
         self._host.measure(max(0, self._host.total - available), own or {})
 
+    def heed(self, claims: Sequence[Claim]) -> None:
+        """Take in what other searches of this host claim now, of any devices.
+
+        A claim makes a device the less eligible, and its bytes are left free as long
+        as anything is held here. A holder that would be the only one may try
+        with what is measured to be free, so nobody's claim is waited for for ever.
+        """
+        self._known = frozenset(claim.name for claim in claims)
+        for uuid, account in self._accounts.items():
+            account.claims = [claim for claim in claims if claim.uuid == uuid]
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Names of the claims that are heeded."""
+        return self._known
+
     # ── devices ────────────────────────────────────────────────────────────
 
     def limit(self, uuid: str, most: int) -> None:
@@ -281,20 +314,28 @@ class LeaseLedger:
     def _states(self, holder: str | None) -> Iterator[DeviceState]:
         for uuid, account in self._accounts.items():
             alone = any(self._leases[number].exclusive for number in account.promised)
+            yet = account.expected - account.foreign if self._leases else 0
             yield DeviceState(
                 uuid,
                 account.capacity,
-                account.available,
+                max(0, account.available - yet),
                 leases=len(account.promised),
                 most=account.most,
                 closed=alone or self._kept_for.get(uuid, holder) != holder,
                 away=uuid in self._away,
                 broken=uuid in self._broken,
                 others=0 if account.least == _UNLIMITED else account.least,
+                promised=account.given,
+                foreign=account.expected,
+                guests=account.guests,
             )
 
     def _touched(self, lease: Lease) -> list[_Account]:
         return [self._accounts[uuid] for uuid in lease.uuids]
+
+
+def _takes_one(device: Device) -> bool:
+    return device.mode is ComputeMode.EXCLUSIVE or device.unified
 
 
 def _check(holder: str, request: MemoryRequest, uuid: str, state: DeviceState | None) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpu.device import DeviceFault, DeviceHealth
+from aiotune_gpu.device import DeviceFault, DeviceHealth
 
 __all__ = ("ApplicationFault", "Broken", "Healthy", "Verdict", "describe_xid", "verdict")
 
