@@ -14,7 +14,7 @@ import pytest
 
 from aiotune.worker._tracing import _alone, _targets, traced_peak
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.timeout(600)]  # JAX compiles for over a minute
 
 SCRIPT = Path(__file__).with_name("trace_models.py")
 MIB = 1 << 20
@@ -31,7 +31,7 @@ def traced(request: pytest.FixtureRequest) -> tuple[dict[str, Any], str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
