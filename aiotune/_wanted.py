@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from aiotune._arguments import plain
 from aiotune._gpu import parse_bytes
 from aiotune._printable import shown
 from aiotune.errors import ConfigurationError, WrongType
@@ -38,19 +40,23 @@ class Wanted:
     gpu_memory: int | str | None = None
 
     def __post_init__(self) -> None:
-        _at_least_one(
-            "max_parallel_trials", self.max_parallel_trials, "Or leave it out, to use all there is."
-        )
-        _at_least_one(
-            "gpus_per_trial", self.gpus_per_trial, "To use no GPU at all, pass devices=[]."
-        )
+        self._keep_at_least_one("max_parallel_trials", "Or leave it out, to use all there is.")
+        self._keep_at_least_one("gpus_per_trial", "To use no GPU at all, pass devices=[].")
         if not isinstance(self.max_trials_per_gpu, str) or self.max_trials_per_gpu != "auto":
-            _at_least_one(
-                "max_trials_per_gpu", self.max_trials_per_gpu, "Or leave it out.", " or 'auto'"
-            )
+            self._keep_at_least_one("max_trials_per_gpu", "Or leave it out.", " or 'auto'")
         if self.devices is not None:
             _check_devices(self.devices)
         self._check_memory()
+
+    def _keep_at_least_one(self, name: str, remedy: str, also: str = "") -> None:
+        value: Any = getattr(self, name)
+        if value is None:
+            return
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+            raise ConfigurationError(
+                f"{name} must be a whole number of at least 1{also}, but is {shown(value)}. {remedy}"
+            )
+        object.__setattr__(self, name, int(value))
 
     def _check_memory(self) -> None:
         size = self.memory_bytes
@@ -71,21 +77,12 @@ class Wanted:
         if self.gpu_memory is None:
             return None
         try:
-            return parse_bytes(self.gpu_memory)
+            return parse_bytes(plain(self.gpu_memory))
         except ValueError:
             raise ConfigurationError(
                 f"gpu_memory={shown(self.gpu_memory)} is not a size. Write a number of bytes, or e.g. "
                 "'8GiB' or '500MB'."
             ) from None
-
-
-def _at_least_one(name: str, value: Any, remedy: str, also: str = "") -> None:
-    if value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(
-            f"{name} must be a whole number of at least 1{also}, but is {shown(value)}. {remedy}"
-        )
 
 
 def _check_devices(devices: Any) -> None:
@@ -95,7 +92,8 @@ def _check_devices(devices: Any) -> None:
             f"devices must be a list, but is {shown(devices)} of type {type(devices).__name__}. {form}"
         )
     for device in devices:
-        is_index = isinstance(device, int) and not isinstance(device, bool) and device >= 0
+        whole = isinstance(device, numbers.Integral) and not isinstance(device, bool)
+        is_index = whole and int(device) >= 0
         if not is_index and not (isinstance(device, str) and device.startswith(("GPU-", "MIG-"))):
             raise ConfigurationError(
                 f"devices names {shown(device)}, which is neither the index nor the UUID of a GPU. {form}"

@@ -71,9 +71,8 @@ class BaseTuner:
         stop_grace: Seconds between asking a worker to end and killing it.
         allow_shared: Use a project directory although it is another user's, or others may write to
             it, who could then replace files of a running search.
-        executor: ``"local"`` runs each attempt in a process of its own,
-            ``"inline"`` in this one (for debugging and for functions that take
-            microseconds), or an object of your own.
+        executor: ``"local"`` runs each attempt in a process of its own, ``"inline"`` in this one (for
+            debugging and for functions that take microseconds), or an object of your own.
         start_method: How ``"local"`` makes processes: ``"fork"`` from one that has imported the back end,
             ``"spawn"`` as fresh interpreters, slower; ``"auto"``: forks, until a back end refuses to work in one.
         **kwargs: None; anything here is refused.

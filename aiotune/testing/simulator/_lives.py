@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,15 +15,8 @@ from aiotune.errors import DeviceError, FatalError, ProjectLocked, SearchAborted
 from aiotune.executors import SpawnError
 from aiotune.oracles import Oracle, _adoption, _oracle
 from aiotune.scheduler import (
-    Admission,
-    AttemptRunner,
-    Deadlines,
-    DeviceWatch,
-    Limits,
     SearchLoop,
     StopReason,
-    Timing,
-    Weigher,
     _activity,
 )
 from aiotune.store import open_project
@@ -37,8 +28,8 @@ from aiotune.testing.simulator._executor import SimExecutor
 from aiotune.testing.simulator._faults import CLOCK, DEVICE, JOB, LANES, NEIGHBOUR, Fault
 from aiotune.testing.simulator._folding import check_fold, check_verdicts
 from aiotune.testing.simulator._job import signal_job
-from aiotune.testing.simulator._lanes import HangingProvider, Lanes, WatchedCore
-from aiotune.testing.simulator._monitors import WEIGHING_DEADLINES, Monitors
+from aiotune.testing.simulator._lanes import Lanes, WatchedCore
+from aiotune.testing.simulator._monitors import Monitors
 from aiotune.testing.simulator._neighbours import Neighbours
 from aiotune.testing.simulator._plan import Happening, Setup
 from aiotune.testing.simulator._processes import Crowd
@@ -48,12 +39,12 @@ from aiotune.testing.simulator._script import when_reported
 from aiotune.testing.simulator._seams import replaced
 from aiotune.testing.simulator._terminal import SimTerminal
 from aiotune.testing.simulator._threads import SimLoop
+from aiotune.testing.simulator._wiring import TIMES, wired
 from aiotune.testing.simulator._world import World
 from aiotune.trial import Trial
 
 __all__ = ("Life", "SimulatedMishap")
 
-_TIMES = Timing(grace=5.0, fatal_grace=0.5, tick=1.0, shutdown=10.0, watch=1.0)
 _ROUNDS = 100_000
 """How often the loop of one life may go round."""
 _LONGEST = 8_000.0
@@ -237,68 +228,9 @@ class Life:
         return search.end
 
     def _wired(self, oracle: Oracle) -> SearchLoop:
-        resources = self.neighbours.resources()
-        offload = oracle.offload
-        if resources.provider is not None:
-            hanging = HangingProvider(self.lanes, self.devices.provider)
-            resources = replace(resources, provider=hanging)
-        admission = Admission(
-            resources, oracle.calibration, space="simulated", trains=self.setup.trains
-        )
-        shared: dict[str, Any] = {
-            "oracle": oracle,
-            "executor": self.executor,
-            "layout": self.disk.layout,
-            "log": self.log,
-            "admission": admission,
-            "hooks": self,
-        }
-        ids = (f"{self.world.life}{number:03x}" for number in itertools.count())
-        core = WatchedCore(
-            admission, ahead=1 if oracle.proposes_ahead else 0, weighs=self.setup.weighs
-        ).watched(self.lanes, self.world)
+        search, core = wired(self, oracle, self._before_proposal)
         self._core = self.neighbours.core = core
-        timing = Timing(
-            grace=_TIMES.grace,
-            fatal_grace=_TIMES.fatal_grace,
-            limits=Limits(self.setup.timeout, self.setup.stall_warn, self.setup.stall),
-            tick=_TIMES.tick,
-            shutdown=_TIMES.shutdown,
-            watch=_TIMES.watch,
-        )
-        runner = AttemptRunner(
-            clock=self.world, offload=offload, new_id=lambda: next(ids), **shared
-        )
-        runner.run = core.timing(runner.run)  # type: ignore[method-assign,assignment]
-        return SearchLoop(
-            core=core,
-            oracle=oracle,
-            runner=runner,
-            weigher=Weigher(
-                max_model_size=self.setup.parameters,
-                clock=self.world,
-                offload=offload,
-                deadlines=Deadlines(*WEIGHING_DEADLINES),
-                **shared,
-            ),
-            watch=DeviceWatch(
-                resources,
-                offload,
-                free_ram=lambda: resources.host_bytes or 0,
-                clock=self.world,
-            ),
-            log=self.log,
-            clock=self.world,
-            timing=timing,
-            on_tick=partial(self._tick, core),
-            before_proposal=self._before_proposal,
-            on_stop=partial(self.lanes.stop, _TIMES.shutdown),
-            offload=offload,
-        )
-
-    def _tick(self, core: WatchedCore) -> None:
-        core.validate()
-        self.terminal.tick()
+        return search
 
     # ── what users do ──────────────────────────────────────────────────────
 
@@ -375,7 +307,7 @@ class Life:
         """Ask the search to end, as a signal does."""
         if self._search is not None and not self.world.dead:
             self._cancellations += 1
-            self._search.stop(StopReason.CANCELLED, _TIMES.grace)
+            self._search.stop(StopReason.CANCELLED, TIMES.grace)
 
     async def _search_beside(self) -> None:
         """Open the project that is held, as a second program would."""
@@ -414,7 +346,7 @@ class Life:
 
     def _processes_are_gone(self) -> None:
         gave_up, live = self.log.abandoned, self.executor.live
-        left = [w for w in live if not (gave_up and w.may_outlive(_TIMES.grace))]
+        left = [w for w in live if not (gave_up and w.may_outlive(TIMES.grace))]
         if left and not self.world.dead and not self._gave_up:
             self.world.wrong("I15", f"{left} live after the end of the search")
 
