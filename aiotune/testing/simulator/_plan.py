@@ -43,6 +43,10 @@ _ORDER = {fault: number for number, fault in enumerate(Fault)}
 _IN_ATTEMPT = (*PROGRAM, *ENDING, *CHANNEL)
 _ATTEMPT = frozenset({*_IN_ATTEMPT, *SPAWN, Fault.MEMORY_LATE, Fault.MEMORY_LEAKED})
 _EVENTUAL = frozenset({Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN, Fault.ORACLE_AWAITS})
+_ELSEWHERE = frozenset({*_ATTEMPT, *_EVENTUAL, *JOB})
+"""What is not drawn among the happenings of a life."""
+_UNSIGNALLED = 0.4
+"""How many lives hear of no signal, where there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,18 +190,25 @@ class Plan:
     def happenings(self, life: int) -> list[Happening]:
         """Return what happens to one life of the tuner."""
         numbers = self.numbers("happenings", life)
-        able = [f for f in self.among(list(Fault)) if f not in _ATTEMPT and f not in _EVENTUAL]
+        able = [f for f in self.among(list(Fault)) if f not in _ELSEWHERE]
+        signals = self._signals(life) if life < _TROUBLED_LIVES else []
         if life >= _TROUBLED_LIVES or not able:
-            return []
+            return signals
         able += [Fault.DISK_FULL] * 2 * (Fault.DISK_FULL in able)  # it takes longest, so more often
-        able += [f for f in able if f in JOB] * 2  # which need somebody who is there
         chosen = [numbers.choice(able) for _ in range(numbers.choice([0, 1, 1, 2, 3]))]
         return [
             Happening(fault, commit=numbers.randint(2, 60))
             if fault in _BY_COMMIT
             else Happening(fault, second=round(numbers.uniform(0.0, 40.0), 3))
             for fault in chosen
-        ]
+        ] + signals
+
+    def _signals(self, life: int) -> list[Happening]:
+        """Return what others send to one life of the tuner; whatever else happens does not depend on it."""
+        numbers, able = self.numbers("signals", life), self.among(JOB)
+        if not able or numbers.random() < _UNSIGNALLED:
+            return []
+        return [Happening(numbers.choice(able), second=round(numbers.uniform(0.0, 40.0), 3))]
 
     def calm(self) -> Plan:
         """Return the plan of the uninterrupted twin: the same programs, and nothing around them."""
