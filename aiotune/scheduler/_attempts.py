@@ -18,8 +18,9 @@ from aiotune.failures import FailureKind, TrialFailure
 from aiotune.memory import MemoryPeak
 from aiotune.scheduler._activity import DeviceWork
 from aiotune.scheduler._admission import Admission, Need
-from aiotune.scheduler._commands import EndedBy, Launch
+from aiotune.scheduler._commands import EndedBy, Launch, StopReason
 from aiotune.scheduler._discovered import take_in
+from aiotune.scheduler._fatal import rebuild_fatal
 from aiotune.scheduler._last_words import printed_last, written_result
 from aiotune.scheduler._losses import Losses
 from aiotune.scheduler._memory import lessons, with_rung
@@ -127,6 +128,7 @@ class AttemptRunner:
 
     Attributes:
         observed: What the peaks of its attempts taught, for whoever keeps that beyond the project.
+        on_over: Called with an error that must end the search, when it is recorded, and the reason.
         on_steps: Called with a trial, a number of batches and the seconds that they took.
     """
 
@@ -149,6 +151,7 @@ class AttemptRunner:
         self._new_id = new_id or _ids()
         self._admission = admission
         self.observed: list[events.MemoryObserved] = []
+        self.on_over: Callable[[Exception, StopReason], object] = lambda *_: None
         self.on_steps: Callable[[str, int, float], None] = lambda *_: None
         self._orders = Orders(oracle, layout)
         self._verdicts = Verdicts(oracle, log, heard=prunes)
@@ -167,14 +170,10 @@ class AttemptRunner:
         began = self._clock.monotonic()
         return Running(trial, place, lease, launch.need, attempt, attempt_id, paths, began)
 
-    async def run(self, running: Running) -> TrialFailure | None:
+    async def run(self, running: Running) -> None:
         """Run an attempt to its recorded end.
 
-        Returns:
-            The failure, if it is one that must end the search (FATAL).
-
         Raises:
-            SearchAborted: Too many trials failed in a row; this one is recorded.
             StorageError: The journal cannot be written.
             SpawnError: No process could be started, after several tries.
         """
@@ -209,14 +208,15 @@ class AttemptRunner:
         except SpawnError as error:
             self._record_end(running, TrialStatus.INVALID, not_started(error))
             raise
+        # Whoever ends the search is heard before the hook, which may take its time: nothing more is started.
         try:
             await self._conclude(running, outcome)
-        except SearchAborted:  # it is recorded, and was one too many in a row
-            await self._hooks.trial_ended(trial, self._clock.monotonic() - running.started)
-            raise
-        await self._hooks.trial_ended(trial, self._clock.monotonic() - running.started)
+        except SearchAborted as error:  # it is recorded, and was one too many in a row
+            self.on_over(error, StopReason.ABORTED)
         failure = outcome.failure
-        return failure if failure is not None and failure.kind is FailureKind.FATAL else None
+        if failure is not None and failure.kind is FailureKind.FATAL:
+            self.on_over(rebuild_fatal(failure, trial.trial_id), StopReason.FATAL)
+        await self._hooks.trial_ended(trial, self._clock.monotonic() - running.started)
 
     # ── the process ────────────────────────────────────────────────────────
 

@@ -57,7 +57,7 @@ from aiotune.scheduler._commands import (
     Weigh,
 )
 from aiotune.scheduler._core import SchedulerCore
-from aiotune.scheduler._fatal import forgotten, rebuild_fatal
+from aiotune.scheduler._fatal import forgotten
 from aiotune.scheduler._patience import Patience
 from aiotune.scheduler._quarantine import Quarantine
 from aiotune.scheduler._timing import Timing
@@ -110,6 +110,7 @@ class SearchLoop:
     ) -> None:
         self._core, self._oracle, self._runner = core, oracle, runner
         self._weigher, self._watch = weigher, watch
+        runner.on_over = self._fail
         runner.on_steps = lambda *timed: self._post(StepsTimed(*timed))
         self._log, self._clock, self._timing, self._on_tick = log, clock, timing, on_tick
         self._before_proposal, self._on_stop = before_proposal, on_stop
@@ -291,9 +292,7 @@ class SearchLoop:
             return
         requeued = False
         try:
-            failure = await self._runner.run(running)
-            if failure is not None:
-                self._fail(rebuild_fatal(failure, trial_id), StopReason.FATAL)
+            await self._runner.run(running)
             requeued = running.trial.status in {TrialStatus.QUEUED, TrialStatus.REJECTED}
         except Exception as error:  # noqa: BLE001 - reported once, by run()
             self._fail_with(error)

@@ -11,15 +11,16 @@ import anyio
 import pytest
 
 from aiotune import logs
-from aiotune.errors import SearchAborted
+from aiotune.errors import FatalError, SearchAborted
 from aiotune.events import AttemptEnded, Event
 from aiotune.executors import Script, WorkerExit
 from aiotune.failures import FailureKind
 from aiotune.hyperparameters import HyperParameters
 from aiotune.oracles import RandomSearchOracle
+from aiotune.oracles._core import RetryPolicy
 from aiotune.scheduler import StopReason
 from aiotune.status import TrialStatus
-from aiotune.testing import Simulation, completes
+from aiotune.testing import Simulation, completes, fails
 from aiotune.trial import Trial
 from aiotune.wire import Failed, RunAttempt, RunWeighing, Weighed
 
@@ -200,3 +201,24 @@ async def test_an_attempt_whose_hook_raised_has_an_end() -> None:
     assert end.failure is not None
     assert "no such table" in end.failure.message
     assert not sim.executor.launched
+
+
+class SlowToEnd(Simulation):
+    """A search whose ``on_trial_end`` takes long for the first trial."""
+
+    async def trial_ended(self, trial: Trial, seconds: float) -> None:
+        await anyio.sleep(0.0 if trial.index else 8.0)
+        await super().trial_ended(trial, seconds)
+
+
+@pytest.mark.parametrize("kind", [FailureKind.FATAL, FailureKind.ERROR])
+async def test_the_end_of_the_search_does_not_wait_for_a_hook(kind: FailureKind) -> None:
+    """A FatalError, or one failure too many: nothing is started while the hook of that trial runs."""
+    made = oracle(50)
+    made._policy = RetryPolicy(max_consecutive=1)
+    sim = SlowToEnd(made, lambda o: completes(o, 0.5) if o.index else fails(kind), slots=2)
+
+    with pytest.raises((FatalError, SearchAborted)):
+        await sim.run()
+
+    assert len(sim.executor.launched) == 2

@@ -53,6 +53,10 @@ _ATTEMPT = frozenset(
 _EVENTUAL = frozenset(
     {Fault.BUDGET_RAISED, Fault.SEARCHED_AGAIN, Fault.ORACLE_AWAITS, *NEIGHBOUR, *TERMINAL}
 )
+_ELSEWHERE = frozenset({*_ATTEMPT, *_EVENTUAL, *JOB})
+"""What is not drawn among the happenings of a life."""
+_UNSIGNALLED = 0.4
+"""How many lives hear of no signal, where there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,18 +208,14 @@ class Plan:
     def happenings(self, life: int) -> list[Happening]:
         """Return what happens to one life of the tuner."""
         numbers = self.numbers("happenings", life)
-        able = [f for f in self.among(list(Fault)) if f not in _ATTEMPT and f not in _EVENTUAL]
         if life >= _TROUBLED_LIVES:
             return []
-        beside = self._neighbours(life)
+        able = [f for f in self.among(list(Fault)) if f not in _ELSEWHERE]
+        beside = [*self._neighbours(life), *self._signals(life)]
         if not able:
             return beside
         able += 3 * self.among(LANES)  # few seeds have them
-        beside = self._neighbours(life)
-        if not able:
-            return beside
         able += [Fault.DISK_FULL] * 2 * (Fault.DISK_FULL in able)  # it takes longest, so more often
-        able += [f for f in able if f in JOB] * 2  # which need somebody who is there
         chosen = [numbers.choice(able) for _ in range(numbers.choice([0, 1, 1, 2, 3]))]
         found = [
             Happening(fault, commit=numbers.randint(2, 60))
@@ -224,6 +224,13 @@ class Plan:
             for fault in chosen
         ]
         return [*found, *beside, *self._impatience(found, life)]
+
+    def _signals(self, life: int) -> list[Happening]:
+        """Return what others send to one life of the tuner; whatever else happens does not depend on it."""
+        numbers, able = self.numbers("signals", life), self.among(JOB)
+        if not able or numbers.random() < _UNSIGNALLED:
+            return []
+        return [Happening(numbers.choice(able), second=round(numbers.uniform(0.0, 40.0), 3))]
 
     def _neighbours(self, life: int) -> list[Happening]:
         numbers = self.numbers("neighbours", life)
