@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 import structlog
 
-from aiotune import _devices, logs
+from aiotune import _devices, _gpu, logs
 from aiotune._devices import Wanted
 from aiotune._equipment import equipment
 from aiotune._offload import InlineOffloader, Overdue
@@ -69,7 +69,7 @@ def test_a_driver_that_does_not_open_is_an_error(monkeypatch: pytest.MonkeyPatch
     def hangs() -> Any:
         raise DriverHangs("A call of the driver's (open) did not return within 10 s.")
 
-    monkeypatch.setattr(_devices._gpu, "IsolatedProvider", hangs)
+    monkeypatch.setattr(_gpu, "IsolatedProvider", hangs)
 
     with pytest.raises(DeviceError, match=r"cannot be listed: .* within 10 s"):
         _devices.find_resources(Wanted(), environ={})
