@@ -114,6 +114,7 @@ class Fault(Enum):
     DRIVER_SLOW = "each call of the driver takes a second and a half, for half a minute"
     DRIVER_STUCK = "who asks the driver is stuck for five minutes, past all deadlines"
     DISK_HANGS = "a file server does not answer for twenty or fifty seconds"
+    DEVICE_DIES = "a device falls off the bus, and all processes on it die in the same moment"
 
 
 def _between(first: Fault, last: Fault) -> tuple[Fault, ...]:
@@ -139,5 +140,5 @@ CLOCK = _between(Fault.CLOCK_JUMPS, Fault.SUSPENDED)
 """Of clocks."""
 USER = _between(Fault.INTERRUPTED, Fault.SEARCHED_AGAIN)
 """Of people."""
-LANES = _between(Fault.DRIVER_HANGS, Fault.DISK_HANGS)
-"""Of calls that hang."""
+LANES = _between(Fault.DRIVER_HANGS, Fault.DEVICE_DIES)
+"""Of calls that hang, and of what many calls find out at once."""

@@ -82,7 +82,7 @@ class Life:
     def __init__(self, world: World, disk: SimDisk, monitors: Monitors, setup: Setup) -> None:
         self.world, self.disk, self.monitors, self.setup = world, disk, monitors, setup
         self.devices = SimDevices(world, setup)
-        self.lanes = Lanes(world, disk.threads, self.devices.provider)
+        self.lanes = Lanes(world, disk.threads, self.devices)
         self.log = SimLog(world, monitors, self.devices, str(disk.layout.project_dir.parent))
         self.executor = SimExecutor(Crowd(world, disk, self.devices, monitors))
         self.end = "killed"
@@ -312,7 +312,7 @@ class Life:
         if fault in DEVICE:
             self.devices.suffer(fault)
         elif fault in LANES:
-            self.lanes.suffer(fault)
+            self.lanes.suffer(fault, self.executor.live)
         elif fault in CLOCK:
             self._time_goes_wrong(fault)
         elif fault is Fault.TUNER_KILLED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -158,6 +159,10 @@ class SimWorker:
         """Return what can be seen of it from outside: it computes until it hangs."""
         now = self._world.monotonic() if self.hangs_since is None else self.hangs_since
         return Activity(now - self._began, _STACKS * self._dumps)
+
+    def break_off(self) -> None:
+        """Die at once, by SIGBUS."""
+        self._end(WorkerExit(exit_code=None, signal=signal.SIGBUS))
 
     # ── the process itself ─────────────────────────────────────────────────
 
