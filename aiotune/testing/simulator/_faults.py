@@ -140,6 +140,7 @@ class Fault(Enum):
     DRIVER_SLOW = "each call of the driver takes a second and a half, for half a minute"
     DRIVER_STUCK = "who asks the driver is stuck for five minutes, past all deadlines"
     DISK_HANGS = "a file server does not answer for twenty or fifty seconds"
+    DEVICE_DIES = "a device falls off the bus, and all processes on it die in the same moment"
     # ── the process that forks workers, and the host ───────────────────────
     NURSERY_DIES = "the process that forks workers dies while launches wait for it"
     NURSERY_STOPPED = "the process that forks workers is stopped, and answers nobody"
@@ -180,7 +181,7 @@ ORACLE = _between(Fault.ORACLE_AWAITS, Fault.ORACLE_AWAITS)
 """Of oracles with methods of their own."""
 TERMINAL = _between(Fault.TERMINAL_UNREAD, Fault.LOG_HANGS)
 """Of the terminal and the log."""
-LANES = _between(Fault.DRIVER_HANGS, Fault.DISK_HANGS)
-"""Of calls that hang."""
+LANES = _between(Fault.DRIVER_HANGS, Fault.DEVICE_DIES)
+"""Of calls that hang, and of what many calls find out at once."""
 NURSERY = _between(Fault.NURSERY_DIES, Fault.FOREIGN_OOM_KILL)
 """Of the process that forks workers, and of the host beside them."""

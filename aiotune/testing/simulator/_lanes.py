@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +17,9 @@ from aiotune.scheduler._commands import (
     Launch,
     Stimulus,
 )
+from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._faults import LANES, Fault
+from aiotune.testing.simulator._processes import SimWorker
 from aiotune.testing.simulator._threads import Threads
 from aiotune.testing.simulator._world import World
 from aiotune_gpu import DeviceFault, DeviceHealth, DeviceMemory, DeviceProcess, DriverHangs
@@ -40,7 +42,7 @@ class Lanes:
     Args:
         world: Theirs.
         threads: Those of this life.
-        devices: What the driver would say if it answered.
+        devices: What there is, and what the driver would say if it answered.
 
     Attributes:
         sleeping: How many threads hang now.
@@ -48,7 +50,7 @@ class Lanes:
         stopped: When a stop was asked for last, and the seconds that workers have.
     """
 
-    def __init__(self, world: World, threads: Threads, devices: FakeProvider) -> None:
+    def __init__(self, world: World, threads: Threads, devices: SimDevices) -> None:
         self._world, self._threads, self._devices = world, threads, devices
         self.troubled = bool(world.plan.among(LANES))
         self.sleeping = 0
@@ -64,14 +66,17 @@ class Lanes:
         """Return one with threads where anything can hang, and else a quick one."""
         return _Troubled(self) if self.troubled else InlineOffloader()
 
-    def suffer(self, fault: Fault) -> None:
-        """Let something hang from now on."""
+    def suffer(self, fault: Fault, live: Iterable[SimWorker]) -> None:
+        """Let something hang from now on, or die with the processes that are there."""
         world, now = self._world, self._world.monotonic()
         numbers = world.plan.numbers("lanes", world.life, now)
-        uuids = sorted(device.uuid for device in self._devices.present)
+        uuids = sorted(device.uuid for device in self._devices.provider.present)
         if fault is Fault.DISK_HANGS:
             self._disk = now + numbers.choice(_DISK)
         elif not uuids:
+            return
+        elif fault is Fault.DEVICE_DIES:
+            self._die(numbers.choice(uuids), live)
             return
         elif fault is Fault.DRIVER_HANGS:
             self._hangs[numbers.choice(uuids)] = now + numbers.choice(_HANGS)
@@ -80,6 +85,15 @@ class Lanes:
         else:
             self._stuck = now + _STUCK
         world.strike(fault, "lanes")
+
+    def _die(self, uuid: str, live: Iterable[SimWorker]) -> None:
+        if uuid in self._devices.lost:
+            return
+        self._world.strike(Fault.DEVICE_DIES, "lanes", uuid)
+        self._devices.lost.add(uuid)
+        self._devices.provider.lose(uuid)
+        for worker in [worker for worker in live if uuid in worker.devices]:
+            worker.break_off()
 
     def stop(self, shutdown: float, grace: float) -> None:
         """Take note of a stop; ``on_stop`` of a search."""

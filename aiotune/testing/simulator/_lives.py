@@ -79,7 +79,7 @@ class Life:
     def __init__(self, world: World, disk: SimDisk, monitors: Monitors, setup: Setup) -> None:
         self.world, self.disk, self.monitors, self.setup = world, disk, monitors, setup
         self.devices = SimDevices(world, setup)
-        self.lanes = Lanes(world, disk.threads, self.devices.provider)
+        self.lanes = Lanes(world, disk.threads, self.devices)
         home = disk.layout.project_dir.parent
         self.neighbours = Neighbours(world, self.devices, home / "claims")
         self.log = SimLog(world, monitors, self.devices, str(disk.layout.project_dir.parent))
@@ -273,7 +273,7 @@ class Life:
         if fault in DEVICE:
             self.devices.suffer(fault)
         elif fault in LANES:
-            self.lanes.suffer(fault)
+            self.lanes.suffer(fault, self.executor.live)
         elif fault in NEIGHBOUR:
             self.neighbours.suffer()
         elif fault in CLOCK:

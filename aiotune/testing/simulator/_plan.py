@@ -214,7 +214,7 @@ class Plan:
         beside = [*self._neighbours(life), *self._signals(life)]
         if not able:
             return beside
-        able += 3 * self.among(LANES)  # few seeds have them
+        able += 3 * self.among(LANES) + 6 * self.among({Fault.DEVICE_DIES})  # few seeds have them
         able += [Fault.DISK_FULL] * 2 * (Fault.DISK_FULL in able)  # it takes longest, so more often
         chosen = [numbers.choice(able) for _ in range(numbers.choice([0, 1, 1, 2, 3]))]
         found = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
@@ -184,6 +185,10 @@ class SimWorker:
         computes = self.hangs_since is None or self.spins
         until = self._world.monotonic() if computes else (self.hangs_since or 0.0)
         return Activity(until - self._began, _STACKS * self._dumps)
+
+    def break_off(self) -> None:
+        """Die at once, by SIGBUS."""
+        self._end(WorkerExit(exit_code=None, signal=signal.SIGBUS))
 
     # ── the process itself ─────────────────────────────────────────────────
 
