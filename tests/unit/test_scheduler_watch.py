@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from aiotune._devices import Place, Resources, let_go
@@ -258,3 +259,18 @@ async def test_a_driver_that_tells_no_faults_ends_no_search() -> None:
 
     assert set(found.measured.devices) == {A, B}
     assert found.broken == ()
+
+
+async def test_memory_of_the_host_that_stays_in_use_breaks_no_device() -> None:
+    """On a device that uses the host's memory, a browser that was opened meanwhile is no leak of ours."""
+    device = replace(fake_devices(1)[0], unified=True)
+    provider = FakeProvider([device], used={A: GIB})
+    resources = Resources(most=1, reason="", devices=(device,), provider=provider)
+    watch = DeviceWatch(resources, InlineOffloader(), free_ram=lambda: 3 * GIB)
+    provider.running[A] = [DeviceProcess(7, GIB)]
+    await watch.look({"0": running()})
+    provider.running[A], provider.used[A] = [], 9 * GIB
+
+    broken = [found.broken for found in [await watch.look({}) for _ in range(40)]]
+
+    assert broken == [()] * 40

@@ -200,8 +200,8 @@ class Plan:
 
     def _neighbours(self, life: int) -> list[Happening]:
         numbers = self.numbers("neighbours", life)
-        count = numbers.randint(1, 4) if self.among(NEIGHBOUR) else 0
-        seconds = (round(numbers.uniform(0.0, 60.0), 3) for _ in range(count))
+        count = numbers.randint(2, 8) if self.among(NEIGHBOUR) else 0
+        seconds = (round(numbers.uniform(0.0, 40.0), 3) for _ in range(count))
         return [Happening(Fault.ANOTHER_SEARCH, second=second) for second in seconds]
 
     def calm(self) -> Plan:
@@ -235,7 +235,7 @@ def draw_plan(
         for fault in family
         if numbers.random() < 0.6  # noqa: PLR2004
     )
-    if setup.gpus and host.random() < 0.4:  # noqa: PLR2004
+    if setup.gpus and host.random() < 0.6:  # noqa: PLR2004
         drawn |= {*NEIGHBOUR}
     rate = numbers.choice([0.0, 0.1, 0.3, 0.5])
     if trials is not None:
