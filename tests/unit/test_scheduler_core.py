@@ -17,6 +17,7 @@ from aiotune.scheduler._commands import (
     Command,
     Finish,
     Launch,
+    PlaceTaken,
     ProposalEnded,
     Propose,
     Stimulus,
@@ -26,6 +27,8 @@ from aiotune.scheduler._commands import (
     TrialProposed,
 )
 from aiotune.scheduler._core import SchedulerCore
+from aiotune_gpu import Claim
+from aiotune_gpu.fake import fake_devices
 
 STOP = StopRequested(StopReason.CANCELLED, 1.0)
 
@@ -283,3 +286,34 @@ def test_random_walks_keep_every_invariant(block: int) -> None:
         assert all(n == 1 for n in world.ended.values()), f"seed {seed}"
         if world.core.stopping is None:
             assert len(world.ended) == world.created == world.budget, f"seed {seed}"
+
+
+def test_an_attempt_whose_place_was_taken_goes_elsewhere() -> None:
+    """A claim that was made meanwhile is heeded, the lease is given back, and the trial launched again."""
+    devices = tuple(fake_devices(2))
+    core = SchedulerCore(Admission(Resources(2, "", devices), Calibration(), space="s"), ahead=0)
+    core.start()
+    (first,) = [c for c in core.handle(TrialProposed("0")) if isinstance(c, Launch)]
+
+    taken = [Claim("other", first.lease.uuids[0], 1)]
+    (second,) = [
+        c for c in core.handle(PlaceTaken("0", first.need, taken)) if isinstance(c, Launch)
+    ]
+
+    assert (first.lease.uuids, second.lease.uuids) == ((devices[0].uuid,), (devices[1].uuid,))
+    assert core.admission.ledger.leases == (second.lease,)
+    assert core.admission.ledger.known == {"other"}
+
+
+def test_a_place_that_was_taken_while_the_search_stops_is_not_replaced() -> None:
+    """The trial stays ready, for the next search, and the search ends."""
+    devices = tuple(fake_devices(2))
+    core = SchedulerCore(Admission(Resources(1, "", devices), Calibration(), space="s"), ahead=0)
+    core.start()
+    (launch,) = [c for c in core.handle(TrialProposed("0")) if isinstance(c, Launch)]
+    core.handle(STOP)
+
+    commands = core.handle(PlaceTaken("0", launch.need, [Claim("o", devices[0].uuid, 1)]))
+
+    assert commands == [Finish(StopReason.CANCELLED)]
+    assert list(core.ready) == ["0"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from aiotune._devices import Place, Resources, let_go
@@ -278,3 +279,18 @@ async def test_whether_its_devices_work_is_kept_for_each_attempt() -> None:
     assert not on_a.device.is_known(told + 1000)
     assert (seen_at_an_end, on_a.device.looks) == (0, 1)
     assert (on_b.device.told_at, on_b.device.looks) == (None, 0)
+
+
+async def test_memory_of_the_host_that_stays_in_use_breaks_no_device() -> None:
+    """On a device that uses the host's memory, a browser that was opened meanwhile is no leak of ours."""
+    device = replace(fake_devices(1)[0], unified=True)
+    provider = FakeProvider([device], used={A: GIB})
+    resources = Resources(most=1, reason="", devices=(device,), provider=provider)
+    watch = DeviceWatch(resources, InlineOffloader(), free_ram=lambda: 3 * GIB)
+    provider.running[A] = [DeviceProcess(7, GIB)]
+    await watch.look({"0": running()})
+    provider.running[A], provider.used[A] = [], 9 * GIB
+
+    broken = [found.broken for found in [await watch.look({}) for _ in range(40)]]
+
+    assert broken == [()] * 40

@@ -19,7 +19,7 @@ __all__ = ("Neighbours",)
 _STAY = (10.0, 40.0, 200.0)
 """Seconds that another search holds a device."""
 _SEEN_AFTER = 3.0
-"""Seconds after which the tuner must have seen what became of others' memory: it looks once a second."""
+"""Seconds after which the tuner must have seen what became of others: it looks once a second."""
 
 
 class Neighbours:
@@ -37,6 +37,7 @@ class Neighbours:
     def __init__(self, world: World, devices: SimDevices, folder: Path) -> None:
         self._world, self._devices, self._folder = world, devices, folder
         self._others: dict[HostClaims, str] = {}
+        self._left: dict[str, float] = {}
         self.claims = _WatchedClaims(folder, world, self)
         self.core: SchedulerCore | None = None
 
@@ -69,6 +70,7 @@ class Neighbours:
             "devices", f"the other search on {uuid} {'is killed' if killed else 'ends'}"
         )
         del self._others[other]
+        self.left(uuid)
         if killed:
             other.let_go()  # its file stays
         else:
@@ -79,6 +81,10 @@ class Neighbours:
         """Let the kernel do what it does when all these programs are gone."""
         for claims in (self.claims, *self._others):
             claims.let_go()
+
+    def left(self, uuid: str) -> None:
+        """Note that somebody has just left a device: what is decided in this moment may not know yet."""
+        self._left[uuid] = self._world.monotonic()
 
     # ── what must hold ─────────────────────────────────────────────────────
 
@@ -110,7 +116,8 @@ class Neighbours:
         return self._devices.others_hold(uuid) > 0 and self._was_seen(uuid)
 
     def _was_seen(self, uuid: str) -> bool:
-        since = self._world.monotonic() - self._devices.changed.get(uuid, -_SEEN_AFTER - 1)
+        known = (self._devices.changed, self._left)
+        since = self._world.monotonic() - max(k.get(uuid, -_SEEN_AFTER - 1) for k in known)
         return since > _SEEN_AFTER and self._devices.provider.unavailable is None
 
     def _is_idle(self, uuid: str, ours: Counter[str], theirs: Counter[str]) -> bool:
@@ -148,7 +155,8 @@ class _WatchedClaims(HostClaims):
 
     def withdraw(self, holder: str) -> None:
         if not self._world.dead:
-            self._devices.pop(holder, None)
+            for uuid in self._devices.pop(holder, ()):
+                self._neighbours.left(uuid)
             super().withdraw(holder)
 
     def others(self) -> Sequence[Claim]:

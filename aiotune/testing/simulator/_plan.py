@@ -234,8 +234,8 @@ class Plan:
 
     def _neighbours(self, life: int) -> list[Happening]:
         numbers = self.numbers("neighbours", life)
-        count = numbers.randint(1, 4) if self.among(NEIGHBOUR) else 0
-        seconds = (round(numbers.uniform(0.0, 60.0), 3) for _ in range(count))
+        count = numbers.randint(2, 8) if self.among(NEIGHBOUR) else 0
+        seconds = (round(numbers.uniform(0.0, 40.0), 3) for _ in range(count))
         return [Happening(Fault.ANOTHER_SEARCH, second=second) for second in seconds]
 
     def _impatience(self, found: Sequence[Happening], life: int) -> list[Happening]:
@@ -282,7 +282,7 @@ def draw_plan(
     drawn |= {fault for fault in TERMINAL if unread.random() < 0.4}  # noqa: PLR2004
     # With numbers of their own, too.
     lanes = random.Random(f"lanes/{seed}")  # noqa: S311 - a simulation is no secret
-    if setup.gpus and host.random() < 0.4:  # noqa: PLR2004
+    if setup.gpus and host.random() < 0.6:  # noqa: PLR2004
         drawn |= {*NEIGHBOUR}
     if lanes.random() < 0.25:  # noqa: PLR2004
         drawn |= {fault for fault in LANES if lanes.random() < 0.6}  # noqa: PLR2004
