@@ -21,7 +21,7 @@ from aiotune.errors import FatalRuntimeError
 from aiotune.hyperparameters import discover
 from aiotune.wire import Weighed
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.timeout(600)]  # JAX compiles for minutes
 
 SHAPE = (32, 32, 3)
 RECORDS: dict[str, Any] = json.loads(
@@ -197,7 +197,6 @@ class Binary(HyperEfficientNet):
         model.compile("adam", "binary_crossentropy")
 
 
-@pytest.mark.timeout(600)  # JAX compiles an initializer for each shape of weights
 @pytest.mark.parametrize(
     ("version", "side"), [("B0", 224), pytest.param("B1", 240, marks=pytest.mark.slow)]
 )

@@ -116,6 +116,7 @@ def test_a_strategy_object_is_refused_with_the_remedy(tmp_path: Path) -> None:
         search(tmp_path, distribution_strategy=object())
 
 
+@pytest.mark.tensorflow
 async def test_tensorboard_gets_a_directory_an_execution_and_the_hyperparameters(
     tmp_path: Path,
 ) -> None:

@@ -75,6 +75,7 @@ def test_an_application_has_the_parameters_of_its_real_build(name: str, weigh: A
     assert {row.shape[0] for row in size.layers} == {16}
 
 
+@pytest.mark.timeout(600)  # JAX compiles an initializer for each shape of weights
 @pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetB0"])
 def test_the_record_is_what_a_real_build_counts(name: str) -> None:
     """The recorded counts are still those of the Keras that is installed."""
