@@ -48,14 +48,34 @@ class Counted(Noop):
             file.write(f"{time.monotonic()}\n")
 
 
-def search(directory: str) -> None:
-    """Search until Ctrl-C."""
-    tuner = Counted(
+class Inline(Counted):
+    """A trial that takes a tenth of a second and little CPU, so that the machine's load matters less."""
+
+    async def run_trial(  # type: ignore[override]
+        self, trial: aiotune.Trial, *args: Any, **kwargs: Any
+    ) -> float:
+        await asyncio.sleep(0.1)
+        return super().run_trial(trial, *args, **kwargs)
+
+
+_CASES: dict[str, tuple[type[Counted], str, int]] = {
+    "inline": (Inline, "inline", 8),
+    "processes": (Counted, "local", 2),
+}
+"""Each with its executor, and how many run at once."""
+
+
+def search(directory: str, case: str) -> None:
+    """Search until Ctrl-C, also where the shell has this program ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    kind, executor, parallel = _CASES[case]
+    tuner = kind(
         max_trials=_ENDLESS,
         seed=0,
         directory=directory,
         project_name="p",
-        max_parallel_trials=2,
+        max_parallel_trials=parallel,
+        executor=executor,
         stop_grace=1.0,
     )
     with contextlib.suppress(KeyboardInterrupt):
@@ -86,13 +106,13 @@ def ends(directory: str) -> list[float]:
     return [float(line) for line in path.read_text().split()] if path.exists() else []
 
 
-def rate(seconds: float, *, read: bool) -> dict[str, float]:
+def rate(case: str, seconds: float, *, read: bool) -> dict[str, float]:
     """Return trials per second in the window, and the seconds from SIGINT until the program's end."""
     terminal, other = pty.openpty()
     fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory:
         program = subprocess.Popen(
-            [sys.executable, __file__, "--search", directory],
+            [sys.executable, __file__, "--search", directory, case],
             stdin=other,
             stdout=other,
             # The interpreter's own traceback would wait for its reader.
@@ -132,18 +152,24 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=10.0, help="the window in which trials are counted"
     )
-    parser.add_argument("--search", metavar="DIRECTORY", help=argparse.SUPPRESS)
+    parser.add_argument("--search", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.search:
-        search(options.search)
+        search(*options.search)
         return
+    results = {case: compared(case, options.n, options.seconds) for case in _CASES}
+    report(__doc__ or "", results, not_measured="trials that train; real terminals and ssh")
+
+
+def compared(case: str, n: int, seconds: float) -> dict[str, Any]:
+    """Run some pairs, and summarise them."""
     unread: list[dict[str, float]] = []
     read: list[dict[str, float]] = []
-    for pair in range(options.n):
+    for pair in range(n):
         for is_read in (pair % 2 == 0, pair % 2 != 0):
-            (read if is_read else unread).append(rate(options.seconds, read=is_read))
+            (read if is_read else unread).append(rate(case, seconds, read=is_read))
     ratios = [u["rate"] / r["rate"] for u, r in zip(unread, read, strict=True)]
-    results: dict[str, Any] = {
+    return {
         "read": summary([run["rate"] for run in read], "trials/s"),
         "unread": summary([run["rate"] for run in unread], "trials/s"),
         "unread / read, pair by pair": summary(ratios, "1"),
@@ -155,7 +181,6 @@ def main() -> None:
         "SIGINT until the program has ended, read": summary([run["end"] for run in read], "s"),
         "SIGINT until the program has ended, unread": summary([run["end"] for run in unread], "s"),
     }
-    report(__doc__ or "", results, not_measured="trials that train; real terminals and ssh")
 
 
 if __name__ == "__main__":
