@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import pickle
+import queue
 import sys
+import threading
 from collections.abc import Callable
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, ModuleType
 from typing import Any
@@ -178,6 +180,13 @@ def _refuse_what_breaks_later(obj: Any) -> None:
         raise _Refused(
             "a generator, which gives its values only once", "Pass a function that returns it."
         )
+    if isinstance(obj, queue.Queue):
+        raise _Refused(
+            "a queue, whose other end stays in this process",
+            "Make it inside build() or run_trial(); what it should carry, return from run_trial().",
+        )
+    if isinstance(obj, threading.Thread):
+        raise _Refused("a thread, which runs in this process alone", _MAKE_IT_THERE)
     if isinstance(obj, CoroutineType):
         raise _Refused("a coroutine", "Pass the coroutine function, without calling it.")
     if _is_dataset(type(obj)):

@@ -10,6 +10,7 @@ import queue
 import socket
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -173,9 +174,13 @@ def an_open_file(path: str) -> Any:
     return closed(Path(path).open("rb"))
 
 
-def a_lock_in_a_lambda() -> Callable[[], Any]:
-    lock = threading.Lock()
-    return lambda: lock
+def a_reference() -> Any:
+    return weakref.ref(numbers)
+
+
+def a_reference_in_a_lambda() -> Callable[[], Any]:
+    held = weakref.ref(numbers)
+    return lambda: held
 
 
 def numbers() -> Iterator[int]:
@@ -244,16 +249,16 @@ X, Y = np.zeros((10, 3)), np.zeros(10)
 
 ROWS = [
     # ── what cannot travel ──
-    sent("a lock", threading.Lock, "_thread.lock", "inside build() or run_trial()", cause=TypeError),
-    sent("a lambda with a lock inside", a_lock_in_a_lambda, "_thread.lock", "inside build() or run_trial()", cause=TypeError),
+    sent("a weak reference", a_reference, "weakref.ReferenceType", "inside build() or run_trial()", cause=TypeError),
+    sent("a lambda with a weak reference inside", a_reference_in_a_lambda, "weakref.ReferenceType", "inside build() or run_trial()", cause=TypeError),
     sent("a generator", numbers, "a generator", "Pass a function that returns it"),
     sent("a generator expression", lambda: (i for i in range(3)), "a generator", "Pass a function that returns it"),
     sent("a coroutine", coroutine, "a coroutine", "without calling it"),
     sent("an open file", lambda: an_open_file(__file__), "an open file", "Pass its path"),
     sent("a socket", lambda: closed(socket.socket()), "socket", "inside build() or run_trial()", cause=TypeError),
     sent("a database", lambda: closed(sqlite3.connect(":memory:")), "sqlite3.Connection", "inside build() or run_trial()", cause=TypeError),
-    sent("a thread", threading.Thread, "_thread.", "inside build() or run_trial()", cause=TypeError),
-    sent("a queue", queue.Queue, "_thread.lock", "inside build() or run_trial()", cause=TypeError),
+    sent("a thread", threading.Thread, "a thread, which runs", "inside build() or run_trial()"),
+    sent("a queue", queue.Queue, "a queue, whose other end", "inside build() or run_trial()"),
     sent("a context variable", lambda: contextvars.ContextVar("v"), "ContextVar", "inside build() or run_trial()", cause=TypeError),
     sent("what refuses, in control characters", Unsendable, r"I stay\x1b[31m here", "inside build() or run_trial()", cause=RuntimeError),
     searching("sent: nested without end", lambda _: ((nested(),), {}), PayloadError, "too deeply", "inside build() or run_trial()"),

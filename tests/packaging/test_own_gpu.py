@@ -21,7 +21,7 @@ import aiotune
 
 class Own(aiotune.RandomSearch):
     def run_trial(self, trial, *args, **kwargs):
-        from aiotune_gpu import WHOSE  # the worker's own import
+        from gpu import WHOSE  # the worker's own import
         x = trial.hyperparameters.Float("x", 0.0, 1.0)
         return float(WHOSE == "the user's" == gpu.WHOSE) + 0.0 * x
 

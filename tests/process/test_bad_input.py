@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +85,14 @@ def test_an_oracle_of_another_kind_is_refused() -> None:
 
 
 async def test_an_argument_that_cannot_travel_is_named(tmp_path: Path) -> None:
-    """A lock deep inside the arguments is named by its path, and an old project is untouched."""
+    """A reference deep inside the arguments is named by its path, and an old project is untouched."""
     await parabola(tmp_path).search(verbose=0)
     before = sorted(tmp_path.rglob("*"))
 
     with pytest.raises(PayloadError, match=r'kwargs\["callbacks"\]\[0\]'):
-        await parabola(tmp_path, overwrite=True).search(callbacks=[threading.Lock()], verbose=0)
+        await parabola(tmp_path, overwrite=True).search(
+            callbacks=[weakref.ref(parabola)], verbose=0
+        )
 
     assert sorted(tmp_path.rglob("*")) == before
 

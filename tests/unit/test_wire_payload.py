@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -115,41 +115,41 @@ def test_full_memory_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
         pack(Payload(None, (np.zeros(2**20),)))
 
 
-def test_lock_is_named_by_its_path() -> None:
+def test_reference_is_named_by_its_path() -> None:
     """The message leads to the object deep inside the arguments."""
-    callback = _Target(lock=threading.Lock())
+    callback = _Target(held=weakref.ref(_Target))
 
     message = _refusal(callbacks=[callback])
 
-    assert message.startswith('kwargs["callbacks"][0].lock is a _thread.lock')
+    assert message.startswith('kwargs["callbacks"][0].held is a weakref.ReferenceType')
     assert "Pass a function that makes it" in message
 
 
-def test_lock_in_a_closure_is_named_by_its_variable() -> None:
+def test_reference_in_a_closure_is_named_by_its_variable() -> None:
     """A function's captured variable is found and named."""
-    lock = threading.Lock()
+    held = weakref.ref(_Target)
 
-    message = _refusal(build=lambda: lock)
+    message = _refusal(build=lambda: held)
 
-    assert message.startswith("kwargs[\"build\"]'s variable 'lock' is a _thread.lock")
+    assert message.startswith("kwargs[\"build\"]'s variable 'held' is a weakref.ReferenceType")
 
 
-def test_lock_of_the_target_is_named() -> None:
+def test_reference_of_the_target_is_named() -> None:
     """An attribute of the tuner is found like an argument."""
-    with pytest.raises(PayloadError, match=r"^tuner\.hypermodel\.lock is a _thread\.lock"):
-        pack(Payload(_Target(hypermodel=_Target(lock=threading.Lock()))))
+    with pytest.raises(PayloadError, match=r"^tuner\.hypermodel\.held is a weakref\.ReferenceType"):
+        pack(Payload(_Target(hypermodel=_Target(held=weakref.ref(_Target)))))
 
 
 def test_unreachable_culprit_is_narrowed_to_its_argument() -> None:
     """An object that only exists while pickling is traced to the argument that made it."""
 
-    class MakesLock:
+    class MakesReference:
         def __reduce__(self) -> Any:
-            return (_Target, (), {"lock": threading.Lock()})
+            return (_Target, (), {"held": weakref.ref(_Target)})
 
-    message = _refusal(MakesLock())
+    message = _refusal(MakesReference())
 
-    assert message.startswith("Something in args[0] is a _thread.lock")
+    assert message.startswith("Something in args[0] is a weakref.ReferenceType")
 
 
 def test_error_of_an_objects_own_pickling_is_passed_on() -> None:

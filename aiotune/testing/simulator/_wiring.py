@@ -47,16 +47,7 @@ def wired(
         hanging = HangingProvider(life.lanes, life.devices.provider)
         resources = replace(resources, provider=hanging)
     admission = Admission(resources, oracle.calibration, space="simulated", trains=setup.trains)
-    shared: dict[str, Any] = {
-        "oracle": oracle,
-        "executor": life.executor,
-        "layout": life.disk.layout,
-        "log": life.log,
-        "admission": admission,
-        "hooks": life,
-        "clock": world,
-        "offload": offload,
-    }
+    shared = _shared(life, oracle, admission)
     ids = (f"{world.life}{number:03x}" for number in itertools.count())
     ahead = 1 if oracle.proposes_ahead else 0
     core = WatchedCore(admission, ahead=ahead, weighs=setup.weighs).watched(life.lanes, world)
@@ -85,3 +76,16 @@ def wired(
         offload=offload,
     )
     return search, core
+
+
+def _shared(life: Life, oracle: Oracle, admission: Admission) -> dict[str, Any]:
+    return {
+        "oracle": oracle,
+        "executor": life.executor,
+        "layout": life.disk.layout,
+        "log": life.log,
+        "admission": admission,
+        "hooks": life,
+        "clock": life.world,
+        "offload": oracle.offload,
+    }
