@@ -323,8 +323,8 @@ async def test_stacks_can_be_dumped(tmp_path: Path, executing: Executing) -> Non
 
 async def test_payload_that_cannot_travel_is_refused_at_the_start() -> None:
     """The executor says what cannot travel before anything is started."""
-    with pytest.raises(PayloadError, match=r"args\[0\] is a _thread.lock"):
-        await LocalExecutor.start(Payload(_Succeeds(), (threading.Lock(),)))
+    with pytest.raises(PayloadError, match=r"args\[0\] is a weakref.ReferenceType"):
+        await LocalExecutor.start(Payload(_Succeeds(), (weakref.ref(_Succeeds),)))
 
 
 async def test_log_that_cannot_be_opened_is_refused(tmp_path: Path, executing: Executing) -> None:
