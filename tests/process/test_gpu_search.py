@@ -103,7 +103,7 @@ def test_a_wait_that_spins_on_a_gpu_that_does_not_work_is_a_stall(
     statuses = search(tmp_path, library, "spin")
 
     failed = logged(tmp_path, "trial_failed") + logged(tmp_path, "trial_retry")
-    assert Counter(statuses) == {"COMPLETED": 7, "INVALID": 1}
+    assert Counter(statuses) == {"COMPLETED": 7, "FAILED": 1}
     assert {(f["trial"], f["failure_kind"]) for f in failed} == {("0", "stalled")}
     (told,) = logged(tmp_path, "trial_stalled")
     assert isinstance(told["cpu_seconds"], float)
