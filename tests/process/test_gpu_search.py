@@ -106,7 +106,7 @@ def test_a_wait_that_spins_on_a_gpu_that_does_not_work_is_a_stall(
     assert "stall_timeout" in str(failed["error"])
     (told,) = logged(tmp_path, "trial_stalled")
     assert isinstance(told["cpu_seconds"], float)
-    assert told["cpu_seconds"] > 1
+    assert told["cpu_seconds"] > 0.1  # on a loaded machine it gets but a part of a core
     assert "spin" in str(told["stacks"])
     assert isinstance(failed["seconds"], float)
-    assert failed["seconds"] < 25
+    assert failed["seconds"] < 25  # it would have spun for 30
