@@ -32,7 +32,7 @@ class Sees(aiotune.RandomSearch):
             FakeDriver(Path(os.environ["FAKE_NVML_STATE"]), [FakeGpu(A), FakeGpu(B, lost=LOST)])
             threading.Event().wait()
         if kwargs.get("spin") and trial.trial_id == "0":
-            oracle: Any = self.oracle  # a trial's view of it, whose update_trial is no coroutine
+            oracle: Any = self.oracle  # within a trial its update_trial is no coroutine
             oracle.update_trial(trial.trial_id, {"default_objective": 1.0})
             spin(30.0)
         return x

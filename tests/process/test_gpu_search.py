@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -99,14 +98,15 @@ def test_a_wait_that_spins_on_a_gpu_that_does_not_work_is_a_stall(
     tmp_path: Path, library: Path
 ) -> None:
     """It keeps a core busy for half a minute, and its GPU does nothing: stall_timeout ends it."""
-    began = time.monotonic()
     statuses = search(tmp_path, library, "spin")
 
-    failed = logged(tmp_path, "trial_failed") + logged(tmp_path, "trial_retry")
-    assert Counter(statuses) == {"COMPLETED": 7, "INVALID": 1}
-    assert {(f["trial"], f["failure_kind"]) for f in failed} == {("0", "stalled")}
+    (failed,) = logged(tmp_path, "trial_failed")
+    assert Counter(statuses) == {"COMPLETED": 7, "FAILED": 1}
+    assert failed["trial"] == "0"
+    assert "stall_timeout" in str(failed["error"])
     (told,) = logged(tmp_path, "trial_stalled")
     assert isinstance(told["cpu_seconds"], float)
-    assert told["cpu_seconds"] > 1
+    assert told["cpu_seconds"] > 0.1  # on a loaded machine it gets but a part of a core
     assert "spin" in str(told["stacks"])
-    assert time.monotonic() - began < 30
+    assert isinstance(failed["seconds"], float)
+    assert failed["seconds"] < 25  # it would have spun for 30
