@@ -19,7 +19,7 @@ from aiotune.failures import FailureKind
 from aiotune.hyperparameters import HyperParameters
 from aiotune.oracles import RandomSearchOracle
 from aiotune.pruners import ThresholdPruner
-from aiotune.scheduler import Limits, StopReason, Timing, _attempts
+from aiotune.scheduler import Limits, StopReason, Timing, _last_words
 from aiotune.scheduler._commands import EndedBy
 from aiotune.status import TrialStatus
 from aiotune.store import MemoryStore
@@ -121,7 +121,7 @@ async def test_a_result_that_was_written_down_and_not_sent_counts(
     """The process died between the two: the trial is complete, and does not run again."""
     asked: list[Path] = []
 
-    def read(path: Path, **_: str) -> Done:
+    def read(path: Path, *_: str) -> Done:
         asked.append(path)
         return Done(
             metrics={"loss": 0.25},
@@ -131,7 +131,7 @@ async def test_a_result_that_was_written_down_and_not_sent_counts(
             entries=[],
         )
 
-    monkeypatch.setattr(_attempts, "read_result", read)
+    monkeypatch.setattr(_last_words, "read_result", read)
     sim = Simulation(oracle(), lambda _: Script(ending=WorkerExit(exit_code=None, signal=9)))
 
     await sim.run()
