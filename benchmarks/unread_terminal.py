@@ -113,6 +113,7 @@ def rate(case: str, seconds: float, *, read: bool) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory:
         program = subprocess.Popen(
             [sys.executable, __file__, "--search", directory, case],
+            start_new_session=True,  # or the terminal's own job control might stop it
             stdin=other,
             stdout=other,
             # The interpreter's own traceback would wait for its reader.
