@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -223,6 +224,7 @@ class Life:
         admission = Admission(
             resources, oracle.calibration, space="simulated", trains=self.setup.trains
         )
+        self.neighbours.watch(admission.ledger)
         shared: dict[str, Any] = {
             "oracle": oracle,
             "executor": self.executor,
@@ -232,17 +234,10 @@ class Life:
             "hooks": self,
         }
         ids = (f"{self.world.life}{number:03x}" for number in itertools.count())
-        core = self._core = self.neighbours.core = SchedulerCore(
+        core = self._core = SchedulerCore(
             admission, ahead=1 if oracle.proposes_ahead else 0, weighs=self.setup.weighs
         )
-        timing = Timing(
-            grace=_TIMES.grace,
-            fatal_grace=_TIMES.fatal_grace,
-            limits=Limits(self.setup.timeout, self.setup.stall_warn, self.setup.stall),
-            tick=_TIMES.tick,
-            shutdown=_TIMES.shutdown,
-            watch=_TIMES.watch,
-        )
+        limits = Limits(self.setup.timeout, self.setup.stall_warn, self.setup.stall)
         return SearchLoop(
             core=core,
             oracle=oracle,
@@ -258,7 +253,7 @@ class Life:
             ),
             log=self.log,
             clock=self.world,
-            timing=timing,
+            timing=replace(_TIMES, limits=limits),
             on_tick=core.validate,
             before_proposal=self._before_proposal,
             offload=InlineOffloader(),
