@@ -80,6 +80,11 @@ class SimDevices:
         gone = self._gone()
         return {uuid: size for uuid, size in self.capacities().items() if uuid not in gone}
 
+    def is_undecided(self) -> bool:
+        """Whether some device is about to be given up, and may be already."""
+        now = self._world.monotonic()
+        return any(_PROMISED <= now - since < _PROMISED + 20 for since in self.away.values())
+
     def capacities(self) -> dict[str, int]:
         """Return what the devices could give, or the host, if all of them worked."""
         if not self._setup.gpus:

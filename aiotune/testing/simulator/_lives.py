@@ -229,7 +229,7 @@ class Life:
 
     def _wired(self, oracle: Oracle) -> SearchLoop:
         search, core = wired(self, oracle, self._before_proposal)
-        self._core = self.neighbours.core = core
+        self._core = core
         return search
 
     # ── what users do ──────────────────────────────────────────────────────

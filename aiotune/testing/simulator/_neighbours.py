@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from aiotune._devices import Resources
-from aiotune.scheduler import SchedulerCore
 from aiotune.testing.simulator._devices import SimDevices
 from aiotune.testing.simulator._faults import Fault
 from aiotune.testing.simulator._world import World
@@ -39,7 +39,7 @@ class Neighbours:
         self._others: dict[HostClaims, str] = {}
         self._left: dict[str, float] = {}
         self.claims = _WatchedClaims(folder, world, self)
-        self.core: SchedulerCore | None = None
+        self._chosen_from: dict[str, dict[str, int]] = {}
 
     def resources(self) -> Resources:
         """Return what the tuner's search has to run on, and what it shows of it."""
@@ -70,7 +70,7 @@ class Neighbours:
             "devices", f"the other search on {uuid} {'is killed' if killed else 'ends'}"
         )
         del self._others[other]
-        self.left(uuid)
+        self._left[uuid] = self._world.monotonic()
         if killed:
             other.let_go()  # its file stays
         else:
@@ -82,30 +82,37 @@ class Neighbours:
         for claims in (self.claims, *self._others):
             claims.let_go()
 
-    def left(self, uuid: str) -> None:
-        """Note that somebody has just left a device: what is decided in this moment may not know yet."""
-        self._left[uuid] = self._world.monotonic()
-
     # ── what must hold ─────────────────────────────────────────────────────
 
-    def placed(self, uuids: Sequence[str], ours: Counter[str]) -> None:
+    def watch(self, ledger: Any) -> None:
+        """Note of each choice, in its moment, how many of ours are on each device that can be used."""
+        grant = ledger.grant
+
+        def noted(holder: str, request: Any, placement: Any) -> Any:
+            states = (s for s in ledger.states(holder) if not (s.closed or s.away or s.broken))
+            self._chosen_from[holder] = {state.uuid: state.leases for state in states}
+            return grant(holder, request, placement)
+
+        ledger.grant = noted
+
+    def placed(self, holder: str, uuids: Sequence[str]) -> None:
         """Check that an attempt is put beside nobody while a device of the kind is idle.
 
         Args:
+            holder: The trial.
             uuids: Its devices.
-            ours: How many other attempts of this search are on each device.
         """
         self._world.judged["placed"] += 1
-        theirs = Counter(self._others.values())
+        ours, theirs = self._chosen_from[holder], Counter(self._others.values())
+        idle = {u for u in ours if not (ours[u] or theirs[u] or self._devices.others_hold(u))}
+        idle = {u for u in idle if self._was_seen(u)} - self._devices.lost
         for uuid in uuids:
             beside = ours[uuid] + theirs[uuid] + self._has_strangers(uuid)
-            idle = [
-                u for u in self._like(uuid) if u not in uuids and self._is_idle(u, ours, theirs)
-            ]
-            self._world.judged["placed where others were, or could have been"] += bool(idle)
-            if beside and idle:
+            better = sorted(idle.intersection(self._like(uuid)).difference(uuids))
+            self._world.judged["placed beside an idle device"] += bool(better)
+            if beside and better:
                 self._world.wrong(
-                    "I46", f"an attempt is put on {uuid}, where there are {beside}; idle: {idle}"
+                    "I46", f"an attempt is put on {uuid}, where there are {beside}; idle: {better}"
                 )
 
     def _like(self, uuid: str) -> list[str]:
@@ -120,18 +127,6 @@ class Neighbours:
         since = self._world.monotonic() - max(k.get(uuid, -_SEEN_AFTER - 1) for k in known)
         return since > _SEEN_AFTER and self._devices.provider.unavailable is None
 
-    def _is_idle(self, uuid: str, ours: Counter[str], theirs: Counter[str]) -> bool:
-        devices = self._devices
-        if uuid in devices.lost or ours[uuid] or theirs[uuid] or self.core is None:
-            return False
-        if devices.others_hold(uuid) or not self._was_seen(uuid):
-            return False
-        states = {state.uuid: state for state in self.core.admission.ledger.states()}
-        state = states[
-            uuid
-        ]  # it may be given up, or kept for a trial that waits for another one, too
-        return not (state.closed or state.away or state.broken)
-
 
 class _WatchedClaims(HostClaims):
     """The tuner's claims, looked at as they are made; a tuner that is dead has no effect."""
@@ -139,7 +134,6 @@ class _WatchedClaims(HostClaims):
     def __init__(self, folder: Path, world: World, neighbours: Neighbours) -> None:
         super().__init__(folder)
         self._world, self._neighbours = world, neighbours
-        self._devices: dict[str, tuple[str, ...]] = {}
 
     def claim(
         self, holder: str, uuids: Sequence[str], size: int, known: Collection[str]
@@ -148,15 +142,11 @@ class _WatchedClaims(HostClaims):
             return ()
         others = super().claim(holder, uuids, size, known)
         if not others:
-            ours = Counter(uuid for held in self._devices.values() for uuid in held)
-            self._neighbours.placed(uuids, ours)
-            self._devices[holder] = tuple(uuids)
+            self._neighbours.placed(holder, uuids)
         return others
 
     def withdraw(self, holder: str) -> None:
         if not self._world.dead:
-            for uuid in self._devices.pop(holder, ()):
-                self._neighbours.left(uuid)
             super().withdraw(holder)
 
     def others(self) -> Sequence[Claim]:

@@ -63,7 +63,7 @@ def note_refusals(oracle: Oracle, devices: SimDevices, each: int, truth: Truth) 
             if isinstance(fact, events.TrialEnded) and fact.status is TrialStatus.REJECTED:
                 left = devices.within_reach()
                 # With too few for any trial the search ends, and may say nothing of what fits.
-                enough = len(left) >= each
+                enough = len(left) >= each or devices.is_undecided()
                 truth.refused[fact.trial_id] = left if enough else devices.capacities()
         return record(*facts)
 

@@ -50,6 +50,7 @@ def wired(
     shared = _shared(life, oracle, admission)
     ids = (f"{world.life}{number:03x}" for number in itertools.count())
     ahead = 1 if oracle.proposes_ahead else 0
+    life.neighbours.watch(admission.ledger)
     core = WatchedCore(admission, ahead=ahead, weighs=setup.weighs).watched(life.lanes, world)
     runner = AttemptRunner(new_id=lambda: next(ids), **shared)
     runner.run = core.timing(runner.run)  # type: ignore[method-assign,assignment]
