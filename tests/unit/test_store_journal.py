@@ -34,7 +34,7 @@ async def _opened(folder: Path, segment_bytes: int | None = None) -> Journal:
 
 
 def _on_disk(folder: Path) -> list[Event]:
-    return recover(folder, repair=False).events
+    return list(recover(folder, repair=False).events)
 
 
 class _Failing:

@@ -83,7 +83,7 @@ async def _opened(folder: Path, disk: _Disk, segment_bytes: int = 1 << 20) -> Jo
 
 
 async def _history(folder: Path) -> list[Event]:
-    return (await asyncio.to_thread(recover, folder, repair=False)).events
+    return list((await asyncio.to_thread(recover, folder, repair=False)).events)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT], ids=["disk", "quota"])
