@@ -299,7 +299,12 @@ def _has_classes(recipe: Recipe, rows: Rows) -> bool:
     from sklearn.base import is_classifier
     from sklearn.utils.multiclass import type_of_target
 
-    if rows.y is None or not is_classifier(_estimator(recipe.build())):
+    if rows.y is None:
+        return False
+    try:
+        if not is_classifier(_estimator(recipe.build())):
+            return False
+    except AttributeError:  # an estimator that has nothing of scikit-learn's
         return False
     return type_of_target(rows.y) in {"binary", "multiclass"}
 

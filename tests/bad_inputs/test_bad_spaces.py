@@ -109,7 +109,6 @@ ROWS = [
     BadInput("Parent: an infinity", Parent, lambda _: Parent("kind", [math.inf]), ConfigurationError, ("'kind'", "inf"), "Name finite numbers"),
     BadInput("Parent: a number for a name", Parent, lambda _: Parent(3, "a"), WrongType, ("name", "3 of type int"), "Parent('optimizer'"),  # type: ignore[arg-type]
     BadInput("hp.conditional_scope: an unknown parent", HyperParameters.conditional_scope, within(lambda hp: hp.conditional_scope("sort", "a")), ConfigurationError, ("'sort'",), "Ask for it before"),
-    BadInput("hp.conditional_scope: a parent of another scope", HyperParameters.conditional_scope, within(lambda hp: hp.conditional_scope("deep", 1)), ConfigurationError, ("'deep'",), "Ask for it before"),
     BadInput("hp.conditional_scope: no values", HyperParameters.conditional_scope, within(lambda hp: hp.conditional_scope("kind", [])), ConfigurationError, ("'kind'", "no values"), "Name at least one"),
     BadInput("hp.conditional_scope: an object", HyperParameters.conditional_scope, within(lambda hp: hp.conditional_scope("kind", object())), WrongType, ("'kind'", "of type object"), "Name values"),
     BadInput("hp.conditional_scope: no name", HyperParameters.conditional_scope, within(lambda hp: hp.conditional_scope(None, "a")), WrongType, ("None of type NoneType",), "The name comes first"),

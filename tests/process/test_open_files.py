@@ -11,7 +11,7 @@ import pytest
 PROGRAM = """
 import asyncio, os, resource, sys
 import aiotune
-from aiotune import _search
+from aiotune import _equipment
 
 class Search(aiotune.RandomSearch):
     def run_trial(self, trial, **_):
@@ -22,7 +22,7 @@ def descriptors():
 
 async def main():
     if "unbounded" in sys.argv:  # as if the program itself had opened the others meanwhile
-        _search.within_open_files = lambda found: found
+        _equipment.within_open_files = lambda found: found
     tuner = Search(max_trials=12, directory=sys.argv[1], project_name="p", max_parallel_trials=12)
     before = descriptors()
     result = await tuner.search(verbose=2)
