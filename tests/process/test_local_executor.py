@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import weakref
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -324,8 +323,8 @@ async def test_stacks_can_be_dumped(tmp_path: Path, executing: Executing) -> Non
 
 async def test_payload_that_cannot_travel_is_refused_at_the_start() -> None:
     """The executor says what cannot travel before anything is started."""
-    with pytest.raises(PayloadError, match=r"args\[0\] is a weakref.ReferenceType"):
-        await LocalExecutor.start(Payload(_Succeeds(), (weakref.ref(_Succeeds),)))
+    with pytest.raises(PayloadError, match=r"args\[0\] is a frame"):
+        await LocalExecutor.start(Payload(_Succeeds(), (sys._getframe(),)))
 
 
 async def test_log_that_cannot_be_opened_is_refused(tmp_path: Path, executing: Executing) -> None:
