@@ -85,8 +85,12 @@ class _Account:
         return max(0, self.capacity - self.given - self.foreign - self.over)
 
     @property
+    def claimed(self) -> int:
+        return sum(claim.bytes for claim in self.claims)
+
+    @property
     def expected(self) -> int:
-        return max(self.foreign, sum(claim.bytes for claim in self.claims))
+        return max(self.foreign, self.claimed)
 
     @property
     def guests(self) -> int:
@@ -100,7 +104,8 @@ class _Account:
         self.before = min(self.before, others) if self.promised else others
         self.foreign = max(self.before, others - silent)
         if not self.promised:  # else it is inferred, and may be too little for a moment
-            self.least = min(self.least, others)
+            # What a search holds is given back some day, however long it has been there.
+            self.least = min(self.least, max(0, others - self.claimed))
         self.over = sum(max(0, size - self.promised[number]) for number, size in known.items())
 
 

@@ -344,3 +344,15 @@ def test_what_is_claimed_is_left_free_by_all_but_the_first() -> None:
     granted(ledger, "first", MemoryRequest(4 * GIB))
 
     assert isinstance(ledger.request("second", MemoryRequest(GIB)), NotNow)
+
+
+def test_another_search_is_no_desktop_however_long_it_is_there() -> None:
+    """What it claims is not counted among what others hold all the time; the rest is."""
+    (device,) = fake_devices(1)
+    ledger = LeaseLedger([device], reserve=0)
+    ledger.heed([Claim("a", device.uuid, 2 * GIB)])
+
+    ledger.measure(device.uuid, memory(3 * GIB))
+
+    (state,) = ledger.states()
+    assert (state.others, state.foreign) == (GIB, 3 * GIB)
