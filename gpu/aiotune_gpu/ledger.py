@@ -103,9 +103,10 @@ class _Account:
         others = max(0, used - sum(known.values()))
         self.before = min(self.before, others) if self.promised else others
         self.foreign = max(self.before, others - silent)
-        if not self.promised:  # else it is inferred, and may be too little for a moment
-            # What a search holds is given back some day, however long it has been there.
-            self.least = min(self.least, max(0, others - self.claimed))
+        # Beside a lease it is inferred, and may be too little for a moment. What another search
+        # holds is given back some day, however long it has been there.
+        if not self.promised and not self.claims:
+            self.least = min(self.least, others)
         self.over = sum(max(0, size - self.promised[number]) for number, size in known.items())
 
 
