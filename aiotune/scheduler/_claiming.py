@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiotune import logs
 from aiotune._gpu import Claim, HostClaims, Lease
+from aiotune._offload import Overdue
 
 if TYPE_CHECKING:
     from aiotune._offload import Offloader
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ("Claiming",)
 
 T = TypeVar("T")
+_ANSWER = 5.0
+"""Seconds that the directory may take; a file server that hangs is asked once."""
 
 
 class Claiming:
@@ -38,7 +41,8 @@ class Claiming:
         claims = self._claims
         if claims is None or not lease.uuids:
             return ()
-        return await self._ask(claims.claim, lease.holder, lease.uuids, lease.bytes, known)
+        found = await self._ask(claims.claim, lease.holder, lease.uuids, lease.bytes, known)
+        return found or ()
 
     async def withdraw(self, lease: Lease) -> None:
         """Let others have the devices of a lease."""
@@ -47,17 +51,32 @@ class Claiming:
 
     async def others(self) -> Sequence[Claim]:
         """Return what others claim now."""
-        return () if self._claims is None else await self._ask(self._claims.others)
+        return () if self._claims is None else await self._ask(self._claims.others) or ()
 
     async def close(self) -> None:
         """Withdraw what is left."""
         if self._claims is not None:
             await self._ask(self._claims.close)
 
-    async def _ask(self, function: Callable[..., T], *args: object) -> T:
-        answer = await self._offload.run("claims", function, *args)
-        problem = self._claims.problem if self._claims is not None else None
-        if problem and not self._told:
+    async def _ask(self, function: Callable[..., T], *args: object) -> T | None:
+        try:
+            answer = await self._offload.run(
+                "claims",
+                function,
+                *args,
+                deadline=_ANSWER,
+                what="Looking at the claims of this host",
+            )
+        except Overdue as error:
+            # For good: each question would leave a thread behind. What is claimed goes with the program.
+            self._claims = None
+            self._say(str(error))
+            return None
+        if self._claims is not None and self._claims.problem:
+            self._say(self._claims.problem)
+        return answer
+
+    def _say(self, problem: str) -> None:
+        if not self._told:
             self._told = True
             self._log.info(logs.CLAIMS_UNUSABLE, reason=problem)
-        return answer

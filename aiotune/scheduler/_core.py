@@ -200,12 +200,12 @@ class SchedulerCore:
 
     def _measured(self, measured: Measurement) -> None:
         ledger = self.admission.ledger
+        if measured.claims is not None:
+            ledger.heed(measured.claims)
         numbers = {lease.holder: lease.number for lease in ledger.leases}
         for uuid, memory in measured.devices.items():
             own = measured.own.get(uuid, {})
             ledger.measure(uuid, memory, {numbers[t]: b for t, b in own.items() if t in numbers})
-        if measured.claims is not None:
-            ledger.heed(measured.claims)
         if measured.host_free is not None:
             taken = {numbers[t]: b for t, b in measured.host_own.items() if t in numbers}
             ledger.measure_host(measured.host_free, taken)

@@ -85,8 +85,12 @@ class _Account:
         return max(0, self.capacity - self.given - self.foreign - self.over)
 
     @property
+    def claimed(self) -> int:
+        return sum(claim.bytes for claim in self.claims)
+
+    @property
     def expected(self) -> int:
-        return max(self.foreign, sum(claim.bytes for claim in self.claims))
+        return max(self.foreign, self.claimed)
 
     @property
     def guests(self) -> int:
@@ -99,7 +103,9 @@ class _Account:
         others = max(0, used - sum(known.values()))
         self.before = min(self.before, others) if self.promised else others
         self.foreign = max(self.before, others - silent)
-        if not self.promised:  # else it is inferred, and may be too little for a moment
+        # Beside a lease it is inferred, and may be too little for a moment. What another search
+        # holds is given back some day, however long it has been there.
+        if not self.promised and not self.claims:
             self.least = min(self.least, others)
         self.over = sum(max(0, size - self.promised[number]) for number, size in known.items())
 

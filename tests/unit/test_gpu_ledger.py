@@ -344,3 +344,19 @@ def test_what_is_claimed_is_left_free_by_all_but_the_first() -> None:
     granted(ledger, "first", MemoryRequest(4 * GIB))
 
     assert isinstance(ledger.request("second", MemoryRequest(GIB)), NotNow)
+
+
+def test_another_search_is_no_desktop_however_long_it_is_there() -> None:
+    """What others hold all the time is known when the search has gone, and not before."""
+    (device,) = fake_devices(1)
+    ledger = LeaseLedger([device], reserve=0)
+    ledger.heed([Claim("a", device.uuid, 2 * GIB)])
+
+    ledger.measure(device.uuid, memory(3 * GIB))
+
+    (beside,) = ledger.states()
+    ledger.heed([])
+    ledger.measure(device.uuid, memory(GIB))
+    (after,) = ledger.states()
+    assert (beside.others, beside.foreign) == (0, 3 * GIB)
+    assert (after.others, after.foreign) == (GIB, GIB)

@@ -16,6 +16,7 @@ from aiotune._devices import Wanted
 from aiotune._equipment import equipment
 from aiotune._offload import InlineOffloader, Overdue
 from aiotune.errors import DeviceError, StorageError
+from aiotune.scheduler._claiming import Claiming
 from aiotune.scheduler._last_words import printed_last, written_result
 from aiotune.store import Layout, _journal, open_project
 from aiotune.store._outlast import outlast
@@ -23,6 +24,7 @@ from aiotune.store._segment import SegmentFile
 from aiotune_gpu import DriverHangs
 
 T = TypeVar("T")
+LEASE = _gpu.Lease(0, "0", ("GPU-a",), 1)
 
 
 class Hangs(InlineOffloader):
@@ -107,3 +109,18 @@ async def test_a_journal_whose_disk_hangs_is_given_up(
         await asyncio.to_thread(store._journal._thread.join)
         store._journal._file.close()
         store._lock.release()
+
+
+async def test_a_directory_of_claims_that_hangs_is_given_up() -> None:
+    """No trial waits for it: its search is seen by nobody from then on, says so once, and asks no more."""
+    claims, offload = _gpu.HostClaims(Path("/nowhere")), Hangs()
+    with structlog.testing.capture_logs() as told:
+        claiming = Claiming(claims, offload, structlog.get_logger())
+        held = await claiming.claim(LEASE, ())
+        others = await claiming.others()
+        await claiming.withdraw(LEASE)
+        await claiming.close()
+
+    assert (list(held), list(others)) == ([], [])
+    assert [entry["event"] for entry in told] == [logs.CLAIMS_UNUSABLE]
+    assert "has taken longer than" in told[0]["reason"]

@@ -25,12 +25,12 @@ def _busiest_preferred() -> tuple[Replacement, ...]:
     return instead(_ledger, "best_fit", make)
 
 
-@bug("what another search claims makes a device no less eligible")
+@bug("what another search claims is known, and makes a device no less eligible")
 def _claims_ignored() -> tuple[Replacement, ...]:
-    def guests(self: Any) -> int:
-        return int(self.foreign > _ledger.usual_reserve(self.total))
+    def heed(self: Any, claims: Any) -> None:
+        self._known = frozenset(claim.name for claim in claims)
 
-    return instead(_ledger._Account, "guests", lambda _: property(guests))  # noqa: SLF001
+    return instead(_ledger.LeaseLedger, "heed", lambda _: heed)
 
 
 @bug("a claim of a search that was killed counts for ever")
