@@ -6,6 +6,7 @@ not end, and cannot be asked why: so its stacks are written to its log, and its 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,16 +14,17 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from aiotune._offload import Overdue as LateLook
 from aiotune.executors import Executor, Worker, WorkerExit, WorkSpec
 from aiotune.failures import FailureKind
 from aiotune.scheduler import _activity
+from aiotune.scheduler._activity import Activity
 from aiotune.scheduler._losses import lost_again
 from aiotune.wire import Discovered, Failed, Probed, Weighed
 
 if TYPE_CHECKING:
     from aiotune._clock import Clock
     from aiotune._offload import Offloader
-    from aiotune.scheduler._activity import Activity
     from aiotune.scheduler._patience import Limits
 
 __all__ = ("PROBING", "WEIGHING", "Answer", "Deadlines", "Inquirer", "Overdue")
@@ -36,6 +38,8 @@ _LOOKS, _LONGEST_PERIOD, _GAP = 10, 5.0, 2.0
 _QUIET = 5.0
 """Seconds after which a process that uses no CPU needs no core kept for it."""
 _DUMP = 0.5
+_LOOKING = 10.0
+"""Seconds that a look at a process and its log may take."""
 _END = 5.0
 """Seconds that a killed process may take to go; one that takes longer is left to the executor."""
 
@@ -200,16 +204,17 @@ class _Asked:
     async def _watch(self, patience: anyio.CancelScope) -> None:
         """Look for signs of life until one of the deadlines has passed."""
         period = self.deadlines.period
-        began = alive = before = self.clock.monotonic()
-        seen = await self._measure()
+        began = alive = self.clock.monotonic()
+        seen = found = await self._measure(Activity(0.0, 0))
+        before = self.clock.monotonic()
         while True:
             await anyio.sleep(period)
             now = self.clock.monotonic()
             if (gap := now - before - period) > _GAP:
                 # This program, or the machine, stood still, and so may the process have.
                 began, alive = began + gap, alive + gap
-            before = now
-            found = await self._measure()
+            found = await self._measure(found)
+            before = self.clock.monotonic()  # a disk that is slow to show its log is no standstill
             if self._shows_life(seen, found):
                 alive, seen = now, found
             if now - alive >= min(_QUIET, self.deadlines.silent):
@@ -218,9 +223,11 @@ class _Asked:
                 break
         self.worker.dump()
         await anyio.sleep(_DUMP)
-        stacks = await self.offload.run(
-            "watch", _activity.read_from, str(self.log), found.output_bytes
-        )
+        read, stacks = _activity.read_from, ""
+        with contextlib.suppress(LateLook):  # they are in the log, for when it can be read
+            stacks = await self.offload.run(
+                "watch", read, str(self.log), found.output_bytes, deadline=_LOOKING
+            )
         self.overdue = Overdue(now - began, why, stacks)
         patience.cancel()
 
@@ -236,9 +243,14 @@ class _Asked:
         computed = found.cpu_seconds - seen.cpu_seconds >= least
         return computed or (self.owns_log and found.output_bytes != seen.output_bytes)
 
-    async def _measure(self) -> Activity:
+    async def _measure(self, last: Activity) -> Activity:
         measure = _activity.measure_activity
-        return await self.offload.run("watch", measure, self.worker.pid, str(self.log))
+        try:
+            return await self.offload.run(
+                "watch", measure, self.worker.pid, str(self.log), deadline=_LOOKING
+            )
+        except LateLook:
+            return last
 
 
 async def _says_nothing(found: Answer | WorkerExit | Overdue, tries: int) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
+from aiotune import _offload
 from aiotune._offload import InlineOffloader
 from aiotune.executors import WorkerExit, WorkSpec
 from aiotune.executors._base import WorkerMessage
@@ -267,3 +268,27 @@ def test_nobody_waits_longer_than_an_attempt_may_take() -> None:
     assert deadlines.within(Limits()) == deadlines
     assert deadlines.within(Limits(trial=20.0, stall=10.0)) == Deadlines(10.0, 20.0)
     assert deadlines.within(Limits(trial=9e9, stall=9e9)) == deadlines
+
+
+class HangingDisk(InlineOffloader):
+    """No look at a file comes to its end, however long it is waited for."""
+
+    async def run(
+        self, lane: str, function: Any, *args: object, deadline: float | None = None, what: str = ""
+    ) -> Any:
+        await anyio.sleep(1e9 if deadline is None else deadline)
+        raise _offload.Overdue("A look", deadline or 0.0)
+
+
+async def test_a_hanging_disk_holds_up_no_deadline(rig: Any) -> None:
+    """Where nothing can be seen nothing is taken for life, and the waits for it do not count as a standstill."""
+    asking = rig((0.1, Hello(pid=7)))
+    asking.inquirer = Inquirer(
+        asking, Deadlines(silent=60.0, total=600.0), asking.clock, HangingDisk()
+    )
+
+    found = await asking.ask()
+
+    assert isinstance(found, Overdue)
+    assert found.stacks == ""
+    assert asking.process.killed == now() <= 120
